@@ -1,0 +1,139 @@
+//! Signatures, and what is proven by them. A folder a format; each turns one claim into
+//! [`Evidence`] or a [`Rejection`]. Pure: no I/O, no clock, no network.
+
+pub mod evidence;
+pub mod layout;
+pub mod rejection;
+
+pub mod cosign;
+pub mod notation;
+pub mod nv2;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use evidence::{Evidence, Fingerprint, TimeSource};
+pub use rejection::{Code, Rejection};
+
+use crate::oci::{Descriptor, Digest, Repository};
+use crate::trust::RevocationData;
+
+/// How a signature is made and where it is found. A closed set: metrics use it as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The Notary v2 prototype's x509 signatures.
+    Nv2,
+    /// Notary Project signatures.
+    Notation,
+    /// cosign's simple-signing layers and sigstore bundles.
+    Cosign,
+}
+
+impl Format {
+    /// All of them, in the order of trial.
+    pub const ALL: [Self; 3] = [Self::Notation, Self::Cosign, Self::Nv2];
+
+    /// The name in configuration, metrics and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nv2 => "nv2",
+            Self::Notation => "notation",
+            Self::Cosign => "cosign",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a configured signer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SignerName(pub Arc<str>);
+
+impl fmt::Display for SignerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is judged: the repository it was asked for in, and the descriptor made of its bytes.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The source name.
+    pub repository: Repository,
+    /// Media type, digest and size of the bytes that would be served.
+    pub descriptor: Descriptor,
+}
+
+/// One attached claim, unproven.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// Which verifiers may try it.
+    pub format: Format,
+    /// The digest of the artifact (manifest) that carries it: what reports call the signature.
+    pub digest: Digest,
+    /// The media type of `payload`.
+    pub media_type: Arc<str>,
+    /// The envelope, token or payload.
+    pub payload: Bytes,
+    /// The annotations of the layer that holds it (cosign keeps the signature there).
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Something that has to be fetched before a signature can be judged. None of today's checks needs
+/// one; revocation answers will.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Need {}
+
+/// How much a signer's configuration insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// Integrity and authenticity are enforced: evidence counts.
+    Enforced,
+    /// Failures are only logged: it may stand alone as a whole `require`, and decides as `audit`.
+    Logged,
+    /// Nothing is checked: it may stand alone as a whole `require`, and decides as `allow`.
+    Skipped,
+}
+
+/// One configured signer: decides whether one signature proves that it vouches for the subject.
+/// Synchronous, pure and network-free, so that it can be fuzzed, replayed and run on any thread.
+pub trait Verifier: Send + Sync {
+    /// The configured name.
+    fn signer(&self) -> &SignerName;
+
+    /// The format it reads; it is given no other.
+    fn format(&self) -> Format;
+
+    /// How much it insists on for subjects of this repository.
+    fn strength(&self, repository: &Repository) -> Strength;
+
+    /// SHA-256 over everything its answers depend on but the signature: settings, trust material.
+    fn revision(&self) -> [u8; 32];
+
+    /// What must be fetched before [`Verifier::verify`] can decide.
+    fn needs(&self, _signature: &Signature) -> Vec<Need> {
+        Vec::new()
+    }
+
+    /// Proves the claim, or says why it is not believed.
+    ///
+    /// # Errors
+    /// [`Rejection`] names the first check that failed, with what was expected and found.
+    fn verify(
+        &self,
+        subject: &Subject,
+        signature: &Signature,
+        revocation: &RevocationData,
+        now: SystemTime,
+    ) -> Result<Evidence, Rejection>;
+}

@@ -1,0 +1,332 @@
+//! Why one signature was not believed: one variant a reason, with what was expected and found.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::Fingerprint;
+use crate::telemetry::Untrusted;
+
+/// Reason codes: a closed, documented list (`docs/REASONS.md`), the same in metrics, audit lines,
+/// refusals and documentation. Signature reasons come first, decision reasons after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The signature was proven and its signer is trusted.
+    Trusted,
+    /// The signature does not parse as what it says it is.
+    Malformed,
+    /// A format, scheme, algorithm or critical field that is not understood or not allowed.
+    Unsupported,
+    /// The signature does not match the signed bytes.
+    BadSignature,
+    /// The claim is about another digest.
+    DigestMismatch,
+    /// The claim is about another size.
+    SizeMismatch,
+    /// The claim is about another media type.
+    MediaTypeMismatch,
+    /// The signed names do not fit the certificate, the signer or the repository.
+    NameMismatch,
+    /// The key or certificate ends at nothing that is configured as trusted.
+    UntrustedKey,
+    /// The signer's key has not been acquired yet: its folder is empty or absent.
+    KeyNotAcquired,
+    /// The certificate is trusted, but is none of the identities that may sign.
+    IdentityMismatch,
+    /// The certificate or its chain breaks the format's profile.
+    CertificateInvalid,
+    /// The certificate is outside its validity.
+    CertificateExpired,
+    /// The signature's own expiry has passed.
+    SignatureExpired,
+    /// The signature or certificate is not valid yet.
+    NotYetValid,
+    /// The signer's `valid_until` needs an authentic time before it.
+    SignedTooLate,
+    /// A transparency-log entry is required and absent or not proven.
+    LogEntryMissing,
+    /// A timestamp is required and absent or not proven.
+    TimestampInvalid,
+    /// The certificate was revoked.
+    Revoked,
+    /// Whether the certificate was revoked could not be found out.
+    RevocationUnknown,
+
+    /// The policy is satisfied.
+    Satisfied,
+    /// The policy's mode is `allow`: nothing was verified.
+    ModeAllow,
+    /// The policy's mode is `deny`.
+    ModeDeny,
+    /// An exception names this digest.
+    Exception,
+    /// No policy covers the repository.
+    NoPolicy,
+    /// No signature of the formats that the policy wants was found.
+    Unsigned,
+    /// Signatures were found, none of a trusted signer.
+    NoTrustedSignature,
+    /// Some but not all of the required signers vouch for it.
+    Incomplete,
+    /// A manifest that an index lists is not allowed itself.
+    ChildDenied,
+    /// The manifest may not be judged: ambiguous, malformed, schema 1.
+    ManifestInvalid,
+    /// A source of signatures did not answer.
+    SourceUnavailable,
+    /// A bound was hit before the policy was satisfied.
+    BoundExceeded,
+    /// The evaluation took longer than its deadline.
+    Deadline,
+    /// The clock went back by more than five minutes.
+    ClockWentBack,
+    /// The decision could not be written to the audit log.
+    AuditUnavailable,
+}
+
+impl Code {
+    /// The code as it stands in reports and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::BadSignature => "bad_signature",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::SizeMismatch => "size_mismatch",
+            Self::MediaTypeMismatch => "media_type_mismatch",
+            Self::NameMismatch => "name_mismatch",
+            Self::UntrustedKey => "untrusted_key",
+            Self::KeyNotAcquired => "key_not_acquired",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::CertificateInvalid => "certificate_invalid",
+            Self::CertificateExpired => "certificate_expired",
+            Self::SignatureExpired => "signature_expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::SignedTooLate => "signed_too_late",
+            Self::LogEntryMissing => "log_entry_missing",
+            Self::TimestampInvalid => "timestamp_invalid",
+            Self::Revoked => "revoked",
+            Self::RevocationUnknown => "revocation_unknown",
+            Self::Satisfied => "satisfied",
+            Self::ModeAllow => "mode_allow",
+            Self::ModeDeny => "mode_deny",
+            Self::Exception => "exception",
+            Self::NoPolicy => "no_policy",
+            Self::Unsigned => "unsigned",
+            Self::NoTrustedSignature => "no_trusted_signature",
+            Self::Incomplete => "incomplete",
+            Self::ChildDenied => "child_denied",
+            Self::ManifestInvalid => "manifest_invalid",
+            Self::SourceUnavailable => "source_unavailable",
+            Self::BoundExceeded => "bound_exceeded",
+            Self::Deadline => "deadline",
+            Self::ClockWentBack => "clock_went_back",
+            Self::AuditUnavailable => "audit_unavailable",
+        }
+    }
+}
+
+/// Why one signature was not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It does not parse.
+    #[error("malformed {what}: {why}")]
+    Malformed {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        why: Untrusted,
+    },
+    /// Not understood, or understood and not allowed.
+    #[error("unsupported {what}: {found}")]
+    Unsupported {
+        /// Which part.
+        what: &'static str,
+        /// What stands there.
+        found: Untrusted,
+    },
+    /// The cryptographic check failed.
+    #[error("the signature does not match the signed content ({algorithm}, key {key})")]
+    BadSignature {
+        /// The algorithm that was tried.
+        algorithm: &'static str,
+        /// The key that was tried.
+        key: Fingerprint,
+    },
+    /// About another digest, size or media type than the served manifest's.
+    #[error("the claim's {field} is {found}, the manifest's is {expected}")]
+    Mismatch {
+        /// Which field of the descriptor.
+        field: Field,
+        /// What the served manifest has.
+        expected: Untrusted,
+        /// What the claim says.
+        found: Untrusted,
+    },
+    /// A signed name lies outside what the certificate or signer may name.
+    #[error("the signed name {found} does not fit {expected}")]
+    Name {
+        /// The names that would fit.
+        expected: Untrusted,
+        /// The name that stands there.
+        found: Untrusted,
+    },
+    /// Ends at nothing that is trusted.
+    #[error("signed by {found} (SHA-256 {key}), not in {expected}")]
+    UntrustedKey {
+        /// The configured trust: `trust store ca:acme`, `the certificates of signer wabbit`.
+        expected: Untrusted,
+        /// The subject of the certificate, or the key's id.
+        found: Untrusted,
+        /// The certificate's or key's fingerprint.
+        key: Fingerprint,
+    },
+    /// No key is there yet.
+    #[error("the key of signer {signer} has not been acquired: {place} is empty")]
+    KeyNotAcquired {
+        /// The signer.
+        signer: String,
+        /// Where the key belongs.
+        place: String,
+    },
+    /// A trusted certificate of somebody else.
+    #[error("signed by {found} (SHA-256 {key}), which is none of the trusted identities: {expected}")]
+    Identity {
+        /// The identities that may sign.
+        expected: Untrusted,
+        /// Who signed.
+        found: Untrusted,
+        /// The certificate's fingerprint.
+        key: Fingerprint,
+    },
+    /// A certificate breaks the profile or its chain is broken.
+    #[error("certificate {subject}: {why}")]
+    Certificate {
+        /// Whose certificate.
+        subject: Untrusted,
+        /// Which rule is broken.
+        why: Untrusted,
+    },
+    /// Something ended before now.
+    #[error("{what} ended at {}, it is {}", rfc3339(*.not_after), rfc3339(*.now))]
+    Expired {
+        /// The signature or the certificate.
+        what: Ends,
+        /// When it ended.
+        not_after: SystemTime,
+        /// When it was judged.
+        now: SystemTime,
+    },
+    /// Something begins after now.
+    #[error("{what} begins at {}, it is {}", rfc3339(*.not_before), rfc3339(*.now))]
+    NotYetValid {
+        /// The signature or the certificate.
+        what: Ends,
+        /// When it begins.
+        not_before: SystemTime,
+        /// When it was judged.
+        now: SystemTime,
+    },
+    /// The signer counts only until a moment, and nothing proves that this was signed before it.
+    #[error("signer counts until {} only, and {found}", rfc3339(*.valid_until))]
+    SignedTooLate {
+        /// The signer's `valid_until`.
+        valid_until: SystemTime,
+        /// The authentic time, or that there is none.
+        found: Untrusted,
+    },
+    /// The transparency log's word is required.
+    #[error("a transparency-log entry is required (transparency_log: require): {found}")]
+    LogEntry {
+        /// What was there instead.
+        found: Untrusted,
+    },
+    /// A timestamp is required.
+    #[error("a timestamp is required: {found}")]
+    Timestamp {
+        /// What was there instead.
+        found: Untrusted,
+    },
+}
+
+/// A field of a descriptor that a claim repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `digest`
+    Digest,
+    /// `size`
+    Size,
+    /// `mediaType`
+    MediaType,
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Digest => "digest",
+            Self::Size => "size",
+            Self::MediaType => "media type",
+        })
+    }
+}
+
+/// What has a validity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// The signature itself.
+    Signature,
+    /// A certificate of its chain.
+    Certificate,
+}
+
+impl std::fmt::Display for Ends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Signature => "the signature's validity",
+            Self::Certificate => "the certificate's validity",
+        })
+    }
+}
+
+impl Rejection {
+    /// The reason's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Malformed { .. } => Code::Malformed,
+            Self::Unsupported { .. } => Code::Unsupported,
+            Self::BadSignature { .. } => Code::BadSignature,
+            Self::Mismatch { field: Field::Digest, .. } => Code::DigestMismatch,
+            Self::Mismatch { field: Field::Size, .. } => Code::SizeMismatch,
+            Self::Mismatch { field: Field::MediaType, .. } => Code::MediaTypeMismatch,
+            Self::Name { .. } => Code::NameMismatch,
+            Self::UntrustedKey { .. } => Code::UntrustedKey,
+            Self::KeyNotAcquired { .. } => Code::KeyNotAcquired,
+            Self::Identity { .. } => Code::IdentityMismatch,
+            Self::Certificate { .. } => Code::CertificateInvalid,
+            Self::Expired { what: Ends::Signature, .. } => Code::SignatureExpired,
+            Self::Expired { what: Ends::Certificate, .. } => Code::CertificateExpired,
+            Self::NotYetValid { .. } => Code::NotYetValid,
+            Self::SignedTooLate { .. } => Code::SignedTooLate,
+            Self::LogEntry { .. } => Code::LogEntryMissing,
+            Self::Timestamp { .. } => Code::TimestampInvalid,
+        }
+    }
+
+    /// How far the signature came before it failed: of several verifiers' rejections of one
+    /// signature, the furthest says most.
+    pub fn progress(&self) -> u8 {
+        match self {
+            Self::KeyNotAcquired { .. } => 1,
+            Self::UntrustedKey { .. } => 2,
+            Self::Malformed { .. } | Self::Unsupported { .. } => 3,
+            _ => 4,
+        }
+    }
+}
+
+/// A time as RFC 3339 gives it, in UTC and whole seconds.
+pub fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string()
+}

@@ -1,0 +1,5 @@
+//! Every metric of the process.
+
+/// All metric families.
+#[derive(Debug)]
+pub struct Metrics {}
