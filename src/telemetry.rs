@@ -1,5 +1,6 @@
 //! Metrics, logs, and text from outside made safe to show. Knows nothing of what it counts.
 
+pub mod logs;
 pub mod metrics;
 pub mod untrusted;
 

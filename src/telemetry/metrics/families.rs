@@ -1,0 +1,95 @@
+//! The families with labels. The names that dashboards see are given in the parent module.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::family::family;
+use super::{Counter, Gauge, Histogram};
+
+family! {
+    /// Signatures judged.
+    Verifications: IntCounterVec => Counter, Verification {
+        registry: "The source registry.",
+        policy: "The policy's name.",
+        format: "The signature's format.",
+        mode: "The policy's mode.",
+        result: "`trusted` or `rejected`.",
+        reason: "The reason's code.",
+    }
+}
+
+family! {
+    /// How long judging one signature took, in seconds.
+    VerificationDurations: HistogramVec => Histogram, VerificationDuration {
+        format: "The signature's format.",
+    }
+}
+
+family! {
+    /// Decisions of policies in audit mode that enforcing would have refused.
+    WouldDenies: IntCounterVec => Counter, WouldDeny {
+        registry: "The source registry.",
+        policy: "The policy's name.",
+        reason: "The first reason's code.",
+    }
+}
+
+family! {
+    /// Requests of clients, answered.
+    Requests: IntCounterVec => Counter, Request {
+        registry: "The source registry.",
+        kind: "The endpoint: `base`, `manifest`, `blob`, `tags`, `referrers` or `other`.",
+        method: "`GET`, `HEAD` or `other`.",
+        code: "The answer's status.",
+    }
+}
+
+family! {
+    /// Time from a request's head to its answer's head, in seconds.
+    RequestDurations: HistogramVec => Histogram, RequestDuration {
+        kind: "The endpoint, as in [`Request::kind`].",
+    }
+}
+
+family! {
+    /// Bytes of manifests and blobs handed to clients' connections.
+    BytesServed: IntCounterVec => Counter, Served {
+        registry: "The source registry.",
+        source: "`store`, or `upstream` while it was arriving.",
+    }
+}
+
+family! {
+    /// Requests sent upstream.
+    UpstreamRequests: IntCounterVec => Counter, UpstreamRequest {
+        registry: "The registry that was asked.",
+        code: "The answer's status as [`super::status`] gives it, or `error` where none came.",
+    }
+}
+
+family! {
+    /// A gauge a registry.
+    RegistryGauges: IntGaugeVec => Gauge, OfRegistry {
+        registry: "The registry.",
+    }
+}
+
+family! {
+    /// A counter a registry.
+    RegistryCounters: IntCounterVec => Counter, InRegistry {
+        registry: "The source registry.",
+    }
+}
+
+family! {
+    /// When the certificates end that signers are trusted by, in Unix seconds.
+    CertificateExpiries: IntGaugeVec => Gauge, SignerCertificate {
+        signer: "The signer's name.",
+    }
+}
+
+family! {
+    /// Reloads of the configuration.
+    ConfigReloads: IntCounterVec => Counter, ConfigReload {
+        result: "`ok` or `error`.",
+    }
+}
