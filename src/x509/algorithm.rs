@@ -1,0 +1,117 @@
+//! Signature algorithms: which key may be used with which hash, padding and encoding.
+
+use aws_lc_rs::signature::{
+    self as lc, EcdsaVerificationAlgorithm, RsaParameters, RsaPssSaltLength, VerificationAlgorithm,
+};
+
+use super::key::KeyKind;
+
+/// A hash function that signatures are made over. SHA-1 is not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hash {
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
+}
+
+/// How an ECDSA signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// A DER sequence of two integers (X.509, cosign).
+    Asn1,
+    /// Both integers at full length, one after the other (JOSE, COSE).
+    Fixed,
+}
+
+/// A signature algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5
+    RsaPkcs1(Hash),
+    /// RSASSA-PSS with MGF1 over the same hash and a salt of the hash's length.
+    RsaPss(Hash),
+    /// RSASSA-PSS with MGF1 over the same hash and a salt of this many bytes, as a certificate says.
+    RsaPssSalt(Hash, u16),
+    /// RSASSA-PSS with the longest salt that fits the key, as Go's tools make by default.
+    RsaPssLongest(Hash),
+    /// ECDSA over the key's own curve.
+    Ecdsa(Hash, Encoding),
+    /// Ed25519 over the message itself.
+    Ed25519,
+}
+
+impl Algorithm {
+    /// The name for reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RsaPkcs1(Hash::Sha256) => "RSA-PKCS1-SHA256",
+            Self::RsaPkcs1(Hash::Sha384) => "RSA-PKCS1-SHA384",
+            Self::RsaPkcs1(Hash::Sha512) => "RSA-PKCS1-SHA512",
+            Self::RsaPss(hash) | Self::RsaPssSalt(hash, _) | Self::RsaPssLongest(hash) => match hash {
+                Hash::Sha256 => "RSA-PSS-SHA256",
+                Hash::Sha384 => "RSA-PSS-SHA384",
+                Hash::Sha512 => "RSA-PSS-SHA512",
+            },
+            Self::Ecdsa(Hash::Sha256, _) => "ECDSA-SHA256",
+            Self::Ecdsa(Hash::Sha384, _) => "ECDSA-SHA384",
+            Self::Ecdsa(Hash::Sha512, _) => "ECDSA-SHA512",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// What verifies it with a key of this kind; `None` where they do not fit.
+    pub(super) fn verifier(self, kind: KeyKind) -> Option<Box<dyn VerificationAlgorithm>> {
+        match (self, kind) {
+            (Self::RsaPkcs1(hash), KeyKind::Rsa { .. }) => Some(Box::new(pkcs1(hash))),
+            (Self::RsaPss(hash), KeyKind::Rsa { .. }) => Some(Box::new(pss(hash))),
+            (Self::RsaPssSalt(hash, salt), KeyKind::Rsa { .. }) => {
+                Some(Box::new(pss(hash).with_pss_salt_length(RsaPssSaltLength::Custom(salt))))
+            }
+            (Self::RsaPssLongest(hash), KeyKind::Rsa { .. }) => {
+                Some(Box::new(pss(hash).with_pss_salt_length(RsaPssSaltLength::Max)))
+            }
+            (Self::Ecdsa(hash, encoding), kind) => Some(Box::new(ecdsa(kind, hash, encoding)?)),
+            (Self::Ed25519, KeyKind::Ed25519) => Some(Box::new(lc::ED25519)),
+            _ => None,
+        }
+    }
+}
+
+fn pkcs1(hash: Hash) -> RsaParameters {
+    match hash {
+        Hash::Sha256 => lc::RSA_PKCS1_2048_8192_SHA256,
+        Hash::Sha384 => lc::RSA_PKCS1_2048_8192_SHA384,
+        Hash::Sha512 => lc::RSA_PKCS1_2048_8192_SHA512,
+    }
+}
+
+fn pss(hash: Hash) -> RsaParameters {
+    match hash {
+        Hash::Sha256 => lc::RSA_PSS_2048_8192_SHA256,
+        Hash::Sha384 => lc::RSA_PSS_2048_8192_SHA384,
+        Hash::Sha512 => lc::RSA_PSS_2048_8192_SHA512,
+    }
+}
+
+/// JOSE and COSE fix the hash by the curve, so the fixed encoding has one hash a curve.
+fn ecdsa(kind: KeyKind, hash: Hash, encoding: Encoding) -> Option<EcdsaVerificationAlgorithm> {
+    use {Encoding::*, Hash::*, KeyKind::*};
+    Some(match (kind, hash, encoding) {
+        (P256, Sha256, Asn1) => lc::ECDSA_P256_SHA256_ASN1,
+        (P256, Sha384, Asn1) => lc::ECDSA_P256_SHA384_ASN1,
+        (P256, Sha512, Asn1) => lc::ECDSA_P256_SHA512_ASN1,
+        (P384, Sha256, Asn1) => lc::ECDSA_P384_SHA256_ASN1,
+        (P384, Sha384, Asn1) => lc::ECDSA_P384_SHA384_ASN1,
+        (P384, Sha512, Asn1) => lc::ECDSA_P384_SHA512_ASN1,
+        (P521, Sha256, Asn1) => lc::ECDSA_P521_SHA256_ASN1,
+        (P521, Sha384, Asn1) => lc::ECDSA_P521_SHA384_ASN1,
+        (P521, Sha512, Asn1) => lc::ECDSA_P521_SHA512_ASN1,
+        (P256, Sha256, Fixed) => lc::ECDSA_P256_SHA256_FIXED,
+        (P384, Sha384, Fixed) => lc::ECDSA_P384_SHA384_FIXED,
+        (P521, Sha512, Fixed) => lc::ECDSA_P521_SHA512_FIXED,
+        _ => return None,
+    })
+}

@@ -1,0 +1,141 @@
+//! Distinguished names: compared by their DER, shown as RFC 4514 says, and open to matching.
+
+use std::fmt;
+
+use x509_parser::der_parser::asn1_rs::Tag;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+/// A distinguished name.
+#[derive(Clone, Debug)]
+pub struct Name {
+    der: Vec<u8>,
+    rdns: Vec<Vec<Attribute>>,
+}
+
+/// One attribute of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// The type as a dotted object identifier.
+    pub oid: String,
+    /// The value as text; `None` where it is of a kind that is not text.
+    pub value: Option<String>,
+    /// The value's DER, tag included as far as it is needed to show it.
+    der: Vec<u8>,
+}
+
+impl Attribute {
+    /// The type's short name (RFC 4514, section 3, and what certificate tools write), where it has one.
+    pub fn short_name(&self) -> Option<&'static str> {
+        SHORT_NAMES.iter().find(|(oid, _)| *oid == self.oid).map(|(_, name)| *name)
+    }
+}
+
+const SHORT_NAMES: [(&str, &str); 13] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("2.5.4.17", "POSTALCODE"),
+    ("2.5.4.4", "SN"),
+    ("2.5.4.5", "SERIALNUMBER"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "EMAILADDRESS"),
+];
+
+impl Name {
+    pub(super) fn read(name: &X509Name<'_>) -> Self {
+        let rdns = name.iter_rdn().map(|rdn| rdn.iter().map(attribute).collect()).collect();
+        Self { der: name.as_raw().to_vec(), rdns }
+    }
+
+    /// The DER, which is what issuer and subject are compared by.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Whether it has no attribute at all.
+    pub fn is_empty(&self) -> bool {
+        self.rdns.is_empty()
+    }
+
+    /// The relative distinguished names in the certificate's order, each with its attributes.
+    pub fn rdns(&self) -> &[Vec<Attribute>] {
+        &self.rdns
+    }
+
+    /// All attributes in the certificate's order.
+    pub fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+        self.rdns.iter().flatten()
+    }
+
+    /// The last common name, which is the most specific one.
+    pub fn common_name(&self) -> Option<&str> {
+        self.attributes().filter(|a| a.oid == "2.5.4.3").last().and_then(|a| a.value.as_deref())
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Name {}
+
+impl fmt::Display for Name {
+    /// RFC 4514, section 2.1: the last relative distinguished name first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, rdn) in self.rdns.iter().rev().enumerate() {
+            f.write_str(if at > 0 { "," } else { "" })?;
+            for (at, attribute) in rdn.iter().enumerate() {
+                f.write_str(if at > 0 { "+" } else { "" })?;
+                write!(f, "{}=", attribute.short_name().unwrap_or(&attribute.oid))?;
+                match &attribute.value {
+                    Some(value) => write_escaped(f, value)?,
+                    None => write!(f, "#{}", hex::encode(&attribute.der))?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 4514, section 2.4.
+fn write_escaped(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
+    let last = value.chars().count().saturating_sub(1);
+    for (at, c) in value.chars().enumerate() {
+        match c {
+            '\0' => f.write_str("\\00")?,
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{c}")?,
+            ' ' if at == 0 || at == last => f.write_str("\\ ")?,
+            '#' if at == 0 => f.write_str("\\#")?,
+            _ => write!(f, "{c}")?,
+        }
+    }
+    Ok(())
+}
+
+fn attribute(raw: &AttributeTypeAndValue<'_>) -> Attribute {
+    let value = raw.attr_value();
+    let data = value.as_bytes();
+    let text = match value.tag() {
+        Tag::Utf8String => std::str::from_utf8(data).ok().map(str::to_owned),
+        Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString | Tag::T61String => {
+            // T.61 beyond ASCII has no agreed meaning, so it is shown as bytes.
+            std::str::from_utf8(data).ok().filter(|t| t.is_ascii()).map(str::to_owned)
+        }
+        Tag::BmpString => utf16(data),
+        _ => None,
+    };
+    Attribute { oid: raw.attr_type().to_id_string(), value: text, der: data.to_vec() }
+}
+
+fn utf16(data: &[u8]) -> Option<String> {
+    let (pairs, rest) = data.as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    if rest.is_empty() { String::from_utf16(&units).ok() } else { None }
+}
