@@ -1,0 +1,100 @@
+//! What a registry holds: per repository, as content does not pass from one to another.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::super::package::Package;
+use crate::oci::media_type::OCI_INDEX;
+use crate::oci::{Descriptor, Digest, Tag};
+
+pub(super) struct Repositories {
+    pub(super) referrers_api: bool,
+    pub(super) page_size: Option<usize>,
+    by_name: HashMap<String, Repository>,
+}
+
+#[derive(Default)]
+pub(super) struct Repository {
+    pub(super) blobs: HashMap<Digest, Bytes>,
+    pub(super) manifests: HashMap<Digest, (String, Bytes)>,
+    pub(super) tags: BTreeMap<String, Digest>,
+    referrers: Vec<(Digest, Descriptor)>,
+}
+
+impl Default for Repositories {
+    fn default() -> Self {
+        Self { referrers_api: true, page_size: None, by_name: HashMap::new() }
+    }
+}
+
+impl Repositories {
+    pub(super) fn of(&self, name: &str) -> Option<&Repository> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn push(&mut self, name: &str, tag: Option<&str>, package: &Package) {
+        for child in package.children() {
+            self.push(name, None, child);
+        }
+        let repository = self.by_name.entry(name.to_owned()).or_default();
+        for blob in package.blobs() {
+            repository.blobs.insert(Digest::sha256(blob), blob.clone());
+        }
+        repository.hold(package.descriptor(), package.bytes().clone());
+        if let Some(tag) = tag {
+            repository.tags.insert(tag.to_owned(), package.digest());
+        }
+        repository.refer(package, self.referrers_api);
+    }
+
+    pub(super) fn push_blob(&mut self, name: &str, blob: &[u8]) -> Digest {
+        let digest = Digest::sha256(blob);
+        let repository = self.by_name.entry(name.to_owned()).or_default();
+        repository.blobs.insert(digest, Bytes::copy_from_slice(blob));
+        digest
+    }
+
+    pub(super) fn tag(&mut self, name: &str, tag: &str, digest: Digest) {
+        self.by_name.entry(name.to_owned()).or_default().tags.insert(tag.to_owned(), digest);
+    }
+
+    pub(super) fn delete(&mut self, name: &str, digest: &Digest) {
+        if let Some(repository) = self.by_name.get_mut(name) {
+            repository.manifests.remove(digest);
+            repository.tags.retain(|_, tagged| tagged != digest);
+            repository.referrers.retain(|(_, referrer)| referrer.digest != *digest);
+        }
+    }
+}
+
+impl Repository {
+    pub(super) fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Vec<&Descriptor> {
+        let wanted = |d: &&Descriptor| artifact_type.is_none_or(|t| d.artifact_type.as_deref() == Some(t));
+        self.referrers.iter().filter(|(about, _)| about == subject).map(|(_, d)| d).filter(wanted).collect()
+    }
+
+    fn hold(&mut self, descriptor: &Descriptor, bytes: Bytes) {
+        self.manifests.insert(descriptor.digest, (descriptor.media_type.to_string(), bytes));
+    }
+
+    fn refer(&mut self, package: &Package, api: bool) {
+        let manifest: Value = serde_json::from_slice(package.bytes()).unwrap_or_default();
+        let named = manifest["subject"]["digest"].as_str().and_then(|digest| Digest::parse(digest).ok());
+        let Some(subject) = named else { return };
+        self.referrers.push((subject, package.descriptor().clone()));
+        if !api {
+            let index = referrers_index(&self.referrers(&subject, None));
+            let descriptor = Descriptor::new(OCI_INDEX, Digest::sha256(&index), index.len() as u64);
+            self.hold(&descriptor, index);
+            self.tags.insert(Tag::about(&subject, "").to_string(), descriptor.digest);
+        }
+    }
+}
+
+/// The image index that the referrers API answers (distribution-spec 1.1, "Listing Referrers").
+pub(super) fn referrers_index(referrers: &[&Descriptor]) -> Bytes {
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": referrers});
+    index.to_string().into()
+}
