@@ -1,0 +1,115 @@
+//! One decision as a line: the object that `verify --output json` prints, and who, when, by what.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::Error;
+use super::chain::HEAD_BYTES;
+use crate::signature::rejection::rfc3339;
+
+/// No line is longer, so that a log can be read with a buffer of a fixed size.
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// Stands in until `policy` has its own.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// What was asked for.
+    pub reference: String,
+    /// Every signature found, and why it was believed or not.
+    pub signatures: Vec<serde_json::Value>,
+}
+
+/// A decision as it is recorded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// What was decided and on what grounds.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The decision's id, as refusals name it.
+    pub decision: String,
+    /// When it was made.
+    #[serde(serialize_with = "time")]
+    pub at: SystemTime,
+    /// Whose request caused it.
+    pub principal: String,
+    /// The policy's revision.
+    pub policy_revision: String,
+    /// The trust material's revision.
+    pub trust_revision: String,
+    /// Whether kept signatures alone decided, without asking the upstream.
+    pub cached: bool,
+    /// How many signatures were left out for want of room; the first ones stand in the line.
+    #[serde(skip_serializing_if = "is_zero")]
+    signatures_left_out: usize,
+}
+
+impl Line {
+    /// The line of a decision that was made at `at` because `principal` asked.
+    pub fn new(
+        report: Report,
+        decision: impl Into<String>,
+        at: SystemTime,
+        principal: impl Into<String>,
+    ) -> Self {
+        Self {
+            report,
+            decision: decision.into(),
+            at,
+            principal: principal.into(),
+            policy_revision: String::new(),
+            trust_revision: String::new(),
+            cached: false,
+            signatures_left_out: 0,
+        }
+    }
+
+    /// The line without its place in the chain. Of a list of signatures that is too long, the
+    /// first half, quarter and so on stays.
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        let json = to_json(self)?;
+        if fits(&json) {
+            return Ok(json);
+        }
+        let mut cut = self.clone();
+        while !cut.report.signatures.is_empty() {
+            cut.report.signatures.truncate(cut.report.signatures.len() / 2);
+            cut.signatures_left_out = self.report.signatures.len() - cut.report.signatures.len();
+            let json = to_json(&cut)?;
+            if fits(&json) {
+                return Ok(json);
+            }
+        }
+        Err(Error::Line(format!("it is longer than {MAX_LINE_BYTES} bytes even without signatures")))
+    }
+}
+
+#[derive(Serialize)]
+struct Damage {
+    event: &'static str,
+    lines: u64,
+    note: &'static str,
+}
+
+/// The line that follows lines which cannot be read.
+pub(super) fn damage(lines: u64) -> Result<String, Error> {
+    let note = "the lines before this one cannot be read: a crash cut them short, or they were changed";
+    to_json(&Damage { event: "damage", lines, note })
+}
+
+pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&rfc3339(*at))
+}
+
+fn to_json(line: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(line).map_err(|e| Error::Line(e.to_string()))
+}
+
+fn fits(json: &str) -> bool {
+    json.len() + HEAD_BYTES <= MAX_LINE_BYTES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}

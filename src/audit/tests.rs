@@ -1,0 +1,213 @@
+//! The log as an auditor reads it.
+
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::line::Report;
+use super::*;
+use crate::oci::Repository;
+use crate::signature::Code;
+
+fn line(reference: &str) -> Line {
+    let report = Report { reference: reference.to_owned(), signatures: Vec::new() };
+    Line::new(report, "01JABC", UNIX_EPOCH + Duration::from_secs(1_700_000_000), "anonymous")
+}
+
+fn log_in(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("audit").join("audit.jsonl")
+}
+
+fn open(path: &Path) -> Result<Audit, Error> {
+    Audit::open(path, &Clock::system(), &Metrics::new())
+}
+
+fn read(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Checks numbers and hashes from the first line on, and gives the lines as values.
+fn checked(lines: &[String]) -> Vec<Value> {
+    let mut previous = hex::encode([0; 32]);
+    let mut values = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        if let Ok(value) = serde_json::from_str::<Value>(line) {
+            assert_eq!(value["sequence"], json!(i + 1), "{line}");
+            assert_eq!(value["previous"], json!(previous), "{line}");
+            values.push(value);
+        }
+        previous = hex::encode(Sha256::digest(line));
+    }
+    values
+}
+
+#[tokio::test]
+async fn lines_are_chained_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    for reference in ["one", "two"] {
+        let audit = open(&path).unwrap();
+        audit.decision(&line(reference)).await.unwrap();
+        audit.decision(&line(reference)).await.unwrap();
+    }
+    let lines = checked(&read(&path));
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[3]["reference"], "two");
+    assert_eq!(lines[3]["decision"], "01JABC");
+    assert_eq!(lines[3]["at"], "2023-11-14T22:13:20Z");
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_line_that_was_cut_short_stays_and_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    open(&path).unwrap().decision(&line("one")).await.unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(br#"{"sequence":2,"prev"#).unwrap();
+    open(&path).unwrap().decision(&line("two")).await.unwrap();
+    let lines = read(&path);
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[1], r#"{"sequence":2,"prev"#);
+    let values = checked(&lines);
+    assert_eq!((values[1]["event"].as_str(), &values[1]["lines"]), (Some("damage"), &json!(1)));
+    assert_eq!(values[2]["reference"], "two");
+}
+
+#[tokio::test]
+async fn a_whole_line_without_its_end_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    open(&path).unwrap().decision(&line("one")).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, whole.trim_ascii_end()).unwrap();
+    open(&path).unwrap().decision(&line("two")).await.unwrap();
+    assert_eq!(checked(&read(&path)).len(), 2);
+}
+
+#[test]
+fn a_file_of_something_else_is_not_appended_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("passwd");
+    std::fs::write(&path, "root:x:0:0\n").unwrap();
+    assert!(matches!(open(&path), Err(Error::Foreign(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), b"root:x:0:0\n");
+}
+
+#[test]
+fn a_link_a_folder_and_a_log_in_use_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    symlink(folder.path().join("elsewhere"), &link).unwrap();
+    assert!(matches!(open(&link), Err(Error::File { .. })));
+    assert!(!folder.path().join("elsewhere").exists());
+    assert!(matches!(open(folder.path()), Err(Error::File { .. })));
+    let path = log_in(&folder);
+    let _first = open(&path).unwrap();
+    assert!(matches!(open(&path), Err(Error::InUse(_))));
+}
+
+#[tokio::test]
+async fn a_log_that_was_moved_away_is_begun_anew_with_the_same_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (log_in(&folder), log_in(&folder).with_extension("1"));
+    let audit = open(&path).unwrap();
+    audit.decision(&line("one")).await.unwrap();
+    std::fs::rename(&path, &old).unwrap();
+    audit.decision(&line("two")).await.unwrap();
+    assert_eq!((read(&old).len(), read(&path).len()), (1, 1));
+    assert_eq!(checked(&[read(&old), read(&path)].concat()).len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_an_error_and_leaves_no_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    let metrics = Metrics::new();
+    let audit = Audit::open(&path, &Clock::system(), &metrics).unwrap();
+    audit.decision(&line("one")).await.unwrap();
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(audit.decision(&line("lost")).await, Err(Error::File { .. })));
+    assert_eq!(metrics.audit_write_failures.get(), 1);
+    std::fs::remove_dir(&path).unwrap();
+    audit.decision(&line("two")).await.unwrap();
+    assert_eq!(checked(&[read(&aside), read(&path)].concat()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_that_failed_half_way_is_chained_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    let audit = open(&path).unwrap();
+    audit.decision(&line("one")).await.unwrap();
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"seq"#).unwrap();
+    if let Sink::File(file) = &mut lock(&audit.log).sink {
+        file.fail();
+    }
+    audit.decision(&line("two")).await.unwrap();
+    let values = checked(&read(&path));
+    assert_eq!((values[1]["event"].as_str(), values[2]["reference"].as_str()), (Some("damage"), Some("two")));
+}
+
+#[tokio::test]
+async fn a_line_has_at_most_64_kib() {
+    let audit = Audit::memory();
+    let mut long = line("one");
+    long.report.signatures = vec![json!({ "message": "m".repeat(900) }); 100];
+    audit.decision(&long).await.unwrap();
+    let lines = audit.lines();
+    assert!(lines[0].len() <= MAX_LINE_BYTES);
+    let value = &checked(&lines)[0];
+    assert_eq!(value["signatures"].as_array().unwrap().len(), 50);
+    assert_eq!(value["signatures_left_out"], 50);
+    assert!(matches!(audit.decision(&line(&"r".repeat(MAX_LINE_BYTES))).await, Err(Error::Line(_))));
+}
+
+fn refused(tag: &str) -> Refused {
+    Refused {
+        repository: Repository::parse("docker.io/library/nginx").unwrap(),
+        target: tag.to_owned(),
+        principal: "anonymous".to_owned(),
+        code: Code::Unsigned,
+        decision: Some("01JABC".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_told_once_a_minute_with_their_count() {
+    let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let audit = Audit::in_memory(&clock);
+    audit.refusal(refused("v1"));
+    clock.advance(Duration::from_secs(59));
+    audit.refusal(refused("v1"));
+    audit.refusal(refused("v2"));
+    audit.flush().await.unwrap();
+    assert!(audit.lines().is_empty());
+    clock.advance(Duration::from_secs(1));
+    audit.flush().await.unwrap();
+    let lines = checked(&audit.lines());
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["event"], "refused");
+    assert_eq!((lines[0]["target"].as_str(), lines[0]["code"].as_str()), (Some("v1"), Some("unsigned")));
+    assert_eq!((&lines[0]["count"], lines[0]["last"].as_str()), (&json!(2), Some("2023-11-14T22:14:19Z")));
+    audit.close().await.unwrap();
+    assert_eq!(checked(&audit.lines()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_flood_of_different_refusals_is_counted_together() {
+    let audit = Audit::memory();
+    for i in 0..5000 {
+        audit.refusal(refused(&format!("v{i}")));
+    }
+    audit.close().await.unwrap();
+    let lines = checked(&audit.lines());
+    assert_eq!(lines.len(), 4097);
+    assert_eq!(lines[4096]["event"], "refused_others");
+    assert_eq!(lines[4096]["count"], 904);
+}
