@@ -1,1 +1,220 @@
-//! Placeholder.
+//! Content that was proven to be what its digest says, and records beside it. Knows no registry and
+//! admits nothing.
+//!
+//! Below the store's folder no link is followed. A crash at any instant leaves content whole or not
+//! at all: it is written to a temporary file, hashed on the way, made durable, and named last; the
+//! records follow.
+
+mod blobs;
+mod error;
+mod incoming;
+mod ledger;
+mod lock;
+mod open;
+pub mod records;
+mod settings;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::oci::Digest;
+use crate::telemetry::Metrics;
+use blobs::{Blobs, Temporary};
+use incoming::{Reserved, blocking};
+use ledger::Ledger;
+
+pub use error::{Error, OpenError};
+pub use incoming::{Incoming, Proven};
+pub use records::{Change, Records, Table};
+pub use settings::Settings;
+
+/// All that is kept. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    blobs: Arc<Blobs>,
+    ledger: Ledger,
+    records: Records,
+    metrics: Arc<Metrics>,
+    // Last: they go when everything above has been written and closed.
+    _place: open::Place,
+}
+
+/// Kept content, open. It can be read on after it was evicted.
+#[derive(Clone, Debug)]
+pub struct StoredBlob {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Store {
+    /// Records beside the content, for everything that has to outlive the process.
+    pub fn records(&self) -> &Records {
+        &self.0.records
+    }
+
+    /// Kept content of at most `limit` bytes, hashed again on the way. What rotted is moved aside.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for rotten content, which the next call finds gone; [`Error::TooLarge`];
+    /// [`Error::Io`]. Never `None` for what could not be read.
+    pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+        let (store, digest) = (self.clone(), *digest);
+        blocking("read content", move || store.read_now(&digest, limit)).await
+    }
+
+    /// Keeps `bytes`, whose digest is checked first.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when they are not what `digest` says; [`Error::Full`], [`Error::Io`].
+    pub async fn write(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let incoming = self.incoming(digest, bytes.len() as u64).await?;
+        blocking("write content", move || incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop))
+            .await
+    }
+
+    /// Opens kept content without reading it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    #[allow(clippy::unused_async, reason = "content kept elsewhere is waited for")]
+    pub async fn open_blob(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {
+        let Some(file) = self.0.blobs.find(digest).map_err(Error::io("open content"))? else {
+            return Ok(None);
+        };
+        let size = file.metadata().map_err(Error::io("open content"))?.len();
+        self.touch(digest);
+        Ok(Some(StoredBlob { file: Arc::new(file), size }))
+    }
+
+    /// Makes room for content of `size` bytes, evicting what was used longest ago, and starts it.
+    ///
+    /// # Errors
+    /// [`Error::Full`] before the first byte, where the room cannot be made; [`Error::Io`].
+    pub async fn incoming(&self, digest: &Digest, size: u64) -> Result<Incoming, Error> {
+        let (store, digest) = (self.clone(), *digest);
+        blocking("make room", move || Incoming::start(digest, store.reserve_now(size)?)).await
+    }
+
+    /// Notes that content was used. Written back in batches.
+    pub fn touch(&self, digest: &Digest) {
+        if self.0.ledger.touch(digest)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let store = self.clone();
+            runtime.spawn(async move { store.write_back().await });
+        }
+    }
+
+    /// Writes noted uses into the records: a step for the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn write_back(&self) -> Result<(), Error> {
+        let store = self.clone();
+        blocking("write uses", move || store.0.ledger.write_back()).await
+    }
+
+    /// Keeps content from eviction in the name of `owner`, now or once it comes. Saying it twice is
+    /// saying it once.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
+        blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
+    }
+
+    /// Ends `owner`'s hold.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
+        blocking("release content", move || store.0.ledger.release(&digest, &owner)).await
+    }
+
+    /// Evicts down to the limit, which may have been lowered: a step for the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when what is held exceeds the limit; [`Error::Io`].
+    pub async fn evict(&self) -> Result<(), Error> {
+        let store = self.clone();
+        blocking("evict", move || store.reserve_now(0).map(drop)).await
+    }
+
+    /// Changes the limit, for the next content on.
+    pub fn set_max_size(&self, bytes: u64) {
+        self.0.ledger.set_max(bytes);
+    }
+
+    /// Bytes that are kept, and bytes promised to content on its way in.
+    pub fn sizes(&self) -> (u64, u64) {
+        self.0.ledger.sizes()
+    }
+
+    /// Moves rotten content aside, so that it is never served again and can be had anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
+        let (store, digest) = (self.clone(), *digest);
+        blocking("quarantine content", move || store.quarantine_now(&digest)).await
+    }
+
+    fn read_now(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+        let failed = Error::io("read content");
+        let Some(file) = self.0.blobs.find(digest).map_err(&failed)? else { return Ok(None) };
+        let size = file.metadata().map_err(&failed)?.len();
+        if size > limit {
+            return Err(Error::TooLarge { digest: *digest, size, limit });
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, 0).map_err(&failed)?;
+        let found = Digest::of(digest.algorithm(), &bytes);
+        if found != *digest {
+            self.quarantine_now(digest)?;
+            return Err(Error::Corrupt { expected: *digest, found });
+        }
+        self.touch(digest);
+        Ok(Some(bytes.into()))
+    }
+
+    fn reserve_now(&self, size: u64) -> Result<Reserved, Error> {
+        if !self.0.ledger.reserve(size) {
+            let take = |d: &Digest| self.0.blobs.take(d).map_err(Error::io("evict content"));
+            let taken: Vec<Option<Temporary>> = self.0.ledger.make_room(size, take)?;
+            // Here, outside the ledger's lock, the files are removed.
+            drop(taken);
+        }
+        Ok(Reserved { size, store: self.0.clone() })
+    }
+
+    fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {
+        let moved = self.0.ledger.quietly(|| self.0.blobs.quarantine(digest));
+        moved.map_err(Error::io("quarantine content"))?;
+        self.0.ledger.removed(digest)?;
+        self.0.metrics.store_corrupt.inc();
+        tracing::error!(%digest, "stored content is not what its digest says; it was moved to quarantine");
+        Ok(())
+    }
+}
+
+impl StoredBlob {
+    /// The open file.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Content in files: `blobs/<algorithm>/<hex>`, with `incoming/` for what is being written and
+//! `quarantine/` for what rotted. Every file is reached through a folder that was opened without
+//! following links, and is opened so itself.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Dir, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::oci::Digest;
+use crate::oci::digest::Algorithm;
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// How many rotten files are kept for whoever wants to look at them.
+const MOST_QUARANTINED: usize = 16;
+
+pub(super) struct Blobs {
+    sha256: OwnedFd,
+    sha512: OwnedFd,
+    incoming: OwnedFd,
+    quarantine: OwnedFd,
+    next: AtomicU64,
+}
+
+/// A file that is being written. Goes when it is dropped, unless it was put in its place.
+pub(super) struct Temporary {
+    pub(super) file: Arc<File>,
+    name: Option<String>,
+    blobs: Arc<Blobs>,
+}
+
+impl Blobs {
+    /// Opens the folders under `root`, makes those that are missing, and clears away what an
+    /// earlier process left half-written.
+    pub(super) fn open(root: &OwnedFd) -> io::Result<Self> {
+        let blobs = folder(root, "blobs")?;
+        let opened = Self {
+            sha256: folder(&blobs, Algorithm::Sha256.as_str())?,
+            sha512: folder(&blobs, Algorithm::Sha512.as_str())?,
+            incoming: folder(root, "incoming")?,
+            quarantine: folder(root, "quarantine")?,
+            next: AtomicU64::new(0),
+        };
+        for name in names(&opened.incoming)? {
+            rustix::fs::unlinkat(&opened.incoming, name, AtFlags::empty())?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens the content of `digest` for reading.
+    pub(super) fn find(&self, digest: &Digest) -> io::Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(self.folder(digest), digest.hex(), flags, Mode::empty()) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Starts a file for content of `size` bytes and takes the room on disk where the filesystem
+    /// can promise it.
+    pub(super) fn create(self: &Arc<Self>, size: u64) -> io::Result<Temporary> {
+        let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
+        let temporary = Temporary { file: Arc::new(file.into()), name: Some(name), blobs: self.clone() };
+        if size > 0 {
+            match rustix::fs::fallocate(&temporary.file, FallocateFlags::KEEP_SIZE, 0, size) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(temporary)
+    }
+
+    /// Moves written content into its place. The caller has proven it and made it durable.
+    pub(super) fn place(&self, mut temporary: Temporary, digest: &Digest) -> io::Result<()> {
+        if let Some(name) = &temporary.name {
+            rustix::fs::renameat(&self.incoming, name, self.folder(digest), digest.hex())?;
+        }
+        temporary.name = None;
+        Ok(())
+    }
+
+    /// Makes renames into the folder of `digest` durable.
+    pub(super) fn sync(&self, digest: &Digest) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.folder(digest))?)
+    }
+
+    /// Takes content away. Returns what still has to be dropped, which may take the filesystem
+    /// long; readers that have it open read on.
+    pub(super) fn take(self: &Arc<Self>, digest: &Digest) -> io::Result<Option<Temporary>> {
+        let Some(file) = self.find(digest)? else { return Ok(None) };
+        let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        rustix::fs::renameat(self.folder(digest), digest.hex(), &self.incoming, &name)?;
+        Ok(Some(Temporary { file: Arc::new(file), name: Some(name), blobs: self.clone() }))
+    }
+
+    /// Puts content aside that is not what its name says. It is moved, never cut: it may be open.
+    pub(super) fn quarantine(&self, digest: &Digest) -> io::Result<()> {
+        let kept = names(&self.quarantine)?;
+        for old in kept.iter().take(kept.len().saturating_sub(MOST_QUARANTINED - 1)) {
+            rustix::fs::unlinkat(&self.quarantine, old.as_str(), AtFlags::empty())?;
+        }
+        let aside = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
+        match rustix::fs::renameat(self.folder(digest), digest.hex(), &self.quarantine, aside) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// All content, with its sizes: for making the records anew.
+    pub(super) fn list(&self) -> io::Result<Vec<(Digest, u64)>> {
+        let mut found = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let folder = if algorithm == Algorithm::Sha256 { &self.sha256 } else { &self.sha512 };
+            for name in names(folder)? {
+                let Ok(digest) = Digest::parse(&format!("{}:{name}", algorithm.as_str())) else { continue };
+                let stat = rustix::fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+                if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+                    found.push((digest, u64::try_from(stat.st_size).unwrap_or(0)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn folder(&self, digest: &Digest) -> &OwnedFd {
+        match digest.algorithm() {
+            Algorithm::Sha256 => &self.sha256,
+            Algorithm::Sha512 => &self.sha512,
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            // What stays is cleared at the next start.
+            let _ = rustix::fs::unlinkat(&self.blobs.incoming, name, AtFlags::empty());
+        }
+    }
+}
+
+/// Opens the folder `name` in `parent`, made where it is missing. A link in its place is an error.
+fn folder(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) => rustix::fs::fsync(parent)?,
+        Err(Errno::EXIST) => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(rustix::fs::openat(parent, name, FOLDER, Mode::empty())?)
+}
+
+fn names(folder: &impl AsFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        if let Ok(name) = entry?.file_name().to_str()
+            && !matches!(name, "." | "..")
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}

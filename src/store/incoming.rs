@@ -1,0 +1,145 @@
+//! Content on its way in: counted, hashed, and put into its place only when it is what it was
+//! announced as. Dropped at any moment before, nothing of it stays.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::blobs::Temporary;
+use super::{Error, Inner, StoredBlob};
+use crate::oci::{Digest, Hasher};
+
+/// A file that content is written to while others read it.
+pub struct Incoming {
+    digest: Digest,
+    size: u64,
+    written: u64,
+    hasher: Hasher,
+    /// Before `reserved`, so that the file has gone when its room is given back.
+    temporary: Temporary,
+    reserved: Reserved,
+    store: Arc<Inner>,
+}
+
+/// Content that is what its digest says and is not kept yet.
+pub struct Proven {
+    digest: Digest,
+    size: u64,
+    temporary: Temporary,
+    reserved: Reserved,
+    store: Arc<Inner>,
+}
+
+/// Room that was promised; given back when dropped.
+pub(super) struct Reserved {
+    pub(super) size: u64,
+    pub(super) store: Arc<Inner>,
+}
+
+impl Incoming {
+    pub(super) fn start(digest: Digest, reserved: Reserved) -> Result<Self, Error> {
+        let store = reserved.store.clone();
+        let size = reserved.size;
+        let temporary = store.blobs.create(size).map_err(Error::io("start a file for content"))?;
+        let hasher = Hasher::new(digest.algorithm());
+        Ok(Self { digest, size, written: 0, hasher, temporary, reserved, store })
+    }
+
+    /// The file, for reading what has been written so far.
+    pub fn file(&self) -> Arc<File> {
+        self.temporary.file.clone()
+    }
+
+    /// How many bytes have been written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes and hashes the next pieces, off the caller's thread. An error ends it: what was
+    /// written is gone.
+    ///
+    /// # Errors
+    /// [`Error::Length`] when more comes than was announced, [`Error::Full`], [`Error::Io`].
+    pub async fn append(self, pieces: Vec<Bytes>) -> Result<Self, Error> {
+        blocking("write content", move || self.append_now(&pieces)).await
+    }
+
+    /// Checks that all of it came and that it is what was announced.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Corrupt`]; nothing is kept.
+    pub fn prove(self) -> Result<Proven, Error> {
+        if self.written != self.size {
+            return Err(self.wrong_length(self.written));
+        }
+        let found = self.hasher.finish();
+        if found != self.digest {
+            return Err(Error::Corrupt { expected: self.digest, found });
+        }
+        let Self { digest, size, temporary, reserved, store, .. } = self;
+        Ok(Proven { digest, size, temporary, reserved, store })
+    }
+
+    pub(super) fn append_now(mut self, pieces: &[Bytes]) -> Result<Self, Error> {
+        for piece in pieces {
+            let end = self.written.saturating_add(piece.len() as u64);
+            if end > self.size {
+                return Err(self.wrong_length(end));
+            }
+            self.temporary.file.write_all_at(piece, self.written).map_err(Error::io("write content"))?;
+            self.hasher.update(piece);
+            self.written = end;
+        }
+        Ok(self)
+    }
+
+    fn wrong_length(&self, found: u64) -> Error {
+        Error::Length { digest: self.digest, expected: self.size, found }
+    }
+}
+
+impl Proven {
+    /// Makes the content durable, then visible, then enters it in the records.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Full`]: nothing is kept.
+    pub async fn commit(self) -> Result<StoredBlob, Error> {
+        blocking("keep content", move || self.commit_now()).await
+    }
+
+    pub(super) fn commit_now(self) -> Result<StoredBlob, Error> {
+        let Self { digest, size, temporary, reserved, store } = self;
+        let file = temporary.file.clone();
+        file.sync_all().map_err(Error::io("make content durable"))?;
+        store.ledger.quietly(|| store.blobs.place(temporary, &digest)).map_err(Error::io("name content"))?;
+        store.blobs.sync(&digest).map_err(Error::io("make a name durable"))?;
+        store.ledger.added(&digest, size, reserved.keep())?;
+        Ok(StoredBlob { file, size })
+    }
+}
+
+impl Reserved {
+    /// Hands the promise over to the ledger's books.
+    fn keep(mut self) -> u64 {
+        std::mem::take(&mut self.size)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.store.ledger.unreserve(self.size);
+    }
+}
+
+/// Runs what waits for the disk on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(Error::io(doing)(std::io::Error::other(e))),
+    }
+}

@@ -1,0 +1,357 @@
+//! What is kept, how large it is, in which order it was last used, and what may not go. Start reads
+//! two numbers of it and scans nothing. Use is a running number, not a time: clocks jump.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Error;
+use super::records::{Change, Records, Table};
+use crate::oci::Digest;
+use crate::oci::digest::Algorithm;
+use crate::telemetry::Metrics;
+
+/// Past this many, uses that were noted in memory are written without waiting for the job.
+const MOST_TOUCHED: usize = 16_384;
+/// How many candidates are looked up at a time.
+const CANDIDATES: usize = 64;
+
+pub(super) struct Ledger {
+    records: Records,
+    /// digest → size, last use.
+    blobs: Table,
+    /// last use, digest → nothing; only of what may be evicted.
+    by_use: Table,
+    /// digest, owner → nothing.
+    holds: Table,
+    totals: Table,
+    state: Mutex<State>,
+    last_use: AtomicU64,
+    touched: Mutex<HashMap<Digest, u64>>,
+    metrics: Arc<Metrics>,
+}
+
+struct State {
+    max: u64,
+    /// Bytes of all that is kept.
+    total: u64,
+    /// Bytes of what may not be evicted.
+    held: u64,
+    /// Bytes that arriving content was promised.
+    reserved: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    size: u64,
+    last_use: u64,
+}
+
+impl Ledger {
+    pub(super) fn open(records: &Records, max: u64, metrics: &Arc<Metrics>) -> Result<Self, Error> {
+        let by_use = records.table("blobs_by_use");
+        let totals = records.table("blob_totals");
+        let number = |name: &str| totals.get_now(name.as_bytes()).map(|v| v.map_or(0, |v| read_u64(&v)));
+        let newest = by_use.last_key_now()?.map_or(0, |key| read_u64(&key));
+        let state = State { max, total: number("total")?, held: number("held")?, reserved: 0 };
+        // Held content stands in no order, so its uses may lie beyond the newest.
+        let last_use = newest.max(number("last_use")?);
+        let ledger = Self {
+            blobs: records.table("blobs"),
+            by_use,
+            holds: records.table("blob_holds"),
+            totals,
+            records: records.clone(),
+            state: Mutex::new(state),
+            last_use: AtomicU64::new(last_use),
+            touched: Mutex::default(),
+            metrics: metrics.clone(),
+        };
+        ledger.show(&ledger.lock());
+        Ok(ledger)
+    }
+
+    pub(super) fn set_max(&self, max: u64) {
+        self.lock().max = max;
+    }
+
+    /// Promises `size` bytes if they are free already.
+    pub(super) fn reserve(&self, size: u64) -> bool {
+        let mut state = self.lock();
+        let fits = state.room(size);
+        if fits {
+            state.reserved += size;
+        }
+        fits
+    }
+
+    /// Gives a promise back.
+    pub(super) fn unreserve(&self, size: u64) {
+        let mut state = self.lock();
+        state.reserved = state.reserved.saturating_sub(size);
+    }
+
+    /// Promises `size` bytes, evicting what was used longest ago. `take` removes one from the disk,
+    /// under the lock so that it cannot meet the same content coming in.
+    pub(super) fn make_room<T>(
+        &self,
+        size: u64,
+        take: impl Fn(&Digest) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        if state.held.saturating_add(state.reserved).saturating_add(size) > state.max {
+            return Err(Error::Full);
+        }
+        while !state.room(size) {
+            let candidates = self.by_use.scan_now(&[], CANDIDATES)?;
+            if candidates.is_empty() {
+                return Err(Error::Full);
+            }
+            for (key, _) in candidates {
+                if state.room(size) {
+                    break;
+                }
+                taken.extend(self.consider(&mut state, &key, &take)?);
+            }
+        }
+        state.reserved += size;
+        Ok(taken)
+    }
+
+    /// Enters content that has just been put into its place; `reserved` bytes were promised to it.
+    pub(super) fn added(&self, digest: &Digest, size: u64, reserved: u64) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.reserved = state.reserved.saturating_sub(reserved);
+        self.enter(&mut state, digest, size)
+    }
+
+    /// Strikes content that is gone.
+    pub(super) fn removed(&self, digest: &Digest) -> Result<(), Error> {
+        let mut state = self.lock();
+        self.strike(&mut state, digest)
+    }
+
+    /// Runs `work` while nothing is evicted and nothing comes in.
+    pub(super) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _state = self.lock();
+        work()
+    }
+
+    /// Notes a use, in memory. Says whether it is time to write the uses back.
+    pub(super) fn touch(&self, digest: &Digest) -> bool {
+        let number = self.next_use();
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        touched.insert(*digest, number);
+        touched.len() == MOST_TOUCHED
+    }
+
+    /// Writes noted uses.
+    pub(super) fn write_back(&self) -> Result<(), Error> {
+        let touched = std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        for (digest, last_use) in touched {
+            let _state = self.lock();
+            self.reorder(&digest, last_use)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps content from eviction in the name of `owner`, who may say so twice. Content that is
+    /// not there yet is held once it comes.
+    pub(super) fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        let mut state = self.lock();
+        let mut changes = vec![self.holds.putting(hold_key(digest, owner), [])];
+        if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
+            changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
+            state.held += row.size;
+        }
+        self.commit(&state, changes);
+        Ok(())
+    }
+
+    /// Ends `owner`'s hold. The last one leaves the content to eviction.
+    pub(super) fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        let mut state = self.lock();
+        let key = hold_key(digest, owner);
+        let holds = self.holds.scan_now(&digest_key(digest), 2)?;
+        let mut changes = vec![self.holds.deleting(key.clone())];
+        let is_last = holds.len() == 1 && holds[0].0 == key;
+        if let (true, Some(row)) = (is_last, self.row(digest)?) {
+            changes.push(self.by_use.putting(use_key(row.last_use, digest), []));
+            state.held = state.held.saturating_sub(row.size);
+        }
+        self.commit(&state, changes);
+        Ok(())
+    }
+
+    /// Makes the books fit what is on disk, which `found` lists.
+    pub(super) fn reconcile(
+        &self,
+        found: &[(Digest, u64)],
+        exists: impl Fn(&Digest) -> bool,
+    ) -> Result<(), Error> {
+        for (digest, size) in found {
+            let mut state = self.lock();
+            // The list may be older than an eviction.
+            if self.row(digest)?.is_none_or(|row| row.size != *size) && exists(digest) {
+                self.enter(&mut state, digest, *size)?;
+            }
+        }
+        for (key, _) in self.blobs.scan_now(&[], usize::MAX)? {
+            let Some(digest) = read_digest(&key) else { continue };
+            let mut state = self.lock();
+            if !exists(&digest) {
+                self.strike(&mut state, &digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes kept, and bytes promised.
+    pub(super) fn sizes(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.total, state.reserved)
+    }
+
+    fn consider<T>(
+        &self,
+        state: &mut State,
+        key: &[u8],
+        take: impl Fn(&Digest) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let digest = key.get(8..).and_then(read_digest);
+        let Some(digest) = digest else {
+            self.by_use.delete(key);
+            return Ok(None);
+        };
+        let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+        if let Some(last_use) = touched {
+            self.reorder(&digest, last_use)?;
+            return Ok(None);
+        }
+        let taken = take(&digest)?;
+        self.by_use.delete(key);
+        self.strike(state, &digest)?;
+        self.metrics.store_evictions.inc();
+        Ok(Some(taken))
+    }
+
+    fn enter(&self, state: &mut State, digest: &Digest, size: u64) -> Result<(), Error> {
+        self.strike(state, digest)?;
+        let row = Row { size, last_use: self.next_use() };
+        let mut changes = vec![self.blobs.putting(digest_key(digest), row.write())];
+        if self.is_held(digest)? {
+            state.held += size;
+        } else {
+            changes.push(self.by_use.putting(use_key(row.last_use, digest), []));
+        }
+        state.total += size;
+        self.commit(state, changes);
+        Ok(())
+    }
+
+    fn strike(&self, state: &mut State, digest: &Digest) -> Result<(), Error> {
+        let Some(row) = self.row(digest)? else { return Ok(()) };
+        let changes = vec![
+            self.blobs.deleting(digest_key(digest)),
+            self.by_use.deleting(use_key(row.last_use, digest)),
+        ];
+        if self.is_held(digest)? {
+            state.held = state.held.saturating_sub(row.size);
+        }
+        state.total = state.total.saturating_sub(row.size);
+        self.commit(state, changes);
+        Ok(())
+    }
+
+    fn reorder(&self, digest: &Digest, last_use: u64) -> Result<(), Error> {
+        let Some(row) = self.row(digest)? else { return Ok(()) };
+        let mut changes = vec![self.blobs.putting(digest_key(digest), Row { last_use, ..row }.write())];
+        if !self.is_held(digest)? {
+            changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
+            changes.push(self.by_use.putting(use_key(last_use, digest), []));
+        }
+        self.records.apply(changes);
+        Ok(())
+    }
+
+    fn commit(&self, state: &State, mut changes: Vec<Change>) {
+        for (name, value) in [
+            ("total", state.total),
+            ("held", state.held),
+            ("last_use", self.last_use.load(Ordering::Relaxed)),
+        ] {
+            changes.push(self.totals.putting(name, value.to_be_bytes()));
+        }
+        self.records.apply(changes);
+        self.show(state);
+    }
+
+    fn row(&self, digest: &Digest) -> Result<Option<Row>, Error> {
+        Ok(self.blobs.get_now(&digest_key(digest))?.map(|value| Row::read(&value)))
+    }
+
+    fn is_held(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(!self.holds.scan_now(&digest_key(digest), 1)?.is_empty())
+    }
+
+    fn next_use(&self) -> u64 {
+        self.last_use.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn show(&self, state: &State) {
+        self.metrics.store_bytes.set(i64::try_from(state.total).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn room(&self, size: u64) -> bool {
+        self.total.saturating_add(self.reserved).saturating_add(size) <= self.max
+    }
+}
+
+impl Row {
+    fn read(value: &[u8]) -> Self {
+        Self { size: read_u64(value), last_use: value.get(8..).map_or(0, read_u64) }
+    }
+
+    fn write(self) -> Vec<u8> {
+        [self.size.to_be_bytes(), self.last_use.to_be_bytes()].concat()
+    }
+}
+
+fn read_u64(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
+}
+
+fn digest_key(digest: &Digest) -> Vec<u8> {
+    let algorithm = match digest.algorithm() {
+        Algorithm::Sha256 => 1,
+        Algorithm::Sha512 => 2,
+    };
+    let mut key = vec![algorithm];
+    key.extend_from_slice(digest.as_bytes());
+    key
+}
+
+fn read_digest(key: &[u8]) -> Option<Digest> {
+    let (algorithm, hash) = key.split_first()?;
+    let algorithm = match algorithm {
+        1 => Algorithm::Sha256,
+        2 => Algorithm::Sha512,
+        _ => return None,
+    };
+    Digest::parse(&format!("{}:{}", algorithm.as_str(), hex::encode(hash))).ok()
+}
+
+fn use_key(last_use: u64, digest: &Digest) -> Vec<u8> {
+    [last_use.to_be_bytes().as_slice(), &digest_key(digest)].concat()
+}
+
+fn hold_key(digest: &Digest, owner: &str) -> Vec<u8> {
+    [digest_key(digest).as_slice(), owner.as_bytes()].concat()
+}

@@ -1,0 +1,195 @@
+//! Opening a store: its folder, its lock, its records, and making the books anew where they were
+//! lost.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::blobs::Blobs;
+use super::ledger::Ledger;
+use super::lock::Lock;
+use super::records::Records;
+use super::{Error, Inner, OpenError, Settings, Store};
+use crate::oci::Digest;
+use crate::telemetry::Metrics;
+
+const RECORDS: &str = "records.redb";
+/// Stands in the folder while the store is open: found at a start, the last end was none.
+const OPEN_MARK: &str = "open";
+
+/// What holds the store's folder, released when the store goes.
+pub(super) struct Place {
+    root: Arc<OwnedFd>,
+    /// Removed with the store, where it was made for one process.
+    ephemeral: Option<PathBuf>,
+    /// The store came up, so that its end leaves nothing to be checked at the next start.
+    up: bool,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens the store, makes it where there is none, and repairs what a crash has left.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process has it, or the folder cannot be used.
+    pub fn open(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
+        let path = &settings.path;
+        std::fs::create_dir_all(path).map_err(failed(path, "make the folder"))?;
+        let place = Place::take(path, None)?;
+        let unclean = place.mark().map_err(failed(path, "mark it as open"))?;
+        let (records, fresh) = place.records(path)?;
+        let store = Self::assemble(place, records, settings.max_size, metrics, path)?;
+        let reconcile = |store: &Self| {
+            store.reconcile().map_err(|e| OpenError::Records { path: path.clone(), message: e.to_string() })
+        };
+        if fresh {
+            reconcile(&store)?;
+        } else if unclean {
+            store.reconcile_behind();
+        }
+        Ok(store)
+    }
+
+    /// A store of this process alone, with records in memory and content in a private folder that
+    /// goes with it.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn ephemeral(metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
+        let path = std::env::temp_dir().join(format!("portcullis-{}", ulid::Ulid::generate()));
+        rustix::fs::mkdir(&path, Mode::RWXU).map_err(|e| failed(&path, "make the folder")(e.into()))?;
+        let place = Place::take(&path, Some(path.clone()))?;
+        let records = Records::in_memory().map_err(|e| broken(&path, &e))?;
+        Self::assemble(place, records, u64::MAX, metrics, &path)
+    }
+
+    fn assemble(
+        mut place: Place,
+        records: Records,
+        max: u64,
+        metrics: &Arc<Metrics>,
+        path: &Path,
+    ) -> Result<Self, OpenError> {
+        let blobs = Blobs::open(&place.root).map_err(failed(path, "open the folders in it"))?;
+        let ledger = Ledger::open(&records, max, metrics).map_err(|e| broken(path, &e))?;
+        place.up = true;
+        Ok(Self(Arc::new(Inner {
+            blobs: Arc::new(blobs),
+            ledger,
+            records,
+            metrics: metrics.clone(),
+            _place: place,
+        })))
+    }
+
+    /// Makes the books fit what is on disk.
+    fn reconcile(&self) -> Result<(), Error> {
+        let blobs = &self.0.blobs;
+        let found = blobs.list().map_err(Error::io("list content"))?;
+        let exists = |digest: &Digest| !matches!(blobs.find(digest), Ok(None));
+        self.0.ledger.reconcile(&found, exists)
+    }
+
+    /// The same beside the work: after a crash a few files may be missing in the books, which
+    /// nobody has to wait for.
+    fn reconcile_behind(&self) {
+        let store = self.clone();
+        let run = move || {
+            if let Err(error) = store.reconcile() {
+                tracing::warn!(%error, "the store's books could not be checked");
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("reconcile".to_owned()).spawn(run) {
+            tracing::warn!(%error, "the store's books could not be checked");
+        }
+    }
+}
+
+impl Place {
+    fn take(path: &Path, ephemeral: Option<PathBuf>) -> Result<Self, OpenError> {
+        // The path itself is the operator's and may lead through links; what is below may not.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|e| failed(path, "open the folder")(e.into()))?;
+        let lock = Lock::take(&root, path)?;
+        Ok(Self { root: Arc::new(root), ephemeral, up: false, _lock: lock })
+    }
+
+    /// Sets the mark and says whether it stood already.
+    fn mark(&self) -> io::Result<bool> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.root, OPEN_MARK, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(_) => {
+                rustix::fs::fsync(&self.root)?;
+                Ok(false)
+            }
+            Err(Errno::EXIST) => Ok(true),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Opens the records. Damaged ones are moved aside: they can be asked for again, and an operator
+    /// may want to see them. Says whether they are new.
+    fn records(&self, path: &Path) -> Result<(Records, bool), OpenError> {
+        let fresh = !self.has_records().map_err(failed(path, "look for the records"))?;
+        match self.open_records() {
+            Ok(records) => Ok((records, fresh)),
+            Err(Error::Records(why)) if !fresh => {
+                let aside = self.move_records_aside().map_err(failed(path, "move damaged records aside"))?;
+                tracing::warn!(
+                    store = %path.display(), %why,
+                    "the store's records are damaged and are made anew; the old ones are in {aside}"
+                );
+                Ok((self.open_records().map_err(|e| broken(path, &e))?, true))
+            }
+            Err(e) => Err(broken(path, &e)),
+        }
+    }
+
+    fn has_records(&self) -> io::Result<bool> {
+        match rustix::fs::statat(&self.root, RECORDS, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn open_records(&self) -> Result<Records, Error> {
+        let root = self.root.clone();
+        Records::in_file(Box::new(move || {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(&root, RECORDS, flags, Mode::RUSR | Mode::WUSR)?.into())
+        }))
+    }
+
+    fn move_records_aside(&self) -> io::Result<&'static str> {
+        const ASIDE: &str = "records.damaged.redb";
+        rustix::fs::renameat(&self.root, RECORDS, &self.root, ASIDE)?;
+        Ok(ASIDE)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(path) = &self.ephemeral {
+            let _ = std::fs::remove_dir_all(path);
+            return;
+        }
+        if self.up {
+            let _ = rustix::fs::unlinkat(&self.root, OPEN_MARK, rustix::fs::AtFlags::empty());
+        }
+    }
+}
+
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path, doing, source }
+}
+
+fn broken(path: &Path, error: &Error) -> OpenError {
+    OpenError::Records { path: path.to_owned(), message: error.to_string() }
+}

@@ -1,0 +1,184 @@
+//! Small records in named tables: bytes to bytes. Writes are seen at once by every reader and are
+//! made durable in groups by one thread. Everything kept here can be asked for again, so a lost
+//! group costs questions, never correctness.
+
+mod backend;
+mod pending;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+use super::Error;
+use backend::Backend;
+use pending::Pending;
+use writer::Writer;
+
+/// Opens the records' file, again too after the disk has failed.
+type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// The records of a process. Cheap to clone; the last one to go writes what is pending.
+#[derive(Clone)]
+pub struct Records(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Writer,
+}
+
+/// What callers and the writer's thread share.
+struct Shared {
+    backend: Backend,
+    pending: Pending,
+}
+
+/// One table of the records.
+#[derive(Clone)]
+pub struct Table {
+    records: Records,
+    name: &'static str,
+}
+
+/// One change of a table, for changes that belong together.
+pub struct Change {
+    table: &'static str,
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Records {
+    /// Records in the file that `open` gives.
+    pub(super) fn in_file(open: OpenFile) -> Result<Self, Error> {
+        Self::start(Backend::in_file(open)?)
+    }
+
+    /// Records that end with the process.
+    pub(super) fn in_memory() -> Result<Self, Error> {
+        Self::start(Backend::in_memory()?)
+    }
+
+    fn start(backend: Backend) -> Result<Self, Error> {
+        let shared = Arc::new(Shared { backend, pending: Pending::default() });
+        let writer = Writer::start(&shared).map_err(Error::io("start the records' thread"))?;
+        Ok(Self(Arc::new(Inner { shared, writer })))
+    }
+
+    /// The table of that name, made when first written.
+    pub fn table(&self, name: &'static str) -> Table {
+        Table { records: self.clone(), name }
+    }
+
+    /// Makes all `changes` or, after a crash, none of them.
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
+        self.0.shared.pending.add(changes);
+        self.0.writer.wake();
+    }
+
+    /// Waits until everything written so far is durable.
+    ///
+    /// # Errors
+    /// [`Error::Records`] when the disk refuses; the changes stay pending.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let done = self.0.writer.ask_flush();
+        done.await.unwrap_or_else(|_| Err(Error::Records("the records are closed".to_owned())))
+    }
+
+    pub(super) fn get_now(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let shared = &self.0.shared;
+        // Pending first: what it hands over to the backend is committed before it lets go.
+        match shared.pending.find(table, key) {
+            Some(value) => Ok(value),
+            None => shared.backend.get(table, key),
+        }
+    }
+
+    pub(super) fn scan_now(
+        &self,
+        table: &'static str,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let shared = &self.0.shared;
+        let news = shared.pending.under(table, prefix);
+        // Every pending deletion may hide one entry.
+        let entries = shared.backend.scan(table, prefix, limit.saturating_add(news.len()))?;
+        let mut merged: std::collections::BTreeMap<_, _> = entries.into_iter().collect();
+        for (key, value) in news {
+            match value {
+                Some(value) => merged.insert(key, value),
+                None => merged.remove(&key),
+            };
+        }
+        Ok(merged.into_iter().take(limit).collect())
+    }
+
+    pub(super) fn last_key_now(&self, table: &'static str) -> Result<Option<Vec<u8>>, Error> {
+        self.0.shared.backend.last_key(table)
+    }
+}
+
+impl Table {
+    /// The value under `key`.
+    ///
+    /// # Errors
+    /// [`Error::Records`] when the table cannot be read: never a silent miss.
+    #[allow(clippy::unused_async, reason = "records kept by a shared database are waited for")]
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.records.get_now(self.name, key)
+    }
+
+    /// The first `limit` entries whose keys start with `prefix`, in the order of keys.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        let (table, prefix) = (self.clone(), prefix.to_vec());
+        tokio::task::spawn_blocking(move || table.records.scan_now(table.name, &prefix, limit))
+            .await
+            .unwrap_or_else(|e| Err(Error::Records(e.to_string())))
+    }
+
+    /// Writes `value` under `key`.
+    pub fn put(&self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.records.apply([self.putting(key, value)]);
+    }
+
+    /// Takes `key` away.
+    pub fn delete(&self, key: impl Into<Vec<u8>>) {
+        self.records.apply([self.deleting(key)]);
+    }
+
+    /// The change that [`Table::put`] makes, for [`Records::apply`].
+    pub fn putting(&self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Change {
+        Change { table: self.name, key: key.into(), value: Some(value.into()) }
+    }
+
+    /// The change that [`Table::delete`] makes, for [`Records::apply`].
+    pub fn deleting(&self, key: impl Into<Vec<u8>>) -> Change {
+        Change { table: self.name, key: key.into(), value: None }
+    }
+
+    pub(super) fn get_now(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.records.get_now(self.name, key)
+    }
+
+    pub(super) fn scan_now(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        self.records.scan_now(self.name, prefix, limit)
+    }
+
+    pub(super) fn last_key_now(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.records.last_key_now(self.name)
+    }
+}
+
+/// A lock whose holder panicked is used on: each change under it is made in one step.
+fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Where records are durable: a redb file, or memory.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use super::pending::Group;
+use super::{Entry, Error, OpenFile};
+
+/// What the database may keep in memory.
+const CACHE_BYTES: usize = 8 << 20;
+
+type Definition<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
+
+pub(super) struct Backend {
+    database: RwLock<Option<Database>>,
+    open: Option<OpenFile>,
+}
+
+impl Backend {
+    pub(super) fn in_file(open: OpenFile) -> Result<Self, Error> {
+        let database = open_file(&open)?;
+        Ok(Self { database: RwLock::new(Some(database)), open: Some(open) })
+    }
+
+    pub(super) fn in_memory() -> Result<Self, Error> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(InMemoryBackend::new())
+            .map_err(failed)?;
+        Ok(Self { database: RwLock::new(Some(database)), open: None })
+    }
+
+    pub(super) fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.reading(table, |table| Ok(table.get(key)?.map(|value| value.value().to_vec())), None)
+    }
+
+    pub(super) fn scan(&self, table: &str, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        let read = |table: redb::ReadOnlyTable<&[u8], &[u8]>| {
+            let mut found = Vec::new();
+            for entry in table.range(prefix..)?.take(limit) {
+                let (key, value) = entry?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                found.push((key.value().to_vec(), value.value().to_vec()));
+            }
+            Ok(found)
+        };
+        self.reading(table, read, Vec::new())
+    }
+
+    pub(super) fn last_key(&self, table: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.reading(table, |table| Ok(table.last()?.map(|(key, _)| key.value().to_vec())), None)
+    }
+
+    /// Makes a group durable, all of it or nothing. After a failure of the disk the database is
+    /// opened anew, because redb refuses everything from then on.
+    pub(super) fn commit(&self, group: &Group) -> Result<(), Error> {
+        let committed = {
+            let database = self.shared();
+            match &*database {
+                Some(database) => commit(database, group),
+                None => Err(Error::Records("the file could not be opened again".to_owned())),
+            }
+        };
+        if committed.is_err() {
+            self.reopen();
+        }
+        committed
+    }
+
+    fn reopen(&self) {
+        let Some(open) = &self.open else { return };
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one goes first: it locks the file.
+        *database = None;
+        *database = open_file(open).ok();
+    }
+
+    fn shared(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading<T>(
+        &self,
+        table: &str,
+        read: impl FnOnce(redb::ReadOnlyTable<&[u8], &[u8]>) -> Result<T, redb::StorageError>,
+        absent: T,
+    ) -> Result<T, Error> {
+        let database = self.shared();
+        let Some(database) = &*database else {
+            return Err(Error::Records("the file could not be opened again".to_owned()));
+        };
+        let transaction = database.begin_read().map_err(failed)?;
+        match transaction.open_table(Definition::new(table)) {
+            Ok(table) => read(table).map_err(failed),
+            Err(TableError::TableDoesNotExist(_)) => Ok(absent),
+            Err(e) => Err(failed(e)),
+        }
+    }
+}
+
+fn commit(database: &Database, group: &Group) -> Result<(), Error> {
+    let transaction = database.begin_write().map_err(failed)?;
+    for (name, changes) in group {
+        let mut table = transaction.open_table(Definition::new(name)).map_err(failed)?;
+        for (key, value) in changes {
+            match value {
+                Some(value) => table.insert(key.as_slice(), value.as_slice()).map_err(failed)?,
+                None => table.remove(key.as_slice()).map_err(failed)?,
+            };
+        }
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// Opens, repairs after a crash, and reads the head and end of each table. redb asserts about what
+/// it reads, so damage may come as a panic, which must not end the process.
+fn open_file(open: &OpenFile) -> Result<Database, Error> {
+    let file = open().map_err(Error::io("open the records' file"))?;
+    catch_unwind(AssertUnwindSafe(|| {
+        let backend = FileBackend::new(file).map_err(failed)?;
+        let database =
+            Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(failed)?;
+        probe(&database)?;
+        Ok(database)
+    }))
+    .unwrap_or_else(|_| Err(Error::Records("the file is damaged".to_owned())))
+}
+
+fn probe(database: &Database) -> Result<(), Error> {
+    use redb::TableHandle as _;
+    let transaction = database.begin_read().map_err(failed)?;
+    for table in transaction.list_tables().map_err(failed)? {
+        let table = transaction.open_table(Definition::new(table.name())).map_err(failed)?;
+        table.first().map_err(failed)?;
+        table.last().map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Records(error.to_string())
+}

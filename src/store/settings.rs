@@ -1,0 +1,48 @@
+//! The `store` keys of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::setting::size;
+
+/// Where content is kept and how much of it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder, made where it does not exist. It must stand on one filesystem.
+    pub path: PathBuf,
+    /// The most bytes of content that are kept, arriving content included.
+    #[serde(with = "size")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub max_size: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: cache_folder(), max_size: 50 << 30 }
+    }
+}
+
+impl Settings {
+    /// Makes a relative path absolute.
+    pub fn resolve(&mut self, base: &Path) {
+        self.path = base.join(&self.path);
+    }
+
+    /// Nothing to watch: a changed store needs a restart.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// The user's cache folder by the XDG base directory specification; where there is no user, the
+/// system's.
+fn cache_folder() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(|| PathBuf::from("/var/cache"))
+        .join("portcullis")
+}
