@@ -4,6 +4,7 @@ mod archive;
 pub mod client;
 pub mod package;
 pub mod registry;
+pub mod signing;
 
 pub use package::Package;
 pub use registry::{Fault, Registry};

@@ -1,0 +1,66 @@
+use serde_json::Value;
+
+use super::*;
+use crate::demo::Package;
+use crate::oci::Manifest;
+use crate::x509::{Algorithm, Certificate, Encoding, Hash};
+
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[test]
+fn a_jwt_is_signed_by_the_certificate_it_carries() {
+    let signer = Identity::self_signed(&Profile::of_host("registry.example")).unwrap();
+    let image = Package::image("app");
+    let claim = nv2::Claim::new(&["registry.example/app:1"]);
+    let token = nv2::jwt(&signer, &claim, image.descriptor()).unwrap();
+    let token = std::str::from_utf8(&token).unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (header, payload) = signed.split_once('.').unwrap();
+
+    let certificate = STANDARD.decode(decoded(header)["x5c"][0].as_str().unwrap()).unwrap();
+    let certificate = Certificate::from_der(&certificate).unwrap();
+    assert_eq!(certificate.dns_names(), ["registry.example"]);
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let algorithm = Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed);
+    assert!(certificate.public_key().verify(algorithm, signed.as_bytes(), &signature).is_ok());
+    let payload = decoded(payload);
+    assert_eq!(payload["digest"], image.digest().to_string());
+    assert_eq!(payload["references"][0], "registry.example/app:1");
+}
+
+#[test]
+fn an_authority_issues_what_chains_to_it() {
+    let authority = Authority::new("acme").unwrap();
+    let leaf = authority.issue(&Profile::of_organization("acme-rockets.io")).unwrap();
+    let chain: Vec<_> = leaf.chain().iter().map(|c| Certificate::from_der(c).unwrap()).collect();
+    assert!(chain[1].issued(&chain[0]).is_ok());
+    assert!(chain[1].is_self_signed());
+    let pem = Certificate::all_from(authority.certificate_pem().as_bytes()).unwrap();
+    assert_eq!(pem[0].der(), chain[1].der());
+}
+
+#[test]
+fn every_carrier_is_a_manifest_that_may_be_judged() {
+    let signer = Identity::self_signed(&Profile::of_host("registry.example")).unwrap();
+    let image = Package::image("app");
+    let subject = image.descriptor();
+    let claim = nv2::Claim::new(&["registry.example/app:1"]);
+    let token = nv2::jwt(&signer, &claim, subject).unwrap();
+    let json = nv2::json(&signer, &claim, subject).unwrap();
+    let jws = notation::jws(&signer, &notation::Claim::default(), subject).unwrap();
+    let cose = notation::cose(&signer, &notation::Claim::default(), subject).unwrap();
+    let payload = cosign::payload("registry.example/app", &subject.digest);
+    for package in [
+        nv2::jwt_artifact(token.clone()).about(subject),
+        nv2::json_artifact(json),
+        nv2::index(token, subject),
+        notation::jws_artifact(jws, &signer, subject),
+        notation::cose_artifact(cose, &signer, subject),
+        cosign::image(signer.key(), &payload).unwrap(),
+        cosign::referrer(signer.key(), &payload).unwrap().about(subject),
+    ] {
+        Manifest::parse_expecting(package.bytes().clone(), &package.digest()).unwrap();
+    }
+}
