@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The front door: listeners, routing, answers. Content comes from `admission` alone.
+
+pub mod route;
