@@ -1,8 +1,10 @@
 //! Signatures, and what is proven by them. A folder a format; each turns one claim into
 //! [`Evidence`] or a [`Rejection`]. Pure: no I/O, no clock, no network.
 
+mod chain;
 pub mod evidence;
 pub mod layout;
+mod material;
 pub mod rejection;
 
 pub mod cosign;
@@ -119,6 +121,11 @@ pub trait Verifier: Send + Sync {
 
     /// SHA-256 over everything its answers depend on but the signature: settings, trust material.
     fn revision(&self) -> [u8; 32];
+
+    /// What an operator should know about this signer's settings, such as a check that is not made yet.
+    fn limitation(&self) -> Option<String> {
+        None
+    }
 
     /// What must be fetched before [`Verifier::verify`] can decide.
     fn needs(&self, _signature: &Signature) -> Vec<Need> {

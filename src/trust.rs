@@ -1,4 +1,8 @@
-//! Trust material as files give it.
+//! Trust material as files give it. What it is worth, `signature/` decides.
+
+pub mod files;
+
+pub use files::{Error, certificates, public_key};
 
 /// Revocation answers that were fetched for the certificates of signatures. No check asks for any
 /// yet.

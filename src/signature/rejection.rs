@@ -183,6 +183,14 @@ pub enum Rejection {
         /// The certificate's or key's fingerprint.
         key: Fingerprint,
     },
+    /// Names its key by an id that none of the trusted keys has.
+    #[error("signed with the key {found}, which is none of {expected}")]
+    UnknownKeyId {
+        /// The configured trust.
+        expected: Untrusted,
+        /// The id.
+        found: Untrusted,
+    },
     /// No key is there yet.
     #[error("the key of signer {signer} has not been acquired: {place} is empty")]
     KeyNotAcquired {
@@ -301,7 +309,7 @@ impl Rejection {
             Self::Mismatch { field: Field::Size, .. } => Code::SizeMismatch,
             Self::Mismatch { field: Field::MediaType, .. } => Code::MediaTypeMismatch,
             Self::Name { .. } => Code::NameMismatch,
-            Self::UntrustedKey { .. } => Code::UntrustedKey,
+            Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => Code::UntrustedKey,
             Self::KeyNotAcquired { .. } => Code::KeyNotAcquired,
             Self::Identity { .. } => Code::IdentityMismatch,
             Self::Certificate { .. } => Code::CertificateInvalid,
@@ -319,7 +327,7 @@ impl Rejection {
     pub fn progress(&self) -> u8 {
         match self {
             Self::KeyNotAcquired { .. } => 1,
-            Self::UntrustedKey { .. } => 2,
+            Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => 2,
             Self::Malformed { .. } | Self::Unsupported { .. } => 3,
             _ => 4,
         }
