@@ -13,7 +13,7 @@ pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use reference::{Reference, Tag, Target};
-pub use repository::{Registry, Repository};
+pub use repository::{DOCKER_HUB, Registry, Repository, looks_like_host};
 
 /// A manifest larger than this is refused before it is read: the distribution specification lets a
 /// registry refuse manifests above 4 MiB, and no client needs more.

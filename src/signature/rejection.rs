@@ -1,10 +1,11 @@
 //! Why one signature was not believed: one variant a reason, with what was expected and found.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
+use crate::setting;
 use crate::telemetry::Untrusted;
 
 /// Reason codes: a closed, documented list (`docs/REASONS.md`), the same in metrics, audit lines,
@@ -334,21 +335,7 @@ impl Rejection {
     }
 }
 
-/// A time as RFC 3339 gives it, in UTC and whole seconds. Certificates may name times before 1970
-/// and after 9999; they are shown as those bounds, since the formatter would panic on them.
+/// A time as RFC 3339 gives it, in UTC and whole seconds.
 pub fn rfc3339(at: SystemTime) -> String {
-    let end_of_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(at.clamp(SystemTime::UNIX_EPOCH, end_of_9999)).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_that_no_clock_shows_is_still_printed() {
-        let year = Duration::from_secs(365 * 86_400);
-        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH - year), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH + year * 9000), "9999-12-31T23:59:59Z");
-    }
+    setting::time::show(at)
 }

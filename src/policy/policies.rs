@@ -1,0 +1,186 @@
+//! The policies as built from settings: which one applies, and what its signers are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Exception, IndexRule, Mode, ReferrerRule, Require, Revision, Scope, Settings, SignedName};
+use crate::oci::{Digest, Repository};
+use crate::setting::SettingError;
+use crate::signature::{Format, SignerName, Strength, Verifier};
+
+mod build;
+
+/// Who may vouch.
+#[derive(Clone)]
+pub struct Signer {
+    /// Decides whether a signature is this signer's.
+    pub verifier: Arc<dyn Verifier>,
+    /// Where its key is acquired.
+    pub acquire: Option<String>,
+}
+
+/// One policy with its signers.
+pub struct Policy {
+    name: Arc<str>,
+    settings: Settings,
+    require: Option<Require>,
+    signers: BTreeMap<SignerName, Signer>,
+    revision: Revision,
+}
+
+impl Policy {
+    /// What refusals, metrics and audit lines call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The mode for a repository: the configured one, unless the only signer insists on less. A
+    /// level that only logs makes `enforce` an `audit`, one that skips makes it an `allow`.
+    pub fn mode(&self, repository: &Repository) -> Mode {
+        let strength = self
+            .require
+            .as_ref()
+            .and_then(Require::sole)
+            .and_then(|name| self.signers.get(name))
+            .map_or(Strength::Enforced, |signer| signer.verifier.strength(repository));
+        match (self.settings.mode, strength) {
+            (Mode::Deny, _) => Mode::Deny,
+            (mode, Strength::Enforced) => mode,
+            (mode, Strength::Logged) => mode.min(Mode::Audit),
+            (_, Strength::Skipped) => Mode::Allow,
+        }
+    }
+
+    /// Who must vouch; `None` in modes that verify nothing.
+    pub fn require(&self) -> Option<&Require> {
+        self.require.as_ref()
+    }
+
+    /// What of an index must be signed.
+    pub fn index(&self) -> IndexRule {
+        self.settings.index
+    }
+
+    /// Which referrers are served.
+    pub fn referrers(&self) -> ReferrerRule {
+        self.settings.referrers
+    }
+
+    /// What name the signed claim must carry.
+    pub fn signed_name(&self) -> SignedName {
+        self.settings.signed_name
+    }
+
+    /// Repositories whose name it may carry instead.
+    pub fn renamed_from(&self) -> &[Repository] {
+        &self.settings.renamed_from
+    }
+
+    /// The policy's own URLs of keys.
+    pub fn acquire(&self) -> &[String] {
+        &self.settings.acquire
+    }
+
+    /// What decisions under it depend on.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The signers that its `require` names.
+    pub fn signers(&self) -> impl Iterator<Item = (&SignerName, &Signer)> {
+        self.signers.iter()
+    }
+
+    /// Their verifiers.
+    pub fn verifiers(&self) -> impl Iterator<Item = &Arc<dyn Verifier>> {
+        self.signers.values().map(|signer| &signer.verifier)
+    }
+
+    /// The formats that they read.
+    pub fn formats(&self) -> BTreeSet<Format> {
+        self.verifiers().map(|verifier| verifier.format()).collect()
+    }
+
+    /// Whether evidence of this signer counts for content of this repository: it is one of ours, and
+    /// it insists on the proof or stands alone (and then the mode is weakened instead).
+    pub(super) fn counts(&self, signer: &SignerName, repository: &Repository) -> bool {
+        let alone = self.require.as_ref().and_then(Require::sole) == Some(signer);
+        self.signers
+            .get(signer)
+            .is_some_and(|known| alone || known.verifier.strength(repository) == Strength::Enforced)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.name)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All policies and exceptions.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// The most specific scope first.
+    scopes: Vec<(Scope, Arc<Policy>)>,
+    exceptions: Vec<Exception>,
+    audit_everything: bool,
+    warnings: Vec<String>,
+}
+
+impl Policies {
+    /// Builds all policies. Paths in errors start at the file's root.
+    ///
+    /// # Errors
+    /// The first setting that cannot be honoured: ties, unknown signers, empty lists, contradictions.
+    pub fn build(
+        policies: &[Settings],
+        exceptions: &[Exception],
+        signers: &BTreeMap<SignerName, Signer>,
+    ) -> Result<Self, SettingError> {
+        build::build(policies, exceptions, signers)
+    }
+
+    /// The same policies, but what none of them covers is served with a warning and recorded as
+    /// would-deny (`serve --audit`).
+    #[must_use]
+    pub fn audit_everything(mut self) -> Self {
+        self.audit_everything = true;
+        self
+    }
+
+    /// Whether what no policy covers is served.
+    pub fn audits_everything(&self) -> bool {
+        self.audit_everything
+    }
+
+    /// The policy that applies: the one with the most specific scope.
+    pub fn matching(&self, repository: &Repository) -> Option<&Arc<Policy>> {
+        self.scopes.iter().find(|(scope, _)| scope.matches(repository)).map(|(_, policy)| policy)
+    }
+
+    /// The exception that covers a manifest at this moment.
+    pub fn exception(&self, repository: &Repository, digest: &Digest, now: SystemTime) -> Option<&Exception> {
+        self.exceptions.iter().find(|e| e.repository == *repository && e.digest == *digest && now < e.expires)
+    }
+
+    /// What decisions on content of this repository depend on.
+    pub fn revision(&self, repository: &Repository) -> Revision {
+        match self.matching(repository) {
+            Some(policy) => policy.revision(),
+            None => Revision::without_policy(
+                self.audit_everything,
+                self.exceptions.iter().filter(|e| e.repository == *repository),
+            ),
+        }
+    }
+
+    /// What an operator should know at start, though nothing is wrong.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}

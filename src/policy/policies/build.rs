@@ -1,0 +1,215 @@
+//! Settings → policies: everything that can be refused at load is refused here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::{Exception, Mode, Require, Revision, Scope, Settings, SignedName, Source};
+use super::{Policies, Policy, Signer};
+use crate::setting::SettingError;
+use crate::signature::{SignerName, Strength, Verifier};
+
+const MAX_NAME: usize = 64;
+
+pub(super) fn build(
+    settings: &[Settings],
+    exceptions: &[Exception],
+    signers: &BTreeMap<SignerName, Signer>,
+) -> Result<Policies, SettingError> {
+    let within = |key: &str, i: usize| {
+        let key = key.to_owned();
+        move |fault: SettingError| fault.under(i.to_string()).under(key.clone())
+    };
+    let mut owners: BTreeMap<&Scope, usize> = BTreeMap::new();
+    for (i, policy) in settings.iter().enumerate() {
+        check(policy, &settings[..i]).map_err(within("policies", i))?;
+        claim_scopes(&mut owners, i, settings).map_err(within("policies", i))?;
+    }
+    for (i, exception) in exceptions.iter().enumerate() {
+        check_exception(exception, &exceptions[..i]).map_err(within("exceptions", i))?;
+    }
+    let mut built = Vec::new();
+    for (i, policy) in settings.iter().enumerate() {
+        let touching = exceptions.iter().filter(|exception| {
+            owners
+                .iter()
+                .find(|(scope, _)| scope.matches(&exception.repository))
+                .is_some_and(|(_, o)| *o == i)
+        });
+        built.push(Arc::new(policy_of(policy, signers, touching).map_err(within("policies", i))?));
+    }
+    let warnings = weaker(&owners, settings);
+    // A BTreeMap of scopes is in their order: the most specific first.
+    let scopes = owners.into_iter().map(|(scope, i)| (scope.clone(), built[i].clone())).collect();
+    Ok(Policies { scopes, exceptions: exceptions.to_vec(), audit_everything: false, warnings })
+}
+
+/// What one entry can get wrong by itself, and its name among the earlier ones.
+fn check(policy: &Settings, earlier: &[Settings]) -> Result<(), SettingError> {
+    let fault = |key: &str, message: &str| Err(SettingError::new([key], message));
+    let name = &policy.name;
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(|c| c.is_ascii_graphic()) {
+        return fault("name", "a policy's name is 1 to 64 visible ASCII characters without spaces");
+    }
+    if earlier.iter().any(|other| other.name == *name) {
+        return fault("name", &format!("another policy is called {name} already"));
+    }
+    if policy.scopes.is_empty() {
+        return fault("scopes", "the list is empty: name at least one scope, such as docker.io/library/*");
+    }
+    match (&policy.require, &policy.from) {
+        (Some(_), Some(_)) => return fault("from", "contradicts `require`: write one of them"),
+        (None, None) if matches!(policy.mode, Mode::Enforce | Mode::Audit) => {
+            return fault("require", "missing: modes enforce and audit need `require` or `from`");
+        }
+        _ => {}
+    }
+    if !policy.renamed_from.is_empty() && policy.signed_name == SignedName::Any {
+        return fault(
+            "renamed_from",
+            "says nothing while signed_name is `any`: set it to repository or exact",
+        );
+    }
+    match policy.acquire.iter().position(|url| !is_web_address(url)) {
+        Some(_) => fault("acquire", "expected a URL that starts with https:// or http://"),
+        None => Ok(()),
+    }
+}
+
+/// URLs are shown to people, in one line: never fetched.
+fn is_web_address(url: &str) -> bool {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    web && url.len() <= 512 && url.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn claim_scopes<'a>(
+    owners: &mut BTreeMap<&'a Scope, usize>,
+    i: usize,
+    settings: &'a [Settings],
+) -> Result<(), SettingError> {
+    for (j, scope) in settings[i].scopes.iter().enumerate() {
+        if let Some(other) = owners.insert(scope, i) {
+            let whose = &settings[other].name;
+            let message = format!(
+                "a tie: {scope} is a scope of policy {whose} already, and exactly one policy applies"
+            );
+            return Err(SettingError::new(["scopes".to_owned(), j.to_string()], message));
+        }
+    }
+    Ok(())
+}
+
+fn check_exception(exception: &Exception, earlier: &[Exception]) -> Result<(), SettingError> {
+    if exception.reason.trim().is_empty() {
+        return Err(SettingError::new(["reason"], "say why: it is written to the audit log"));
+    }
+    let same = |e: &&Exception| e.repository == exception.repository && e.digest == exception.digest;
+    match earlier.iter().find(same) {
+        Some(_) => {
+            Err(SettingError::new(["digest"], "another exception names this digest in this repository"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn policy_of<'a>(
+    settings: &Settings,
+    signers: &BTreeMap<SignerName, Signer>,
+    exceptions: impl Iterator<Item = &'a Exception>,
+) -> Result<Policy, SettingError> {
+    let (require, named) = match (&settings.require, &settings.from) {
+        (_, Some(source)) => {
+            let (name, signer) = signer_from(source).map_err(|fault| fault.under("from"))?;
+            (Some(Require::Signer(name.clone())), BTreeMap::from([(name, signer)]))
+        }
+        (Some(require), None) => {
+            require
+                .check(&|name| check_signer(name, require, settings, signers))
+                .map_err(|fault| fault.under("require"))?;
+            let named: BTreeSet<&SignerName> = require.signers();
+            let used = signers.iter().filter(|(name, _)| named.contains(name));
+            (Some(require.clone()), used.map(|(name, signer)| (name.clone(), signer.clone())).collect())
+        }
+        (None, None) => (None, BTreeMap::new()),
+    };
+    let revision = Revision::of(settings, &named, exceptions);
+    Ok(Policy {
+        name: settings.name.as_str().into(),
+        settings: settings.clone(),
+        require,
+        signers: named,
+        revision,
+    })
+}
+
+/// A signer that is not enforced proves nothing, so it may not stand beside others.
+fn check_signer(
+    name: &SignerName,
+    tree: &Require,
+    settings: &Settings,
+    signers: &BTreeMap<SignerName, Signer>,
+) -> Result<(), String> {
+    let Some(signer) = signers.get(name) else {
+        let known: Vec<String> = signers.keys().map(ToString::to_string).collect();
+        let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+        return Err(format!("no signer is called {name}; known signers: {known}"));
+    };
+    if tree.sole().is_some() {
+        return Ok(());
+    }
+    for repository in settings.scopes.iter().filter_map(Scope::sample) {
+        match signer.verifier.strength(&repository) {
+            Strength::Enforced => {}
+            Strength::Logged | Strength::Skipped => {
+                return Err(format!(
+                    "signer {name} does not enforce integrity and authenticity, so it proves nothing \
+                     beside others: let it stand alone as the whole `require`, or raise its level"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn signer_from(source: &Source) -> Result<(SignerName, Signer), SettingError> {
+    let unread = |what: &str| {
+        Err(SettingError::new(
+            [source.key()],
+            format!("{what} is not read by this version yet: write `require`"),
+        ))
+    };
+    match source {
+        Source::Notation(folder) => {
+            let name = SignerName(format!("notation:{}", folder.display()).into());
+            let verifier = notation_folder(&name, folder).map_err(|fault| fault.under(source.key()))?;
+            Ok((name, Signer { verifier, acquire: None }))
+        }
+        Source::ClusterImagePolicy(_) => unread("a ClusterImagePolicy"),
+        Source::ContainersPolicy(_) => unread("a containers policy.json"),
+    }
+}
+
+/// The seam to the format's own reading of its configuration folder.
+fn notation_folder(_name: &SignerName, folder: &std::path::Path) -> Result<Arc<dyn Verifier>, SettingError> {
+    Err(SettingError::here(format!("{} cannot be read by this version", folder.display())))
+}
+
+/// A warning for each scope that takes names from a stricter policy's.
+fn weaker(owners: &BTreeMap<&Scope, usize>, settings: &[Settings]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let ordered: Vec<_> = owners.iter().collect();
+    for (at, (scope, i)) in ordered.iter().enumerate() {
+        for (wider, j) in &ordered[at + 1..] {
+            let (policy, other) = (&settings[**i], &settings[**j]);
+            if policy.mode < other.mode && scope.overlaps(wider) {
+                warnings.push(format!(
+                    "names under {scope} fall to policy {} (mode {}), though {wider} of policy {} (mode {}) covers them too",
+                    policy.name,
+                    policy.mode.as_str(),
+                    other.name,
+                    other.mode.as_str(),
+                ));
+            }
+        }
+    }
+    warnings
+}

@@ -1,0 +1,142 @@
+//! A decision as `verify` prints it and as audit lines hold it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::{Decision, Mode, Reason, Verdict};
+use crate::oci::{Digest, Repository};
+use crate::signature::rejection::rfc3339;
+use crate::signature::{Code, Evidence, Format, SignerName, TimeSource};
+use crate::telemetry::Untrusted;
+
+/// The object that `verify --output json` prints; audit lines add to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was asked for.
+    pub reference: String,
+    /// The source name.
+    pub repository: Repository,
+    /// What was judged.
+    pub digest: Digest,
+    /// The verdict, whatever the mode makes of it.
+    pub outcome: Verdict,
+    /// What serving makes of the verdict.
+    pub mode: Mode,
+    /// The policy that applied.
+    pub policy: Option<Arc<str>>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// Every signature found, and why it was believed or not.
+    pub signatures: Vec<SignatureReport>,
+    /// Where missing keys are acquired.
+    pub acquire: Vec<String>,
+    /// Until when the decision holds.
+    #[serde(serialize_with = "time")]
+    pub expires: SystemTime,
+}
+
+impl Report {
+    pub(super) fn of(decision: &Decision, reference: &str) -> Self {
+        Self {
+            reference: reference.to_owned(),
+            repository: decision.repository().clone(),
+            digest: *decision.subject(),
+            outcome: decision.verdict(),
+            mode: decision.mode(),
+            policy: decision.policy().cloned(),
+            reasons: decision.reasons().to_vec(),
+            signatures: decision.signatures().to_vec(),
+            acquire: decision.acquire().to_vec(),
+            expires: decision.expires(),
+        }
+    }
+}
+
+/// Whether a signature was believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Belief {
+    /// Proven, by a signer that the policy names.
+    Trusted,
+    /// Not.
+    Rejected,
+}
+
+/// One signature, and why it was believed or not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SignatureReport {
+    /// How it is made.
+    pub format: Format,
+    /// The artifact that carries it.
+    pub digest: Digest,
+    /// Believed or not.
+    pub result: Belief,
+    /// Why, as a code.
+    pub code: Code,
+    /// Why, in words.
+    pub message: String,
+    /// The signer that vouches, or that came nearest.
+    pub signer: Option<SignerName>,
+    /// Who signed, as the certificate or key tells.
+    pub identity: Option<Untrusted>,
+    /// Who vouches for the identity.
+    pub issuer: Option<Untrusted>,
+    /// When it was signed.
+    #[serde(serialize_with = "optional_time")]
+    pub signed_at: Option<SystemTime>,
+    /// Who says so.
+    pub time_source: Option<TimeSource>,
+    /// Until when the proof holds.
+    #[serde(serialize_with = "optional_time")]
+    pub not_after: Option<SystemTime>,
+    /// The signed names: where the content comes from, wherever it was copied to.
+    pub origin: Vec<Untrusted>,
+}
+
+impl SignatureReport {
+    /// A signature that nothing more is known about.
+    pub(super) fn rejected(format: Format, digest: Digest, code: Code, message: String) -> Self {
+        Self {
+            format,
+            digest,
+            result: Belief::Rejected,
+            code,
+            message,
+            signer: None,
+            identity: None,
+            issuer: None,
+            signed_at: None,
+            time_source: None,
+            not_after: None,
+            origin: Vec::new(),
+        }
+    }
+
+    /// What was proven; counted or not, as `result`, `code` and `message` say.
+    pub(super) fn proven(evidence: &Evidence, result: Belief, code: Code, message: String) -> Self {
+        Self {
+            result,
+            signer: Some(evidence.signer().clone()),
+            identity: evidence.identity().cloned(),
+            issuer: evidence.issuer().cloned(),
+            signed_at: evidence.signed_at().map(|(at, _)| at),
+            time_source: evidence.signed_at().map(|(_, source)| source),
+            not_after: evidence.not_after(),
+            origin: evidence.names().to_vec(),
+            ..Self::rejected(evidence.format(), *evidence.signature(), code, message)
+        }
+    }
+}
+
+fn time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+fn optional_time<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
