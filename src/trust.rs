@@ -1,6 +1,7 @@
 //! Trust material as files give it. What it is worth, `signature/` decides.
 
 pub mod files;
+pub mod store;
 
 pub use files::{Error, certificates, public_key};
 

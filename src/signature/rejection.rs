@@ -62,7 +62,7 @@ pub enum Code {
     ModeDeny,
     /// An exception names this digest.
     Exception,
-    /// No policy covers the repository.
+    /// No policy covers the repository, or no statement of a signer's trust policy.
     NoPolicy,
     /// No signature of the formats that the policy wants was found.
     Unsigned,
@@ -173,6 +173,14 @@ pub enum Rejection {
         expected: Untrusted,
         /// The name that stands there.
         found: Untrusted,
+    },
+    /// The signer's own trust policy says nothing about the repository.
+    #[error("no statement of the trust policy {policy} covers {repository}")]
+    NoStatement {
+        /// The trust policy's file.
+        policy: String,
+        /// What was asked for.
+        repository: String,
     },
     /// Ends at nothing that is trusted.
     #[error("signed by {found} (SHA-256 {key}), not in {expected}")]
@@ -310,6 +318,7 @@ impl Rejection {
             Self::Mismatch { field: Field::Size, .. } => Code::SizeMismatch,
             Self::Mismatch { field: Field::MediaType, .. } => Code::MediaTypeMismatch,
             Self::Name { .. } => Code::NameMismatch,
+            Self::NoStatement { .. } => Code::NoPolicy,
             Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => Code::UntrustedKey,
             Self::KeyNotAcquired { .. } => Code::KeyNotAcquired,
             Self::Identity { .. } => Code::IdentityMismatch,
@@ -327,7 +336,7 @@ impl Rejection {
     /// signature, the furthest says most.
     pub fn progress(&self) -> u8 {
         match self {
-            Self::KeyNotAcquired { .. } => 1,
+            Self::NoStatement { .. } | Self::KeyNotAcquired { .. } => 1,
             Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => 2,
             Self::Malformed { .. } | Self::Unsupported { .. } => 3,
             _ => 4,

@@ -26,8 +26,13 @@ pub struct Attribute {
 impl Attribute {
     /// The type's short name (RFC 4514, section 3, and what certificate tools write), where it has one.
     pub fn short_name(&self) -> Option<&'static str> {
-        SHORT_NAMES.iter().find(|(oid, _)| *oid == self.oid).map(|(_, name)| *name)
+        short_name(&self.oid)
     }
+}
+
+/// The short name of an attribute type, given as a dotted object identifier.
+pub fn short_name(oid: &str) -> Option<&'static str> {
+    SHORT_NAMES.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
 }
 
 const SHORT_NAMES: [(&str, &str); 13] = [

@@ -1,0 +1,64 @@
+//! The signed payload: one descriptor (signature-specification, "Payload").
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::oci::{Descriptor, Digest, json};
+use crate::signature::Rejection;
+use crate::signature::rejection::Field;
+
+/// What an envelope vouches for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TargetArtifact {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    /// What the signer says about it besides.
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+impl TargetArtifact {
+    /// Reads a payload that is exactly one `targetArtifact`.
+    pub(super) fn read(payload: &[u8]) -> Result<Self, Rejection> {
+        let mut document: Map<String, Value> = json::strict(payload).map_err(malformed)?;
+        let target =
+            document.remove("targetArtifact").ok_or_else(|| malformed("targetArtifact is missing"))?;
+        if let Some(other) = document.keys().next() {
+            return Err(malformed(format_args!("{other:?} stands beside targetArtifact")));
+        }
+        if let Some(key) = target.as_object().and_then(ambiguous_key) {
+            return Err(malformed(format_args!("the key {key:?} stands there in two spellings")));
+        }
+        Self::deserialize(target).map_err(malformed)
+    }
+
+    /// Whether it is the subject, in all that names content.
+    pub(super) fn is(&self, subject: &Descriptor) -> Result<(), Rejection> {
+        let fields = [
+            (Field::Digest, subject.digest.to_string(), self.digest.to_string()),
+            (Field::Size, subject.size.to_string(), self.size.to_string()),
+            (Field::MediaType, subject.media_type.to_string(), self.media_type.clone()),
+        ];
+        match fields.into_iter().find(|(_, expected, found)| expected != found) {
+            Some((field, expected, found)) => {
+                Err(Rejection::Mismatch { field, expected: expected.into(), found: found.into() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A key that differs from another in case alone: readers that ignore case, as Go's do, would see one
+/// field where others see two.
+pub(super) fn ambiguous_key(object: &Map<String, Value>) -> Option<&str> {
+    let mut seen = std::collections::HashSet::new();
+    object.keys().find(|key| !seen.insert(key.to_ascii_lowercase())).map(String::as_str)
+}
+
+fn malformed(why: impl std::fmt::Display) -> Rejection {
+    Rejection::Malformed { what: "payload", why: why.to_string().into() }
+}

@@ -1,0 +1,114 @@
+//! The settings of a Notary Project signer: `signers.NAME.notation`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::level::{Action, Level, Validation, VerifyTimestamp};
+use super::statement::{Statement, Terms};
+use super::trust_policy::{TrustPolicy, policy_files};
+use crate::setting::SettingError;
+use crate::signature::SignerName;
+
+/// Either a signer of our own, or (`config_dir`) a folder of notation's configuration as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The trust stores, `ca:NAME`, `signingAuthority:NAME` or `tsa:NAME`: one or a list.
+    #[serde(default)]
+    pub trust_store: Option<OneOrMore>,
+    /// The folder that holds `x509/`; `truststore` beside the configuration file by default.
+    #[serde(default)]
+    pub trust_store_dir: Option<PathBuf>,
+    /// Who may sign: `x509.subject: C=…, ST=…, O=…`, or `*` for everybody whom the stores vouch for.
+    #[serde(default)]
+    pub trusted_identities: Vec<String>,
+    /// What a failed validation does: `strict` (the default), `permissive`, `audit` or `skip`.
+    #[serde(default)]
+    pub level: Level,
+    /// Exceptions from the level, by validation.
+    #[serde(default, rename = "override")]
+    pub overrides: BTreeMap<Validation, Action>,
+    /// When timestamps are verified, where there is a `tsa:` store.
+    #[serde(default)]
+    pub verify_timestamp: Option<VerifyTimestamp>,
+    /// A folder with `trustpolicy.oci.json` or `trustpolicy.json` and `truststore/`, which decide.
+    #[serde(default)]
+    pub config_dir: Option<PathBuf>,
+}
+
+/// One name or a list of names.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One name.
+    One(String),
+    /// A list of names.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::More(names) => names,
+        }
+    }
+}
+
+impl Settings {
+    /// Makes paths absolute, `base` being the folder of the configuration file.
+    pub fn resolve(&mut self, base: &Path) {
+        match &mut self.config_dir {
+            Some(dir) => *dir = base.join(&dir),
+            None => {
+                let dir = self.trust_store_dir.take().unwrap_or_else(|| PathBuf::from("truststore"));
+                self.trust_store_dir = Some(base.join(dir));
+            }
+        }
+    }
+
+    /// The files and folders to watch.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match &self.config_dir {
+            Some(dir) => policy_files(dir),
+            None => self.trust_store_dir.iter().cloned().collect(),
+        }
+    }
+
+    pub(super) fn policy(&self, signer: &SignerName) -> Result<TrustPolicy, SettingError> {
+        let Some(dir) = &self.config_dir else { return self.own_policy(signer) };
+        let alone = Self { config_dir: self.config_dir.clone(), ..Self::default() };
+        if *self != alone {
+            let why = "the trust policy in config_dir decides; no other key may stand beside it";
+            return Err(SettingError::new(["config_dir"], why));
+        }
+        TrustPolicy::read(dir).map_err(|e| e.under("config_dir"))
+    }
+
+    fn own_policy(&self, signer: &SignerName) -> Result<TrustPolicy, SettingError> {
+        let terms = Terms {
+            level: self.level,
+            overrides: &self.overrides,
+            verify_timestamp: self.verify_timestamp.unwrap_or_default(),
+            trust_stores: self.trust_store.as_ref().map(OneOrMore::as_slice).unwrap_or_default(),
+            trusted_identities: &self.trusted_identities,
+        };
+        let base = self.trust_store_dir.clone().unwrap_or_else(|| PathBuf::from("truststore"));
+        let statement = Statement::new(format!("signer {signer}"), &terms, &base);
+        statement.map(TrustPolicy::single).map_err(|fault| self.as_written(fault))
+    }
+
+    /// A single name has no index.
+    fn as_written(&self, mut fault: SettingError) -> SettingError {
+        if matches!(self.trust_store, Some(OneOrMore::One(_)))
+            && fault.path[..].first().is_some_and(|k| k == "trust_store")
+        {
+            fault.path.truncate(1);
+        }
+        fault
+    }
+}
