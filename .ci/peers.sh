@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# Installs the real peers that tests/peers.rs and benches/peers.sh run against, on Debian 12.
+#
+#   .ci/peers.sh            install what is missing, then print the folder whose bin/ holds the rest
+#
+# Programs of Debian 12 are installed by apt (root, or sudo). Newer ones are unpacked into the cache
+# folder, which touches nothing else: $PORTCULLIS_PEERS, by default
+# ${XDG_CACHE_HOME:-~/.cache}/portcullis-peers. Run again, it does nothing and says nothing but that
+# folder. Signatures of Debian's archive are checked by apt, those of Go modules by go.
+set -euo pipefail
+
+peers=${PORTCULLIS_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
+mkdir -p "$peers/bin"
+
+say() { printf 'peers: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# program:package, all from Debian 12
+stable=(
+    docker-registry:docker-registry
+    skopeo:skopeo
+    podman:podman
+    dockerd:docker.io
+    containerd:containerd
+    ctr:containerd
+    nginx:nginx-light
+    wrk:wrk
+    openssl:openssl
+    ip:iproute2
+    unshare:util-linux
+    curl:curl
+    gcc:gcc
+)
+
+install_stable() {
+    local missing=() entry
+    for entry in "${stable[@]}"; do
+        have "${entry%%:*}" || missing+=("${entry##*:}")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    say "apt-get install ${missing[*]}"
+    # These packages start a service each; the tests start their own on ports of their own.
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        trap "as_root rm -f $policy" EXIT
+    fi
+    as_root apt-get -qq update >&2
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --no-install-recommends -y "${missing[@]}" >"$peers/apt.log" 2>&1 ||
+        { tail -n 30 "$peers/apt.log" >&2; return 1; }
+    if [ -x "$policy" ] && [ -n "$(trap -p EXIT)" ]; then
+        as_root rm -f $policy
+        trap - EXIT
+    fi
+}
+
+# Where this machine gets Debian from: the first URI of its own sources.
+archive() {
+    cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null |
+        awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /^[a-z+]+:\/\//) { print $i; exit } }'
+}
+
+# program:package, all from Debian sid: statically linked enough to run on Debian 12.
+newer=(
+    cosign:cosign
+    notation:notation
+    oras:oras
+    crane:crane
+)
+
+install_newer() {
+    local missing=() entry
+    for entry in "${newer[@]}"; do
+        [ -x "$peers/bin/${entry%%:*}" ] || missing+=("$entry")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    local side=$peers/side
+    mkdir -p "$side"/{etc,state/lists/partial,cache/archives/partial,debs}
+    cat >"$side/etc/sid.sources" <<SOURCES
+Types: deb
+URIs: $(archive)
+Suites: sid
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+SOURCES
+    local apt=(apt-get -qq
+        -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$side/etc"
+        -o Dir::State::lists="$side/state/lists" -o Dir::Cache="$side/cache"
+        -o APT::Sandbox::User=root)
+    say "reading the package lists of Debian sid"
+    "${apt[@]}" update >&2
+    for entry in "${missing[@]}"; do
+        local program=${entry%%:*} package=${entry##*:}
+        say "unpacking $program of Debian sid"
+        rm -rf "$side/root" "$side"/debs/*
+        (cd "$side/debs" && "${apt[@]}" download "$package/sid" >&2)
+        dpkg-deb -x "$side"/debs/*.deb "$side/root"
+        install -m 755 "$side/root/usr/bin/$program" "$peers/bin/$program"
+    done
+    rm -rf "$side"
+}
+
+# go-containerregistry's registry: independent of us, and it has the referrers API.
+install_referrers_registry() {
+    [ -x "$peers/bin/referrers-registry" ] && return
+    say "building a registry with the referrers API (go)"
+    local source=$peers/src/referrers-registry
+    mkdir -p "$source"
+    cat >"$source/main.go" <<'GO'
+package main
+
+import (
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+)
+
+// Serves an empty registry in memory on the address given.
+func main() {
+	log.Fatal(http.ListenAndServe(os.Args[1], registry.New(registry.WithReferrersSupport(true))))
+}
+GO
+    (
+        cd "$source"
+        [ -e go.mod ] || go mod init referrers-registry
+        go get github.com/google/go-containerregistry@v0.22.1
+        go build -o "$peers/bin/referrers-registry" .
+    ) >"$peers/go.log" 2>&1 || { tail -n 30 "$peers/go.log" >&2; return 1; }
+}
+
+# Debian has no helm; building it takes some minutes, once.
+install_helm() {
+    [ -x "$peers/bin/helm" ] && return
+    say "building helm (go, some minutes)"
+    GOBIN=$peers/bin go install helm.sh/helm/v3/cmd/helm@v3.22.0 >"$peers/helm.log" 2>&1 ||
+        { tail -n 30 "$peers/helm.log" >&2; return 1; }
+}
+
+install_stable
+install_newer
+install_referrers_registry
+install_helm
+echo "$peers"

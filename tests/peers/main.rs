@@ -1,0 +1,24 @@
+//! The built program between real registries, real signing tools and real clients.
+//!
+//! Every test is ignored unless asked for, since it needs programs that `.ci/peers.sh` installs and,
+//! for containerd and dockerd, root: `.ci/peers.sh && cargo test --test peers -- --ignored`.
+//! Everything runs on loopback, on free ports, in a folder that goes away with the test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod content;
+mod namespace;
+mod process;
+mod proxy;
+mod signing;
+mod stand;
+mod upstream;
+
+mod containerd;
+mod crane;
+mod docker;
+mod helm;
+mod oras;
+mod podman;
+mod skopeo;
+mod verify;
