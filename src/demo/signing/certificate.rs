@@ -26,6 +26,8 @@ pub struct Profile {
     pub key: KeyKind,
     /// What the key is for.
     pub usages: Vec<KeyUsagePurpose>,
+    /// What the certificate is for; empty, and there is no such extension.
+    pub purposes: Vec<ExtendedKeyUsagePurpose>,
 }
 
 impl Default for Profile {
@@ -38,6 +40,7 @@ impl Default for Profile {
             valid: now - Duration::from_secs(3600)..now + 10 * YEAR,
             key: KeyKind::default(),
             usages: vec![KeyUsagePurpose::DigitalSignature],
+            purposes: Vec::new(),
         }
     }
 }
@@ -50,7 +53,12 @@ impl Profile {
 
     /// An organization's certificate, as the Notary Project signs with.
     pub fn of_organization(name: &str) -> Self {
-        Self { common_name: name.to_owned(), organization: Some(name.to_owned()), ..Self::default() }
+        Self {
+            common_name: name.to_owned(),
+            organization: Some(name.to_owned()),
+            purposes: vec![ExtendedKeyUsagePurpose::CodeSigning],
+            ..Self::default()
+        }
     }
 
     fn parameters(&self) -> CertificateParams {
@@ -69,7 +77,7 @@ impl Profile {
         parameters.not_after = self.valid.end.into();
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages.clone_from(&self.usages);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        parameters.extended_key_usages.clone_from(&self.purposes);
         parameters
     }
 }

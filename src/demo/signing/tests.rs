@@ -2,7 +2,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::demo::Package;
-use crate::oci::Manifest;
+use crate::oci::{Manifest, Repository};
+use crate::signature::{Code, Evidence, Rejection, SignerName, Subject, Verifier, layout};
+use crate::trust::RevocationData;
 use crate::x509::{Algorithm, Certificate, Encoding, Hash};
 
 fn decoded(part: &str) -> Value {
@@ -62,5 +64,56 @@ fn every_carrier_is_a_manifest_that_may_be_judged() {
         cosign::referrer(signer.key(), &payload).unwrap().about(subject),
     ] {
         Manifest::parse_expecting(package.bytes().clone(), &package.digest()).unwrap();
+    }
+}
+
+/// What signature/ makes of an artifact, as discovery would hand it over.
+fn judged(package: &Package, subject: &Package, verifier: &dyn Verifier) -> Result<Evidence, Rejection> {
+    let manifest = Manifest::parse_expecting(package.bytes().clone(), &package.digest()).unwrap();
+    let carrier = layout::carrier(&manifest, &subject.digest()).unwrap();
+    assert!(carrier.pure);
+    let part = &carrier.parts[0];
+    let payload = package.blobs().iter().find(|blob| part.digest.matches(blob)).unwrap();
+    let signature = layout::signature(&carrier, package.digest(), part, payload.clone());
+    let repository = Repository::parse("registry.example/app").unwrap();
+    let subject = Subject { repository, descriptor: subject.descriptor().clone() };
+    verifier.verify(&subject, &signature, &RevocationData::default(), SystemTime::now())
+}
+
+fn kept(folder: &tempfile::TempDir, name: &str, text: &str) -> std::path::PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn nv2_signatures_of_every_form_and_key_are_believed() {
+    let image = Package::image("app");
+    let name = SignerName("wabbit".into());
+    for key in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Rsa2048] {
+        let profile = Profile { key, ..Profile::of_host("registry.example") };
+        let signer = Identity::self_signed(&profile).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = vec![kept(&folder, "own.crt", &signer.certificate_pem())];
+        let settings = crate::signature::nv2::Settings { certificates, ..Default::default() };
+        let verifier = crate::signature::nv2::verifier(&name, &settings).unwrap();
+        for with_certificate in [true, false] {
+            let claim = nv2::Claim { with_certificate, ..nv2::Claim::new(&["registry.example/app:1"]) };
+            let token = nv2::jwt(&signer, &claim, image.descriptor()).unwrap();
+            let json = nv2::json(&signer, &claim, image.descriptor()).unwrap();
+            for package in [
+                nv2::jwt_artifact(token.clone()).about(image.descriptor()),
+                nv2::jwt_artifact(token.clone()),
+                nv2::index(token, image.descriptor()),
+                nv2::json_artifact(json),
+            ] {
+                let evidence = judged(&package, &image, &verifier).unwrap();
+                assert_eq!(evidence.names()[0].to_string(), "registry.example/app:1");
+            }
+            let other = Package::image("other");
+            let token = nv2::jwt(&signer, &claim, other.descriptor()).unwrap();
+            let moved = judged(&nv2::jwt_artifact(token), &image, &verifier).unwrap_err();
+            assert_eq!(moved.code(), Code::DigestMismatch);
+        }
     }
 }
