@@ -117,3 +117,39 @@ fn nv2_signatures_of_every_form_and_key_are_believed() {
         }
     }
 }
+
+#[test]
+fn notation_signatures_of_every_envelope_and_key_are_believed() {
+    let image = Package::image("app");
+    let authority = Authority::new("acme").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("x509/ca/acme")).unwrap();
+    kept(&folder, "x509/ca/acme/root.pem", &authority.certificate_pem());
+    let mut settings: crate::signature::notation::Settings = serde_json::from_value(serde_json::json!({
+        "trust_store": "ca:acme",
+        "trust_store_dir": folder.path(),
+        "trusted_identities": ["x509.subject: C=US, ST=WA, O=acme-rockets.io"],
+    }))
+    .unwrap();
+    settings.resolve(folder.path());
+    let verifier = crate::signature::notation::verifier(&SignerName("acme".into()), &settings).unwrap();
+    for key in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Rsa2048, KeyKind::Rsa3072] {
+        let profile = Profile { key, ..Profile::of_organization("acme-rockets.io") };
+        let signer = authority.issue(&profile).unwrap();
+        let claim = notation::Claim { expires: Some(SystemTime::now() + YEAR), ..Default::default() };
+        for claim in [claim, notation::Claim::default()] {
+            let jws = notation::jws(&signer, &claim, image.descriptor()).unwrap();
+            let jws = notation::jws_artifact(jws, &signer, image.descriptor());
+            let cose = notation::cose(&signer, &claim, image.descriptor()).unwrap();
+            let cose = notation::cose_artifact(cose, &signer, image.descriptor());
+            for package in [jws, cose] {
+                assert_eq!(&*judged(&package, &image, &verifier).unwrap().signer().0, "acme");
+            }
+        }
+    }
+    let stranger =
+        Authority::new("acme").unwrap().issue(&Profile::of_organization("acme-rockets.io")).unwrap();
+    let jws = notation::jws(&stranger, &notation::Claim::default(), image.descriptor()).unwrap();
+    let refused = judged(&notation::jws_artifact(jws, &stranger, image.descriptor()), &image, &verifier);
+    assert_eq!(refused.unwrap_err().code(), Code::UntrustedKey);
+}
