@@ -3,22 +3,15 @@
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
+use ulid::Ulid;
 
 use super::Error;
 use super::chain::HEAD_BYTES;
+use crate::policy::{Decision, Report, Revision};
 use crate::signature::rejection::rfc3339;
 
 /// No line is longer, so that a log can be read with a buffer of a fixed size.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
-
-/// Stands in until `policy` has its own.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
-    /// What was asked for.
-    pub reference: String,
-    /// Every signature found, and why it was believed or not.
-    pub signatures: Vec<serde_json::Value>,
-}
 
 /// A decision as it is recorded.
 #[derive(Clone, Debug, Serialize)]
@@ -27,16 +20,17 @@ pub struct Line {
     #[serde(flatten)]
     pub report: Report,
     /// The decision's id, as refusals name it.
-    pub decision: String,
+    #[serde(serialize_with = "id")]
+    pub decision: Ulid,
     /// When it was made.
     #[serde(serialize_with = "time")]
     pub at: SystemTime,
     /// Whose request caused it.
     pub principal: String,
-    /// The policy's revision.
-    pub policy_revision: String,
-    /// The trust material's revision.
-    pub trust_revision: String,
+    /// The revision of the policy with its signers.
+    pub policy_revision: Revision,
+    /// The revision of the trust material: one hash covers both.
+    pub trust_revision: Revision,
     /// Whether kept signatures alone decided, without asking the upstream.
     pub cached: bool,
     /// How many signatures were left out for want of room; the first ones stand in the line.
@@ -45,21 +39,20 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line of a decision that was made at `at` because `principal` asked.
-    pub fn new(
-        report: Report,
-        decision: impl Into<String>,
-        at: SystemTime,
-        principal: impl Into<String>,
-    ) -> Self {
+    /// The line of `decision`, which `principal` caused; `cached` where kept signatures alone decided.
+    pub fn new(decision: &Decision, principal: &str, cached: bool) -> Self {
+        let reference = match decision.tag() {
+            Some(tag) => format!("{}:{tag}", decision.repository()),
+            None => format!("{}@{}", decision.repository(), decision.subject()),
+        };
         Self {
-            report,
-            decision: decision.into(),
-            at,
-            principal: principal.into(),
-            policy_revision: String::new(),
-            trust_revision: String::new(),
-            cached: false,
+            report: decision.report(&reference),
+            decision: decision.id(),
+            at: decision.decided(),
+            principal: principal.to_owned(),
+            policy_revision: decision.revision(),
+            trust_revision: decision.revision(),
+            cached,
             signatures_left_out: 0,
         }
     }
@@ -99,6 +92,10 @@ pub(super) fn damage(lines: u64) -> Result<String, Error> {
 
 pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&rfc3339(*at))
+}
+
+fn id<S: Serializer>(id: &Ulid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 fn to_json(line: &impl Serialize) -> Result<String, Error> {

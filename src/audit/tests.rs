@@ -1,5 +1,6 @@
 //! The log as an auditor reads it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,14 +8,38 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::line::Report;
 use super::*;
-use crate::oci::Repository;
-use crate::signature::Code;
+use crate::oci::media_type::OCI_MANIFEST;
+use crate::oci::{Descriptor, Digest, Repository};
+use crate::policy::{Belief, Findings, Limits, Policies, SignatureReport, decide};
+use crate::signature::{Code, Format, Subject};
 
-fn line(reference: &str) -> Line {
-    let report = Report { reference: reference.to_owned(), signatures: Vec::new() };
-    Line::new(report, "01JABC", UNIX_EPOCH + Duration::from_secs(1_700_000_000), "anonymous")
+/// A decision about `name`, which no policy covers.
+fn line(name: &str) -> Line {
+    let repository = Repository::parse(&format!("docker.io/library/{name}")).unwrap();
+    let descriptor = Descriptor::new(OCI_MANIFEST, Digest::sha256(name.as_bytes()), 3);
+    let policies = Policies::build(&[], &[], &BTreeMap::new()).unwrap();
+    let subject = Subject { repository, descriptor };
+    let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let decision = decide(&subject, None, &policies, &Findings::default(), &Limits::default(), at);
+    Line::new(&decision, "anonymous", false)
+}
+
+fn signature(message: &str) -> SignatureReport {
+    SignatureReport {
+        format: Format::Nv2,
+        digest: Digest::sha256(b"signature"),
+        result: Belief::Rejected,
+        code: Code::BadSignature,
+        message: message.to_owned(),
+        signer: None,
+        identity: None,
+        issuer: None,
+        signed_at: None,
+        time_source: None,
+        not_after: None,
+        origin: Vec::new(),
+    }
 }
 
 fn log_in(folder: &tempfile::TempDir) -> PathBuf {
@@ -55,9 +80,11 @@ async fn lines_are_chained_over_restarts() {
     }
     let lines = checked(&read(&path));
     assert_eq!(lines.len(), 4);
-    assert_eq!(lines[3]["reference"], "two");
-    assert_eq!(lines[3]["decision"], "01JABC");
+    assert_eq!(lines[3]["repository"], "docker.io/library/two");
+    assert_eq!(lines[3]["outcome"], "deny");
+    assert_eq!(lines[3]["decision"].as_str().unwrap().len(), 26);
     assert_eq!(lines[3]["at"], "2023-11-14T22:13:20Z");
+    assert_eq!((&lines[3]["principal"], &lines[3]["cached"]), (&json!("anonymous"), &json!(false)));
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
 }
 
@@ -74,7 +101,7 @@ async fn a_line_that_was_cut_short_stays_and_is_noted() {
     assert_eq!(lines[1], r#"{"sequence":2,"prev"#);
     let values = checked(&lines);
     assert_eq!((values[1]["event"].as_str(), &values[1]["lines"]), (Some("damage"), &json!(1)));
-    assert_eq!(values[2]["reference"], "two");
+    assert_eq!(values[2]["repository"], "docker.io/library/two");
 }
 
 #[tokio::test]
@@ -151,21 +178,23 @@ async fn a_write_that_failed_half_way_is_chained_over() {
     }
     audit.decision(&line("two")).await.unwrap();
     let values = checked(&read(&path));
-    assert_eq!((values[1]["event"].as_str(), values[2]["reference"].as_str()), (Some("damage"), Some("two")));
+    assert_eq!(values[1]["event"], "damage");
+    assert_eq!(values[2]["repository"], "docker.io/library/two");
 }
 
 #[tokio::test]
 async fn a_line_has_at_most_64_kib() {
     let audit = Audit::memory();
     let mut long = line("one");
-    long.report.signatures = vec![json!({ "message": "m".repeat(900) }); 100];
+    long.report.signatures = vec![signature(&"m".repeat(900)); 100];
     audit.decision(&long).await.unwrap();
     let lines = audit.lines();
     assert!(lines[0].len() <= MAX_LINE_BYTES);
     let value = &checked(&lines)[0];
     assert_eq!(value["signatures"].as_array().unwrap().len(), 50);
     assert_eq!(value["signatures_left_out"], 50);
-    assert!(matches!(audit.decision(&line(&"r".repeat(MAX_LINE_BYTES))).await, Err(Error::Line(_))));
+    long.principal = "p".repeat(MAX_LINE_BYTES);
+    assert!(matches!(audit.decision(&long).await, Err(Error::Line(_))));
 }
 
 fn refused(tag: &str) -> Refused {
