@@ -11,6 +11,9 @@ pub mod cosign;
 pub mod notation;
 pub mod nv2;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;

@@ -213,3 +213,6 @@ fn weaker(owners: &BTreeMap<&Scope, usize>, settings: &[Settings]) -> Vec<String
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;
