@@ -1,5 +1,18 @@
-//! Placeholder.
+//! Signatures of cosign: a simple-signing payload as layer with the signature in an annotation, under
+//! the tag `sha256-<hex>.sig` or as referrer, proven with a public key. Keyless identities,
+//! transparency logs and sigstore bundles are recognised and refused: they are not verified yet.
+
 pub mod layout;
+mod payload;
+mod settings;
+mod verifier;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Key, Keyless, Requirement, Settings};
+pub use verifier::verifier;
+
 use super::{Rejection, Signature};
 use crate::oci::Descriptor;
 
@@ -7,6 +20,6 @@ use crate::oci::Descriptor;
 ///
 /// # Errors
 /// Why it does not.
-pub fn claims(_signature: &Signature, _subject: &Descriptor) -> Result<(), Rejection> {
-    Ok(())
+pub fn claims(signature: &Signature, subject: &Descriptor) -> Result<(), Rejection> {
+    payload::Signed::read(signature)?.describe(subject)
 }

@@ -1,7 +1,44 @@
-//! Placeholder.
-use crate::oci::{Digest, Manifest};
+//! cosign's artifacts: an image manifest whose layers are simple-signing payloads, or one that holds
+//! sigstore bundles.
+
+use crate::oci::{Descriptor, Digest, Kind, Manifest, media_type};
+use crate::signature::Format;
 use crate::signature::layout::Carrier;
+
+/// The annotation of a layer that holds the signature over it, in base64.
+pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// The annotation of a layer that holds the certificate of a keyless signature.
+pub(super) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+
+/// What the config of such an artifact may be: cosign writes an image's for tags, its own type for
+/// referrers, and an empty one for bundles.
+const CONFIGS: [&str; 4] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.dev.cosign.artifact.sig.v1+json",
+    media_type::EMPTY,
+];
+
 /// Reads the artifact.
-pub fn carrier(_manifest: &Manifest, _subject: &Digest) -> Option<Carrier> {
-    None
+pub fn carrier(manifest: &Manifest, _subject: &Digest) -> Option<Carrier> {
+    if manifest.kind() == Kind::Index {
+        return None;
+    }
+    let parts: Vec<Descriptor> = manifest.blobs().iter().filter(|layer| is_claim(layer)).cloned().collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let config = manifest.config().is_none_or(|config| CONFIGS.contains(&&*config.media_type));
+    let pure = config && parts.len() == manifest.blobs().len();
+    Some(Carrier { format: Format::Cosign, parts, pure })
+}
+
+/// Whether the media type is that of a sigstore bundle, of any version.
+pub(super) fn is_bundle(media_type: &str) -> bool {
+    let rest = media_type.strip_prefix("application/vnd.dev.sigstore.bundle");
+    rest.is_some_and(|rest| rest.starts_with(['.', '+']) && rest.contains("+json"))
+}
+
+fn is_claim(layer: &Descriptor) -> bool {
+    *layer.media_type == *media_type::COSIGN_SIMPLE_SIGNING || is_bundle(&layer.media_type)
 }
