@@ -77,16 +77,23 @@ impl Store {
             .await
     }
 
-    /// Opens kept content without reading it.
+    /// Opens kept content without reading it. What is no longer as long as it was is moved aside.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Length`] for content that was cut, which the next call finds gone; [`Error::Io`].
     #[allow(clippy::unused_async, reason = "content kept elsewhere is waited for")]
     pub async fn open_blob(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {
         let Some(file) = self.0.blobs.find(digest).map_err(Error::io("open content"))? else {
             return Ok(None);
         };
         let size = file.metadata().map_err(Error::io("open content"))?.len();
+        match self.0.ledger.size_of(digest)? {
+            Some(expected) if expected != size => {
+                self.quarantine(digest).await?;
+                return Err(Error::Length { digest: *digest, expected, found: size });
+            }
+            _ => {}
+        }
         self.touch(digest);
         Ok(Some(StoredBlob { file: Arc::new(file), size }))
     }

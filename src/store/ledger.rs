@@ -207,6 +207,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// How long the content was when it was kept.
+    pub(super) fn size_of(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.row(digest)?.map(|row| row.size))
+    }
+
     /// Bytes kept, and bytes promised.
     pub(super) fn sizes(&self) -> (u64, u64) {
         let state = self.lock();

@@ -1,0 +1,295 @@
+//! Blobs on their way in: one fetch, any number of readers, each at its own pace.
+//!
+//! The fetch is a task of its own that hashes and writes to a temporary file; readers follow in the
+//! file. It ends when the last reader has gone. Nobody gets the last byte before the digest is
+//! proven, so a wrong blob is complete for nobody, and nothing of it is kept.
+
+use std::fs::File;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::{DashMap, Entry};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::{Cache, Error, Role};
+use crate::oci::{Descriptor, Digest, Repository};
+use crate::store::{self, Incoming, Proven};
+use crate::upstream::Upstream;
+
+/// How much is written and told at a time.
+const STEP: usize = 1 << 20;
+/// A slow upstream's bytes are told at least so often.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// How far a blob has come.
+#[derive(Clone, Debug)]
+pub(super) enum Progress {
+    /// The upstream has been asked.
+    Asked,
+    /// So many bytes can be read, and are unproven.
+    Arriving(u64),
+    /// All of it can be read and is what its digest says.
+    Proven,
+    /// The store has no room: whoever wants it fetches it alone.
+    Unkept,
+    /// There will be no more.
+    Failed(Error),
+}
+
+/// One blob on its way in.
+pub(super) struct Arriving {
+    progress: watch::Sender<Progress>,
+    /// Set before the first [`Progress::Arriving`] or [`Progress::Proven`].
+    file: OnceLock<Arc<File>>,
+}
+
+/// A reader's place at an arriving blob; the fetch goes on as long as there is one.
+pub(super) struct Place {
+    arriving: Arc<Arriving>,
+    told: watch::Receiver<Progress>,
+}
+
+/// How an arriving blob can be read.
+pub(super) enum Ready {
+    /// From this file, as far as the place allows.
+    File(Arc<File>, Place),
+    /// Not from here: fetch it alone.
+    Unkept,
+}
+
+type Key = (Repository, Digest);
+
+/// The fetches under way.
+#[derive(Default)]
+pub(super) struct Fetches(Arc<DashMap<Key, Arc<Arriving>>>);
+
+/// What a fetch needs.
+struct Fetch {
+    cache: Cache,
+    upstream: Arc<Upstream>,
+    repository: Repository,
+    blob: Descriptor,
+    landing: Landing,
+}
+
+/// Takes a fetch out of the table however it ends, and tells its readers where it told no end.
+struct Landing {
+    table: Arc<DashMap<Key, Arc<Arriving>>>,
+    key: Key,
+    arriving: Arc<Arriving>,
+}
+
+/// What the fetch found.
+enum Fetched {
+    Whole(Proven),
+    AlreadyKept(Arc<File>),
+    NoRoom,
+}
+
+impl Cache {
+    /// A place at the fetch of `blob` that is under way, else at a new one.
+    pub(super) fn arriving(
+        &self,
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Place {
+        let key = (repository.clone(), blob.digest);
+        let table = &self.0.fetches.0;
+        let (arriving, told) = match table.entry(key.clone()) {
+            // The place is taken under the entry's lock, so that a fetch that just found itself
+            // alone cannot end under it.
+            Entry::Occupied(entry) if !entry.get().is_over() => {
+                let arriving = entry.get().clone();
+                let told = arriving.progress.subscribe();
+                return Place { arriving, told };
+            }
+            entry => {
+                let (progress, told) = watch::channel(Progress::Asked);
+                let arriving = Arc::new(Arriving { progress, file: OnceLock::new() });
+                entry.insert(arriving.clone());
+                (arriving, told)
+            }
+        };
+        let landing = Landing { table: table.clone(), key, arriving: arriving.clone() };
+        let fetch = Fetch {
+            cache: self.clone(),
+            upstream: upstream.clone(),
+            repository: repository.clone(),
+            blob: blob.clone(),
+            landing,
+        };
+        tokio::spawn(fetch.run());
+        Place { arriving, told }
+    }
+}
+
+impl Fetch {
+    async fn run(self) {
+        let fetched = tokio::select! {
+            fetched = self.fetch() => fetched,
+            () = self.landing.nobody_left() => return,
+        };
+        match fetched {
+            Ok(Fetched::Whole(proven)) => {
+                self.landing.arriving.tell(Progress::Proven);
+                self.commit(proven).await;
+            }
+            Ok(Fetched::AlreadyKept(file)) => {
+                let _ = self.landing.arriving.file.set(file);
+                self.landing.arriving.tell(Progress::Proven);
+            }
+            Ok(Fetched::NoRoom) => {
+                self.cache.0.metrics.store_full.inc();
+                self.landing.arriving.tell(Progress::Unkept);
+            }
+            Err(e) => {
+                tracing::warn!(repository = %self.repository, blob = %self.blob.digest, error = %e, "a blob's fetch failed");
+                self.landing.arriving.tell(Progress::Failed(e));
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Fetched, Error> {
+        // Another fetch may have ended between the caller's look into the store and the table.
+        if let Some(file) = self.cache.kept_blob(&self.repository, &self.blob).await? {
+            return Ok(Fetched::AlreadyKept(file.file().clone()));
+        }
+        let body = match Body::open(&self.upstream, &self.repository, &self.blob).await {
+            Err(Error::NotFound) => {
+                self.cache.0.seen.remove(&self.repository, &self.blob.digest, Role::Blob);
+                return Err(Error::NotFound);
+            }
+            opened => opened?,
+        };
+        match self.cache.0.store.incoming(&self.blob.digest, self.blob.size).await {
+            Ok(incoming) => Ok(Fetched::Whole(self.write(body, incoming).await?)),
+            Err(store::Error::Full) => Ok(Fetched::NoRoom),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Reads a step ahead of the disk.
+    async fn write(&self, mut body: Body, mut incoming: Incoming) -> Result<Proven, Error> {
+        let arriving = &self.landing.arriving;
+        let _ = arriving.file.set(incoming.file());
+        arriving.tell(Progress::Arriving(0));
+        let mut step = gather(&mut body, 1).await?;
+        while !step.is_empty() {
+            let (written, next) = tokio::join!(incoming.append(step), gather(&mut body, STEP));
+            incoming = written?;
+            arriving.tell(Progress::Arriving(incoming.written()));
+            step = next?;
+        }
+        Ok(incoming.prove()?)
+    }
+
+    /// Keeps what is proven. Readers do not wait for it, and a failure costs fetching again.
+    async fn commit(&self, proven: Proven) {
+        match proven.commit().await {
+            Ok(_) => self.cache.0.seen.add(&self.repository, &self.blob.digest, Role::Blob),
+            Err(error) => {
+                tracing::warn!(blob = %self.blob.digest, %error, "a fetched blob could not be kept")
+            }
+        }
+    }
+}
+
+/// The next pieces, until there is enough of them or it is time to tell. Empty at the end.
+async fn gather(body: &mut Body, enough: usize) -> Result<Vec<Bytes>, Error> {
+    let start = Instant::now();
+    let (mut pieces, mut size) = (Vec::new(), 0);
+    while size < enough && (pieces.is_empty() || start.elapsed() < TELL_EVERY) {
+        let Some(piece) = body.next().await? else { break };
+        size += piece.len();
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+impl Arriving {
+    /// Whether nobody can read from it any more; it stands in the table for a moment yet.
+    fn is_over(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Failed(_) | Progress::Unkept)
+    }
+
+    fn tell(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+}
+
+impl Landing {
+    /// Waits until no reader is left, and closes the door behind the last one.
+    async fn nobody_left(&self) {
+        loop {
+            self.arriving.progress.closed().await;
+            let gone = self.table.remove_if(&self.key, |_, current| {
+                Arc::ptr_eq(current, &self.arriving) && current.progress.receiver_count() == 0
+            });
+            if gone.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.table.remove_if(&self.key, |_, current| Arc::ptr_eq(current, &self.arriving));
+        // A panic, or the runtime's end: without a word, readers would wait for ever.
+        self.arriving.progress.send_if_modified(|progress| {
+            let is_open = matches!(progress, Progress::Asked | Progress::Arriving(_));
+            if is_open {
+                *progress = Progress::Failed(lost());
+            }
+            is_open
+        });
+    }
+}
+
+impl Place {
+    /// Waits until the upstream has answered.
+    ///
+    /// # Errors
+    /// The fetch's.
+    pub(super) async fn ready(mut self) -> Result<Ready, Error> {
+        let progress = {
+            let told = self.told.wait_for(|progress| !matches!(progress, Progress::Asked)).await;
+            told.map_err(|_| lost())?.clone()
+        };
+        match (progress, self.arriving.file.get()) {
+            (Progress::Unkept, _) => Ok(Ready::Unkept),
+            (Progress::Failed(e), _) => Err(e),
+            (_, Some(file)) => Ok(Ready::File(file.clone(), self)),
+            (_, None) => Err(lost()),
+        }
+    }
+
+    /// Waits until bytes beyond `at` may be read, of an answer that ends at `end`; returns how far.
+    /// Unproven, that is never the answer's last byte, and of a part of the blob nothing at all.
+    ///
+    /// # Errors
+    /// The fetch's.
+    pub(super) async fn limit(&mut self, at: u64, end: u64, is_part: bool) -> Result<u64, Error> {
+        let readable = |progress: &Progress| match progress {
+            Progress::Proven => end,
+            Progress::Arriving(n) if !is_part => (*n).min(end.saturating_sub(1)),
+            _ => 0,
+        };
+        let over = |progress: &Progress| matches!(progress, Progress::Failed(_) | Progress::Unkept);
+        let told = self.told.wait_for(|progress| over(progress) || readable(progress) > at).await;
+        let told = told.map_err(|_| lost())?;
+        match &*told {
+            Progress::Failed(e) => Err(e.clone()),
+            Progress::Unkept => Err(lost()),
+            progress => Ok(readable(progress)),
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::Unavailable("the fetch ended without a result".to_owned())
+}

@@ -1,0 +1,244 @@
+//! Blobs as answers read them: kept, arriving, or, where the store is full, passing through.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+
+use super::arriving::{Place, Ready};
+use super::body::Body;
+use super::{Cache, Error, Role, reading};
+use crate::oci::{Descriptor, Digest, Hasher, Repository};
+use crate::store::StoredBlob;
+use crate::upstream::Upstream;
+
+/// A blob that can be read once.
+pub struct Blob {
+    descriptor: Descriptor,
+    way: Way,
+}
+
+/// Where a blob's bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The store.
+    Store,
+    /// The upstream, at this moment.
+    Upstream,
+}
+
+enum Way {
+    Nothing,
+    Kept(Arc<File>),
+    Arriving(Arc<File>, Place),
+    Passing(Box<Body>),
+}
+
+/// A blob's bytes.
+pub struct BlobReader(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>);
+
+impl Cache {
+    /// A blob, kept or arriving. Returns with the upstream's answer, not with the blob's last byte.
+    ///
+    /// # Errors
+    /// The upstream's answer or trouble; [`Error::Corrupt`] when a length contradicts the
+    /// descriptor.
+    pub async fn blob(
+        &self,
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<Blob, Error> {
+        let way = self.way_to(upstream, repository, blob).await?;
+        Ok(Blob { descriptor: blob.clone(), way })
+    }
+
+    /// The kept file, where this repository may have it.
+    pub(super) async fn kept_blob(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<Option<StoredBlob>, Error> {
+        if !self.0.seen.holds(repository, &blob.digest, Role::Blob).await? {
+            return Ok(None);
+        }
+        match self.0.store.open_blob(&blob.digest).await? {
+            Some(kept) if kept.size() != blob.size => Err(Error::length(blob, kept.size())),
+            kept => Ok(kept),
+        }
+    }
+
+    async fn way_to(
+        &self,
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<Way, Error> {
+        if blob.size == 0 {
+            return nothing(blob);
+        }
+        if let Some(kept) = self.kept_blob(repository, blob).await? {
+            return Ok(Way::Kept(kept.file().clone()));
+        }
+        if upstream.is_offline() {
+            return Err(Error::Offline);
+        }
+        if let Some(kept) = self.kept_elsewhere(upstream, repository, blob).await? {
+            return Ok(Way::Kept(kept.file().clone()));
+        }
+        match self.arriving(upstream, repository, blob).ready().await? {
+            Ready::File(file, place) => Ok(Way::Arriving(file, place)),
+            Ready::Unkept => Ok(Way::Passing(Box::new(Body::open(upstream, repository, blob).await?))),
+        }
+    }
+
+    /// What the store has for another repository, once this one's upstream has shown that it holds
+    /// it too.
+    async fn kept_elsewhere(
+        &self,
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<Option<StoredBlob>, Error> {
+        if self.0.store.open_blob(&blob.digest).await?.is_none() {
+            return Ok(None);
+        }
+        if !self.holds(upstream, repository, blob, Role::Blob).await? {
+            return Err(Error::NotFound);
+        }
+        self.kept_blob(repository, blob).await
+    }
+}
+
+/// The empty blob needs no fetch, and has no last byte that could be withheld.
+fn nothing(blob: &Descriptor) -> Result<Way, Error> {
+    if blob.digest.matches(b"") { Ok(Way::Nothing) } else { Err(Error::length(blob, 0)) }
+}
+
+impl Blob {
+    /// What it is.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> &Digest {
+        &self.descriptor.digest
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.descriptor.size
+    }
+
+    /// Where its bytes come from.
+    pub fn source(&self) -> Source {
+        match self.way {
+            Way::Nothing | Way::Kept(_) => Source::Store,
+            Way::Arriving(..) | Way::Passing(_) => Source::Upstream,
+        }
+    }
+
+    /// Whether a part of it can be read. A blob that passes through unkept is proven only as a
+    /// whole, so a request for a part is answered with all of it (RFC 9110, section 14.2, allows it).
+    pub fn accepts_ranges(&self) -> bool {
+        !matches!(self.way, Way::Passing(_))
+    }
+
+    /// Reads `range`, which lies within the blob. The last byte of an answer from an arriving blob,
+    /// and each byte of a part of one, waits for the digest; a stream that ends with an error must
+    /// not be answered as complete.
+    pub fn read(self, range: Range<u64>) -> BlobReader {
+        let end = range.end.min(self.descriptor.size);
+        let is_part = range.start != 0 || end != self.descriptor.size;
+        let at = range.start;
+        match self.way {
+            Way::Nothing => BlobReader(Box::pin(stream::empty())),
+            Way::Kept(file) => BlobReader::over(Reading { file, at, end, is_part, place: None }),
+            Way::Arriving(file, place) => {
+                BlobReader::over(Reading { file, at, end, is_part, place: Some(place) })
+            }
+            Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
+                "a part was asked for of a blob that is passing through unkept",
+            )),
+            Way::Passing(body) => BlobReader::passing(*body, &self.descriptor),
+        }
+    }
+}
+
+/// A file that is being answered from.
+struct Reading {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    is_part: bool,
+    place: Option<Place>,
+}
+
+impl Reading {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let limit = match &mut self.place {
+            None => self.end,
+            Some(place) => place.limit(self.at, self.end, self.is_part).await.map_err(io::Error::other)?,
+        };
+        let bytes = reading::read(&self.file, self.at, limit - self.at).await?;
+        self.at += bytes.len() as u64;
+        Ok(Some(bytes))
+    }
+}
+
+impl BlobReader {
+    fn over(reading: Reading) -> Self {
+        Self(Box::pin(stream::try_unfold(reading, |mut reading| async move {
+            Ok(reading.next().await?.map(|bytes| (bytes, reading)))
+        })))
+    }
+
+    /// Hashes on the way. The piece with the last byte leaves only when the digest is right.
+    fn passing(body: Body, blob: &Descriptor) -> Self {
+        let start = (body, Some(Hasher::new(blob.digest.algorithm())), blob.size, blob.digest);
+        Self(Box::pin(stream::try_unfold(start, |(mut body, mut hasher, mut left, digest)| async move {
+            let Some(piece) = body.next().await.map_err(io::Error::other)? else { return Ok(None) };
+            left -= (piece.len() as u64).min(left);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
+            if left == 0
+                && let Some(hasher) = hasher.take()
+            {
+                let found = hasher.finish();
+                if found != digest {
+                    let corrupt = Error::Corrupt { expected: digest, found: found.to_string().into() };
+                    return Err(io::Error::other(corrupt));
+                }
+            }
+            Ok(Some((piece, (body, hasher, left, digest))))
+        })))
+    }
+
+    fn failed(error: io::Error) -> Self {
+        Self(Box::pin(stream::once(std::future::ready(Err(error)))))
+    }
+}
+
+impl Stream for BlobReader {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({}, {:?})", self.descriptor.digest, self.source())
+    }
+}

@@ -1,0 +1,140 @@
+//! One blob's bytes from the upstream, in order and of the announced length, over interruptions.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use futures_util::{Stream, StreamExt as _};
+
+use super::Error;
+use crate::oci::{Descriptor, Repository};
+use crate::upstream::{self, BlobStream, Upstream};
+
+/// So often in a row a body is asked for again without bringing a byte.
+const TRIES: u32 = 4;
+/// In all, an upstream may cut so often, and once more for each of these bytes: a trickle is no body.
+const FREE_CUTS: u64 = 16;
+const BYTES_PER_CUT: u64 = 64 << 10;
+/// The longest that a throttling upstream is waited for in the middle of a body.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, upstream::Error>> + Send>>;
+
+/// A blob's body that goes on where it was cut.
+pub(super) struct Body {
+    upstream: Arc<Upstream>,
+    repository: Repository,
+    blob: Descriptor,
+    position: u64,
+    /// What the upstream sends again although it is here already.
+    skip: u64,
+    pieces: Pieces,
+    cuts: u64,
+    fruitless: u32,
+}
+
+impl Body {
+    /// Asks for the blob; returns with the response's head.
+    ///
+    /// # Errors
+    /// The upstream's answer or trouble; [`Error::Corrupt`] when another length is announced.
+    pub(super) async fn open(
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<Self, Error> {
+        let stream = upstream.blob(repository, &blob.digest, 0).await?;
+        let (skip, pieces) = fitting(stream, blob, 0)?;
+        Ok(Self {
+            upstream: upstream.clone(),
+            repository: repository.clone(),
+            blob: blob.clone(),
+            position: 0,
+            skip,
+            pieces,
+            cuts: 0,
+            fruitless: 0,
+        })
+    }
+
+    /// The next piece; `None` after exactly as many bytes as the descriptor says.
+    ///
+    /// # Errors
+    /// As [`Body::open`], after the tries are used up; [`Error::Corrupt`] when more comes.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        while self.position < self.blob.size {
+            match self.pieces.next().await {
+                Some(Ok(piece)) => {
+                    if let Some(piece) = self.take(piece)? {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(e)) => self.resume(e).await?,
+                None => self.resume(upstream::Error::Unavailable("the body ended early".to_owned())).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// What of a piece is new.
+    fn take(&mut self, mut piece: Bytes) -> Result<Option<Bytes>, Error> {
+        let known = self.skip.min(piece.len() as u64);
+        self.skip -= known;
+        piece.advance(usize::try_from(known).unwrap_or(usize::MAX));
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        let end = self.position + piece.len() as u64;
+        if end > self.blob.size {
+            return Err(Error::length(&self.blob, end));
+        }
+        self.position = end;
+        self.fruitless = 0;
+        Ok(Some(piece))
+    }
+
+    /// Asks for the rest. Answers end it; trouble is met with patience that has an end.
+    async fn resume(&mut self, cut: upstream::Error) -> Result<(), Error> {
+        let mut why = cut;
+        loop {
+            self.cuts += 1;
+            self.fruitless += 1;
+            let most = FREE_CUTS + self.position / BYTES_PER_CUT;
+            if self.fruitless > TRIES || self.cuts > most || !Error::from(why.clone()).is_trouble() {
+                return Err(why.into());
+            }
+            tokio::time::sleep(self.pause(&why)).await;
+            match self.upstream.blob(&self.repository, &self.blob.digest, self.position).await {
+                Ok(stream) => {
+                    (self.skip, self.pieces) = fitting(stream, &self.blob, self.position)?;
+                    tracing::debug!(blob = %self.blob.digest, at = self.position, %why, "resumed a body");
+                    return Ok(());
+                }
+                Err(e) => why = e,
+            }
+        }
+    }
+
+    /// Doubling from 50 ms, spread so that many bodies that were cut at once do not return at once.
+    fn pause(&self, why: &upstream::Error) -> Duration {
+        if let upstream::Error::Throttled { retry_after: Some(wait) } = why {
+            return (*wait).min(LONGEST_WAIT);
+        }
+        let longest = 50 << (self.fruitless - 1).min(6);
+        Duration::from_millis(fastrand::u64(longest / 2..=longest))
+    }
+}
+
+/// Refuses a body of another length before its first byte, and one that starts beyond what is here.
+fn fitting(stream: BlobStream, blob: &Descriptor, position: u64) -> Result<(u64, Pieces), Error> {
+    if let Some(size) = stream.size.filter(|size| *size != blob.size) {
+        return Err(Error::length(blob, size));
+    }
+    match position.checked_sub(stream.offset) {
+        Some(skip) => Ok((skip, stream.body)),
+        None => {
+            Err(Error::Unavailable("the upstream sent another part of the blob than asked for".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Reads files for responses: what is in the page cache at once, on the calling thread; what has to
+//! come from the disk on a thread that may wait.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// What is read at once where no disk is waited for: large enough to make calls cheap, small enough
+/// to stay in the processor's cache until it is sent.
+const AT_ONCE: usize = 256 << 10;
+/// What is read where the disk is waited for.
+const FROM_DISK: usize = 1 << 20;
+/// So many buffers wait for their next use.
+const MOST_SPARE: usize = 16;
+
+static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+
+/// Up to `most` bytes from `offset` on, at least one.
+///
+/// # Errors
+/// The disk's, and [`io::ErrorKind::UnexpectedEof`] where the file ends before `offset`.
+pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result<Bytes> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    match read_cached(file, offset, most) {
+        Some(bytes) => bytes,
+        None => {
+            let file = file.clone();
+            tokio::task::spawn_blocking(move || read_disk(&file, offset, most.min(FROM_DISK))).await?
+        }
+    }
+}
+
+/// `None`: it would have to wait, or the filesystem cannot tell.
+#[cfg(target_os = "linux")]
+fn read_cached(file: &File, offset: u64, most: usize) -> Option<io::Result<Bytes>> {
+    use rustix::io::{Errno, ReadWriteFlags};
+
+    let mut buffer = Buffer::take();
+    let wanted = most.min(AT_ONCE);
+    let mut room = [io::IoSliceMut::new(&mut buffer.0[..wanted])];
+    match rustix::io::preadv2(file, &mut room, offset, ReadWriteFlags::NOWAIT) {
+        Ok(0) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+        Ok(read) => Some(Ok(Bytes::from_owner(buffer).slice(..read))),
+        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR | Errno::INVAL | Errno::NOSYS) => None,
+        Err(e) => Some(Err(e.into())),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_cached(_: &File, _: u64, _: usize) -> Option<io::Result<Bytes>> {
+    None
+}
+
+fn read_disk(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
+    let mut buffer = vec![0; most];
+    let mut filled = 0;
+    while filled < most {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    if filled == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    buffer.truncate(filled);
+    Ok(buffer.into())
+}
+
+/// A buffer that is used again, so that it is zeroed once and not for each read.
+struct Buffer(Box<[u8]>);
+
+impl Buffer {
+    fn take() -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self(spare.unwrap_or_else(|| vec![0; AT_ONCE].into_boxed_slice()))
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MOST_SPARE {
+            spare.push(std::mem::take(&mut self.0));
+        }
+    }
+}

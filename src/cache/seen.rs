@@ -1,0 +1,98 @@
+//! Which repository's own upstream has shown that it holds which content. The store is shared, so
+//! without this whoever knows a digest could read another repository's content by it.
+
+use std::sync::Arc;
+
+use super::{Cache, Error, key};
+use crate::oci::{Descriptor, Digest, Repository, Target};
+use crate::store::{Records, Table};
+use crate::upstream::Upstream;
+
+/// As what content is asked for. Holding bytes as a blob is not offering them as a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// At `manifests/<digest>`.
+    Manifest,
+    /// At `blobs/<digest>`.
+    Blob,
+}
+
+pub(super) struct Seen {
+    table: Table,
+}
+
+impl Seen {
+    pub(super) fn new(records: &Records) -> Self {
+        Self { table: records.table("seen") }
+    }
+
+    pub(super) async fn holds(&self, r: &Repository, d: &Digest, role: Role) -> Result<bool, Error> {
+        Ok(self.table.get(&entry(r, d, role)).await?.is_some())
+    }
+
+    pub(super) fn add(&self, repository: &Repository, digest: &Digest, role: Role) {
+        self.table.put(entry(repository, digest, role), []);
+    }
+
+    pub(super) fn remove(&self, repository: &Repository, digest: &Digest, role: Role) {
+        self.table.delete(entry(repository, digest, role));
+    }
+}
+
+fn entry(repository: &Repository, digest: &Digest, role: Role) -> Vec<u8> {
+    let role = match role {
+        Role::Manifest => 'm',
+        Role::Blob => 'b',
+    };
+    key(repository, format_args!("{role}{digest}"))
+}
+
+impl Cache {
+    /// Whether the repository's own upstream has shown that it holds this content: on record, or by
+    /// one HEAD, whose answer is recorded.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the upstream shows something else under that digest; the upstream's trouble;
+    /// [`Error::Store`].
+    pub async fn holds(
+        &self,
+        upstream: &Arc<Upstream>,
+        repository: &Repository,
+        content: &Descriptor,
+        role: Role,
+    ) -> Result<bool, Error> {
+        if self.0.seen.holds(repository, &content.digest, role).await? {
+            return Ok(true);
+        }
+        if upstream.is_offline() {
+            return Ok(false);
+        }
+        let shown = match role {
+            Role::Manifest => shows_manifest(upstream, repository, &content.digest).await,
+            Role::Blob => shows_blob(upstream, repository, content).await,
+        };
+        match shown {
+            Ok(()) => {
+                self.0.seen.add(repository, &content.digest, role);
+                Ok(true)
+            }
+            Err(Error::NotFound) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+async fn shows_manifest(upstream: &Upstream, repository: &Repository, digest: &Digest) -> Result<(), Error> {
+    let head = upstream.head_manifest(repository, &Target::Digest(*digest)).await?;
+    match head.digest {
+        Some(found) if found != *digest => {
+            Err(Error::Corrupt { expected: *digest, found: found.to_string().into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn shows_blob(upstream: &Upstream, repository: &Repository, content: &Descriptor) -> Result<(), Error> {
+    let size = upstream.head_blob(repository, &content.digest).await?;
+    if size == content.size { Ok(()) } else { Err(Error::length(content, size)) }
+}
