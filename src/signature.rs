@@ -6,6 +6,7 @@ pub mod evidence;
 pub mod layout;
 mod material;
 pub mod rejection;
+pub mod settings;
 
 pub mod cosign;
 pub mod notation;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evidence::{Evidence, Fingerprint, TimeSource};
 pub use rejection::{Code, Rejection};
+pub use settings::{SignerSettings, build};
 
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::trust::RevocationData;
