@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::egress;
 use crate::telemetry::Untrusted;
 
 /// Why there is no answer, or which answer it was.
@@ -10,7 +11,7 @@ pub enum Error {
     /// 404: the upstream does not have it. An answer, not an outage.
     #[error("the upstream does not have it")]
     NotFound,
-    /// 401, 403 or another 4xx: the upstream will not give it to us. An answer, not an outage.
+    /// 401, 403, another 4xx or 501: the upstream will not give it to us. An answer, not an outage.
     #[error("the upstream answered {status}: {message}")]
     Refused {
         /// The response's status.
@@ -39,4 +40,58 @@ pub enum Error {
     /// The upstream is configured never to be asked.
     #[error("the upstream is configured offline")]
     Offline,
+}
+
+impl Error {
+    /// An answer that makes no sense.
+    pub(super) fn nonsense(what: &str) -> Self {
+        Self::Unavailable(format!("its answer is not what the specification asks for: {what}"))
+    }
+}
+
+impl From<egress::Error> for Error {
+    fn from(error: egress::Error) -> Self {
+        match error {
+            egress::Error::Forbidden(rule) => Self::Forbidden(rule),
+            egress::Error::TooLarge { limit } => Self::TooLarge { limit },
+            egress::Error::Unreachable(why) | egress::Error::TimedOut(why) | egress::Error::Broken(why) => {
+                Self::Unavailable(why)
+            }
+        }
+    }
+}
+
+/// A failed attempt: what it comes to, and whether another may fare better.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    pub(super) again: Again,
+}
+
+/// Whether an attempt may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It would end the same way, or take as long.
+    Never,
+    /// After a pause, the longer one of ours and of what the upstream asks for.
+    After(Duration),
+}
+
+impl From<egress::Error> for Failure {
+    fn from(error: egress::Error) -> Self {
+        let again = match &error {
+            egress::Error::Unreachable(_) | egress::Error::Broken(_) => Again::After(Duration::ZERO),
+            // Who waited once for a timeout does not wait three times.
+            egress::Error::TimedOut(_) | egress::Error::TooLarge { .. } | egress::Error::Forbidden(_) => {
+                Again::Never
+            }
+        };
+        Self { error: error.into(), again }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, again: Again::Never }
+    }
 }

@@ -90,15 +90,15 @@ pub struct Credentials {
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// For name resolution, connection and TLS together.
-    #[serde(with = "duration")]
+    #[serde(with = "crate::setting::duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub connect: Duration,
     /// From the request to the response's head.
-    #[serde(with = "duration")]
+    #[serde(with = "crate::setting::duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub headers: Duration,
     /// Between two pieces of a body.
-    #[serde(with = "duration")]
+    #[serde(with = "crate::setting::duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub idle: Duration,
 }

@@ -1,0 +1,194 @@
+//! The client: one exchange within its timeouts, and redirects followed by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, LOCATION};
+use http::{HeaderValue, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+
+use super::body::Body;
+use super::connector::Connector;
+use super::message::{Request, Response};
+use super::origin::{HostPattern, Origin};
+use super::proxy::{Environment, Proxies, Way};
+use super::rules::Rules;
+use super::{Error, tls};
+
+/// Redirects followed for one request.
+const MAX_HOPS: usize = 8;
+
+/// HTTP for one purpose: an upstream with the hosts it sends us to, or a list of hosts. Cheap to
+/// clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    http: legacy::Client<Connector, Full<Bytes>>,
+    rules: Arc<Rules>,
+    proxies: Arc<Proxies>,
+    timeouts: Timeouts,
+}
+
+/// How long is waited before a request counts as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For name resolution, connection and TLS together.
+    pub connect: Duration,
+    /// From the request to the response's head.
+    pub headers: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+}
+
+/// What a client is for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The service it is for. Private addresses are reached where this one has one itself.
+    pub own: Origin,
+    /// Addresses of the own host, instead of what DNS says.
+    pub resolve: Vec<SocketAddr>,
+    /// Further hosts, which may have private addresses.
+    pub allowed: Vec<HostPattern>,
+    /// The only authorities for the own host, in PEM; the system's without it.
+    pub authorities: Option<Vec<u8>>,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+}
+
+impl Client {
+    /// A client for one service and the hosts that it sends us to.
+    ///
+    /// # Errors
+    /// What is wrong with the authorities.
+    pub fn for_service(options: Options, environment: Environment<'_>) -> Result<Self, String> {
+        let authorities = options.authorities.as_deref().map(tls::roots).transpose()?;
+        let rules = Rules::new(Some(options.own), options.resolve, options.allowed, false);
+        Self::new(rules, authorities, options.timeouts, environment)
+    }
+
+    /// A client for these hosts and no others.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn for_hosts(
+        allowed: Vec<HostPattern>,
+        timeouts: Timeouts,
+        environment: Environment<'_>,
+    ) -> Result<Self, String> {
+        Self::new(Rules::new(None, Vec::new(), allowed, true), None, timeouts, environment)
+    }
+
+    fn new(
+        rules: Rules,
+        authorities: Option<rustls::RootCertStore>,
+        timeouts: Timeouts,
+        environment: Environment<'_>,
+    ) -> Result<Self, String> {
+        let (rules, proxies) = (Arc::new(rules), Arc::new(Proxies::from(environment)));
+        let connector = Connector::new(rules.clone(), proxies.clone(), authorities, timeouts.connect)?;
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http2_adaptive_window(true)
+            // A connection that died silently would else swallow requests until the header timeout.
+            .http2_keep_alive_interval(Some(Duration::from_secs(20)))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            .build(connector);
+        Ok(Self { http, rules, proxies, timeouts })
+    }
+
+    /// Sends a request and follows redirects: at most 8, never from https to http, each host under
+    /// the same rules, and the credential only as long as the origin stays.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn follow(&self, mut request: Request) -> Result<Response, Error> {
+        for _ in 0..=MAX_HOPS {
+            let response = self.send(&request).await?;
+            if !is_redirect(response.status) || !request.is_repeatable() {
+                return Ok(response);
+            }
+            let to = target(&response)?;
+            if Origin::of(&to) != Origin::of(&request.url) {
+                request.credential = None;
+            }
+            request.url = to;
+        }
+        Err(Error::Broken(format!("more than {MAX_HOPS} redirects")))
+    }
+
+    /// Sends a request. A redirect is an answer like others.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn send(&self, request: &Request) -> Result<Response, Error> {
+        let origin = Origin::of(&request.url)
+            .ok_or_else(|| Error::Forbidden(format!("{}: is neither http nor https", request.url.scheme())))?;
+        // Connections are pooled, so the connector alone would judge the first request only.
+        self.rules.permit_name(&origin)?;
+        let mut encoded = request.encode(None)?;
+        if let Some(authorization) = self.forward_authorization(encoded.uri(), &origin) {
+            encoded = request.encode(Some(authorization))?;
+        }
+        let answer = match tokio::time::timeout(self.timeouts.headers, self.http.request(encoded)).await {
+            Ok(answer) => answer.map_err(|e| Error::of(&e, e.is_connect()))?,
+            Err(_) => {
+                let within = humantime::format_duration(self.timeouts.headers);
+                return Err(Error::TimedOut(format!("{origin} did not answer within {within}")));
+            }
+        };
+        let (head, incoming) = answer.into_parts();
+        let body = Body::new(incoming, self.timeouts.idle);
+        let response = Response { status: head.status, headers: head.headers, url: request.url.clone(), body };
+        if response.status.is_success() && !is_plain(&response) {
+            return Err(Error::Broken(format!("{origin} encoded the content, which was not asked for")));
+        }
+        Ok(response)
+    }
+
+    /// A proxy that is asked for the URL itself reads its own credential from the request.
+    fn forward_authorization(&self, to: &Uri, origin: &Origin) -> Option<HeaderValue> {
+        match self.proxies.way(to, origin, &self.rules) {
+            Way::Forward(proxy) => proxy.authorization,
+            Way::Direct | Way::Tunnel(..) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn is_plain(response: &Response) -> bool {
+    let mut encodings = response.headers.get_all(CONTENT_ENCODING).iter();
+    encodings.all(|e| e.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Where a redirect points, if it may be followed there.
+fn target(response: &Response) -> Result<Url, Error> {
+    let location =
+        response.header(LOCATION).ok_or_else(|| Error::Broken("a redirect without a Location".to_owned()))?;
+    let to = response
+        .url
+        .join(location)
+        .map_err(|_| Error::Broken("a redirect whose Location is not a URL".to_owned()))?;
+    let origin = Origin::of(&to)
+        .ok_or_else(|| Error::Forbidden("a redirect to what is neither http nor https".to_owned()))?;
+    if response.url.scheme() == "https" && !origin.is_secure() {
+        return Err(Error::Forbidden(format!("a redirect from https down to {origin}")));
+    }
+    if !to.username().is_empty() || to.password().is_some() {
+        return Err(Error::Forbidden("a redirect with credentials in its URL".to_owned()));
+    }
+    Ok(to)
+}

@@ -1,0 +1,219 @@
+//! One base URL (an upstream or a mirror of it) with its connections, login, tokens and breaker: how
+//! a question gets an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+
+use super::answer;
+use super::breaker::Breaker;
+use super::challenge::{self, Challenge, Scheme};
+use super::credentials::{Login, Source};
+use super::error::{Again, Error, Failure};
+use super::grant::{self, Granted};
+use super::meter::Meter;
+use super::realm;
+use super::tokens::Tokens;
+use crate::egress::{self, Body, Client, HostPattern, Origin, Request, Response};
+use crate::oci::Repository;
+use crate::telemetry::Untrusted;
+
+/// A question is asked at most so often.
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Who is told to wait longer before it asks again gives up.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// One place to ask.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) base: Url,
+    pub(super) origin: Origin,
+    pub(super) client: Client,
+    /// Hosts beside the own one that may be token servers.
+    pub(super) allowed: Vec<HostPattern>,
+    pub(super) login: Source,
+    /// The name under which Docker's configuration knows the registry.
+    pub(super) server: String,
+    pub(super) tokens: Tokens,
+    pub(super) breaker: Breaker,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// A question about a repository, the same for upstream and mirrors.
+#[derive(Clone, Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) repository: &'a Repository,
+    /// What follows `/v2/REPOSITORY/`.
+    pub(super) what: String,
+    pub(super) query: Option<String>,
+    pub(super) accept: Option<&'a str>,
+    pub(super) part: Part,
+}
+
+/// Which part of the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The headers alone.
+    Head,
+    /// All of it in memory, at most so many bytes.
+    Whole(u64),
+    /// The body as it arrives, from this byte on.
+    Stream(u64),
+}
+
+/// An answer of the status class 2xx.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Who answered, after redirects.
+    pub(super) url: Url,
+    /// The body, where [`Part::Whole`] was asked for; else empty.
+    pub(super) bytes: Bytes,
+    /// The body, where [`Part::Stream`] was asked for.
+    pub(super) body: Option<Body>,
+}
+
+impl Endpoint {
+    /// Where a question is asked.
+    pub(super) fn url(&self, ask: &Ask<'_>) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{}/{}", ask.repository.path(), ask.what));
+        url.set_query(ask.query.as_deref());
+        url
+    }
+
+    /// Asks, again after a pause where that may help, and not at all while the breaker is open.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        let Some(pass) = self.breaker.enter() else {
+            let host = self.origin.host();
+            return Err(Error::Unavailable(format!("{host} failed several times and is left alone for a moment")));
+        };
+        let mut attempt = 1;
+        loop {
+            let failure = match self.attempt(ask).await {
+                Ok(answer) => {
+                    pass.answered();
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            match pause(attempt, failure.again) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => {
+                    if matches!(failure.error, Error::Unavailable(_)) { pass.failed() } else { pass.answered() }
+                    return Err(failure.error);
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Asks once: anonymously or with the token that is kept, and once more with a new token where
+    /// the registry wants that.
+    async fn attempt(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
+        let mut credential = self.tokens.kept(ask.repository.path()).await;
+        let mut response = self.exchange(ask, credential.clone()).await?;
+        if self.is_challenge(&response) {
+            credential = Some(self.credential(ask.repository, &response.headers, credential.as_ref()).await?);
+            response = self.exchange(ask, credential).await?;
+        }
+        let Response { status, headers, url, body } = answer::success(response).await?;
+        let (bytes, body) = match ask.part {
+            Part::Head => (Bytes::new(), None),
+            Part::Whole(limit) => (body.read(limit).await?, None),
+            Part::Stream(_) => (Bytes::new(), Some(body)),
+        };
+        Ok(Answer { status, headers, url, bytes, body })
+    }
+
+    async fn exchange(&self, ask: &Ask<'_>, credential: Option<HeaderValue>) -> Result<Response, egress::Error> {
+        let url = self.url(ask);
+        let request = match ask.part {
+            Part::Head => Request::head(url),
+            Part::Whole(_) => Request::get(url),
+            Part::Stream(from) => Request::get(url).from(from),
+        };
+        let request = match ask.accept {
+            Some(accept) => request.accept(accept),
+            None => request,
+        };
+        let request = request.credential(credential);
+        let started = Instant::now();
+        let result = self.client.follow(request).await;
+        self.meter.count(started.elapsed(), &result);
+        result
+    }
+
+    /// Only the registry itself asks for a login; a host that it redirected to has no business to.
+    fn is_challenge(&self, response: &Response) -> bool {
+        response.status == StatusCode::UNAUTHORIZED && Origin::of(&response.url).as_ref() == Some(&self.origin)
+    }
+
+    async fn credential(
+        &self,
+        repository: &Repository,
+        headers: &HeaderMap,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, Failure> {
+        let challenge = wanted(headers).ok_or_else(|| Error::Refused {
+            status: 401,
+            message: Untrusted::new("it asks for a login in a way that is not spoken here"),
+        })?;
+        let obtain = self.obtain(repository, &challenge);
+        self.tokens.renewed(repository.path(), refused, obtain).await
+    }
+
+    async fn obtain(&self, repository: &Repository, challenge: &Challenge) -> Result<Granted, Failure> {
+        let login = || async {
+            // Ours to mend, but until then the upstream cannot be asked.
+            self.login.login(&self.server).await.map_err(|e| Error::Unavailable(format!("no login: {e}")))
+        };
+        if challenge.scheme == Scheme::Bearer {
+            let realm = realm::permitted(
+                challenge.parameter("realm").unwrap_or_default(),
+                &self.origin,
+                &self.allowed,
+            )?;
+            let service = challenge.parameter("service");
+            let login = login().await?;
+            return grant::bearer(&self.client, &self.meter, realm, service, repository, login.as_ref()).await;
+        }
+        match login().await? {
+            Some(Login::Password { username, password }) => Ok(grant::basic(&username, password.reveal())?),
+            Some(Login::Identity(_)) | None => Err(Failure::from(Error::Refused {
+                status: 401,
+                message: Untrusted::new("it asks for a name and a password, and none are configured"),
+            })),
+        }
+    }
+}
+
+/// The challenge to answer: a token before a password.
+fn wanted(headers: &HeaderMap) -> Option<Challenge> {
+    let all: Vec<Challenge> = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .take(8)
+        .filter_map(|value| challenge::parse(value.to_str().ok()?).ok())
+        .flatten()
+        .collect();
+    let of = |scheme: Scheme| all.iter().find(|c| c.scheme == scheme).cloned();
+    of(Scheme::Bearer).or_else(|| of(Scheme::Basic))
+}
+
+/// How long to wait before the next attempt, if there is to be one. Randomly longer by up to a half,
+/// so that many who failed together do not come back together.
+fn pause(attempt: u32, again: Again) -> Option<Duration> {
+    let Again::After(asked) = again else { return None };
+    if attempt == ATTEMPTS || asked > MAX_PAUSE {
+        return None;
+    }
+    let ours = FIRST_PAUSE * 4u32.pow(attempt - 1);
+    Some(asked.max(ours).mul_f64(1.0 + fastrand::f64() / 2.0))
+}

@@ -1,0 +1,60 @@
+//! What is counted about an upstream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::egress;
+use crate::oci::Registry;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::{OfRegistry, UpstreamRequest, status};
+
+/// Counts for one upstream.
+#[derive(Debug)]
+pub(super) struct Meter {
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+impl Meter {
+    pub(super) fn new(registry: Registry, metrics: Arc<Metrics>) -> Self {
+        Self { registry, metrics }
+    }
+
+    /// One exchange: how long its head took, and what became of it.
+    pub(super) fn count(&self, took: Duration, result: &Result<egress::Response, egress::Error>) {
+        let code = result.as_ref().map_or("error", |response| status(response.status.as_u16()));
+        let labels = UpstreamRequest { registry: self.registry.as_str(), code };
+        self.metrics.upstream_requests.at(labels).inc();
+        self.metrics.upstream_duration.observe(took.as_secs_f64());
+        if let Some(left) = result.as_ref().ok().and_then(|response| remaining(&response.headers)) {
+            let labels = OfRegistry { registry: self.registry.as_str() };
+            self.metrics.upstream_rate_limit_remaining.at(labels).set(left);
+        }
+    }
+}
+
+/// Docker Hub's `ratelimit-remaining: 97;w=21600`.
+fn remaining(headers: &HeaderMap) -> Option<i64> {
+    let value = headers.get("ratelimit-remaining")?.to_str().ok()?;
+    value.split(';').next()?.trim().parse().ok().filter(|left| *left >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hubs_rate_limit_is_read() {
+        let left = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit-remaining", value.parse().unwrap());
+            remaining(&headers)
+        };
+        assert_eq!(left("97;w=21600"), Some(97));
+        assert_eq!(left("0"), Some(0));
+        assert_eq!(left("-5;w=1"), None);
+        assert_eq!(left("many"), None);
+    }
+}
