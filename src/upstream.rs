@@ -105,16 +105,14 @@ impl Upstream {
     ) -> Result<Arc<Self>, SettingError> {
         let authorities = build::authorities(settings)?;
         let is_same = |b: &&Arc<Self>| {
-            b.name == name
-                && b.settings == *settings
-                && b.egress == *egress
-                && b.authorities == authorities
+            b.name == name && b.settings == *settings && b.egress == *egress && b.authorities == authorities
         };
         if let Some(before) = before.filter(is_same) {
             return Ok(before.clone());
         }
         let meter = Arc::new(Meter::new(name.clone(), metrics.clone()));
-        let ground = Ground { name: &name, settings, egress, authorities: authorities.clone(), meter, environment };
+        let ground =
+            Ground { name: &name, settings, egress, authorities: authorities.clone(), meter, environment };
         let (home, mirrors) = (ground.home()?, ground.mirrors()?);
         Ok(Arc::new(Self {
             settings: settings.clone(),
@@ -155,7 +153,8 @@ impl Upstream {
         let _permit = self.enter().await?;
         let accept = accepted_manifests();
         let answer = self.ask(&manifest(repository, target, &accept, Part::Head), target).await?;
-        let digest = answer.headers.get("docker-content-digest").and_then(|d| Digest::parse(d.to_str().ok()?).ok());
+        let digest =
+            answer.headers.get("docker-content-digest").and_then(|d| Digest::parse(d.to_str().ok()?).ok());
         Ok(Head {
             digest,
             media_type: answer::media_type(&answer.headers),
@@ -180,9 +179,15 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Error`], for the head; the body brings its own.
-    pub async fn blob(&self, repository: &Repository, digest: &Digest, from: u64) -> Result<BlobStream, Error> {
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<BlobStream, Error> {
         let permit = self.enter().await?;
-        let answer = self.ask(&blob(repository, digest, Part::Stream(from)), &Target::Digest(*digest)).await?;
+        let answer =
+            self.ask(&blob(repository, digest, Part::Stream(from)), &Target::Digest(*digest)).await?;
         BlobStream::of(answer, from, permit)
     }
 
@@ -210,7 +215,11 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Error`]: any trouble, so that nobody takes it for "unsigned".
-    pub async fn referrers(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, Error> {
         let _permit = self.enter().await?;
         referrers::referrers(&self.home, repository, digest).await
     }

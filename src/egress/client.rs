@@ -126,8 +126,9 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn send(&self, request: &Request) -> Result<Response, Error> {
-        let origin = Origin::of(&request.url)
-            .ok_or_else(|| Error::Forbidden(format!("{}: is neither http nor https", request.url.scheme())))?;
+        let origin = Origin::of(&request.url).ok_or_else(|| {
+            Error::Forbidden(format!("{}: is neither http nor https", request.url.scheme()))
+        })?;
         // Connections are pooled, so the connector alone would judge the first request only.
         self.rules.permit_name(&origin)?;
         let mut encoded = request.encode(None)?;
@@ -143,7 +144,8 @@ impl Client {
         };
         let (head, incoming) = answer.into_parts();
         let body = Body::new(incoming, self.timeouts.idle);
-        let response = Response { status: head.status, headers: head.headers, url: request.url.clone(), body };
+        let response =
+            Response { status: head.status, headers: head.headers, url: request.url.clone(), body };
         if response.status.is_success() && !is_plain(&response) {
             return Err(Error::Broken(format!("{origin} encoded the content, which was not asked for")));
         }

@@ -96,7 +96,8 @@ impl Service<Uri> for Connector {
             match tokio::time::timeout(timeout, secured.oneshot(to)).await {
                 Ok(connected) => connected,
                 Err(_) => {
-                    let late = format!("no connection to {shown} within {}", humantime::format_duration(timeout));
+                    let late =
+                        format!("no connection to {shown} within {}", humantime::format_duration(timeout));
                     Err(Error::TimedOut(late).into())
                 }
             }

@@ -34,8 +34,7 @@ impl Rules {
         let literal = own.as_ref().and_then(Origin::literal);
         let named = || fixed.iter().map(SocketAddr::ip).chain(literal).map(Zone::of);
         // The operator wrote the address or the name; what DNS says is not enough for loopback.
-        let loopback =
-            named().any(|z| z == Zone::Loopback) || own.as_ref().is_some_and(Origin::is_localhost);
+        let loopback = named().any(|z| z == Zone::Loopback) || own.as_ref().is_some_and(Origin::is_localhost);
         let private = AtomicBool::new(named().any(|z| z == Zone::Private));
         Self { own, fixed, loopback, private, allowed, closed }
     }
@@ -153,7 +152,13 @@ mod tests {
     #[test]
     fn names_are_judged_even_where_a_proxy_resolves_them() {
         let rules = rules("https://r.io", &[], &[]);
-        for bad in ["http://169.254.169.254", "http://localhost", "http://a.localhost.", "http://[::ffff:127.0.0.1]", "http://10.1.1.1"] {
+        for bad in [
+            "http://169.254.169.254",
+            "http://localhost",
+            "http://a.localhost.",
+            "http://[::ffff:127.0.0.1]",
+            "http://10.1.1.1",
+        ] {
             assert!(matches!(rules.permit_name(&origin(bad)), Err(Error::Forbidden(_))), "{bad}");
         }
         rules.permit_name(&origin("https://cdn.io")).unwrap();

@@ -43,8 +43,8 @@ impl Service<Uri> for Tcp {
     fn call(&mut self, to: Uri) -> Self::Future {
         let rules = self.rules.clone();
         Box::pin(async move {
-            let to =
-                Origin::of_uri(&to).ok_or_else(|| Error::Forbidden(format!("{to} is neither http nor https")))?;
+            let to = Origin::of_uri(&to)
+                .ok_or_else(|| Error::Forbidden(format!("{to} is neither http nor https")))?;
             let addresses = resolve(&to, rules.as_deref()).await?;
             connect(&to, &addresses, rules.as_deref()).await.map(TokioIo::new)
         })

@@ -96,8 +96,16 @@ mod tests {
         };
         assert_eq!(size("bytes 5-9/10"), Some(10));
         for other in [
-            "bytes 4-9/10", "bytes 6-9/10", "bytes 5-8/10", "bytes 5-9/*", "bytes */10", "5-9/10", "bytes 5-4/5",
-            "bytes 5-18446744073709551615/0", "items 5-9/10", "bytes 5-10/10",
+            "bytes 4-9/10",
+            "bytes 6-9/10",
+            "bytes 5-8/10",
+            "bytes 5-9/*",
+            "bytes */10",
+            "5-9/10",
+            "bytes 5-4/5",
+            "bytes 5-18446744073709551615/0",
+            "items 5-9/10",
+            "bytes 5-10/10",
         ] {
             assert_eq!(size(other), None, "{other}");
         }

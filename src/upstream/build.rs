@@ -50,7 +50,13 @@ impl Ground<'_> {
         };
         let base = base(&url).map_err(|why| SettingError::new(["url"], why))?;
         let resolve = self.fixed_addresses(&base.1)?;
-        self.endpoint(base, resolve, self.authorities.clone(), self.settings.credentials.as_ref(), self.name.as_str())
+        self.endpoint(
+            base,
+            resolve,
+            self.authorities.clone(),
+            self.settings.credentials.as_ref(),
+            self.name.as_str(),
+        )
     }
 
     /// The mirrors, in order.
@@ -58,8 +64,13 @@ impl Ground<'_> {
         let mirror = |settings: &super::settings::Mirror| {
             let base = base(&settings.url).map_err(|why| SettingError::new(["url"], why))?;
             let server = base.0[Position::BeforeHost..Position::AfterPort].to_owned();
-            let endpoint =
-                self.endpoint(base, Vec::new(), self.authorities.clone(), settings.credentials.as_ref(), &server)?;
+            let endpoint = self.endpoint(
+                base,
+                Vec::new(),
+                self.authorities.clone(),
+                settings.credentials.as_ref(),
+                &server,
+            )?;
             Ok(Mirror { endpoint, tags: settings.tags })
         };
         let numbered = self.settings.mirrors.iter().enumerate();
@@ -135,7 +146,8 @@ pub(super) struct Mirror {
 fn base(text: &str) -> Result<(Url, Origin), String> {
     let url = Url::parse(text).map_err(|e| format!("expected https://host, found {text:?}: {e}"))?;
     let origin = Origin::of(&url).ok_or_else(|| format!("expected https://host, found {text:?}"))?;
-    let is_bare = &url[Position::BeforePath..] == "/" && url.username().is_empty() && url.password().is_none();
+    let is_bare =
+        &url[Position::BeforePath..] == "/" && url.username().is_empty() && url.password().is_none();
     if !is_bare {
         return Err("expected scheme, host and port only; logins go under credentials".to_owned());
     }

@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn several_challenges_in_one_header() {
-        let all = parse(r#", Negotiate, NTLM dGVzdA==, Bearer realm=r, service="s" ,, Basic realm="x""#).unwrap();
+        let all =
+            parse(r#", Negotiate, NTLM dGVzdA==, Bearer realm=r, service="s" ,, Basic realm="x""#).unwrap();
         let schemes: Vec<_> = all.iter().map(|c| c.scheme).collect();
         assert_eq!(schemes, [Scheme::Other, Scheme::Other, Scheme::Bearer, Scheme::Basic]);
         assert_eq!(all[2].parameter("service"), Some("s"));
@@ -206,8 +207,18 @@ mod tests {
         let long = format!("Basic realm=\"{}\"", "a".repeat(MAX_LENGTH));
         let wide = format!("Basic {}", (0..17).map(|i| format!("p{i}=1")).collect::<Vec<_>>().join(","));
         for bad in [
-            "realm=x", r#"Bearer realm="x"#, r#"Bearer realm="a",realm="b""#, r#"Bearer realm="a",Realm="b""#,
-            "Bearer realm=a b", "\"x\"", "=", "Bearer realm=\"a\u{7f}\"", "Bearer realm=\"\\", &many, &long, &wide,
+            "realm=x",
+            r#"Bearer realm="x"#,
+            r#"Bearer realm="a",realm="b""#,
+            r#"Bearer realm="a",Realm="b""#,
+            "Bearer realm=a b",
+            "\"x\"",
+            "=",
+            "Bearer realm=\"a\u{7f}\"",
+            "Bearer realm=\"\\",
+            &many,
+            &long,
+            &wide,
         ] {
             assert_eq!(parse(bad), Err(Malformed), "{bad}");
         }

@@ -20,10 +20,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Login {
     /// An account's name and password.
-    Password {
-        username: String,
-        password: Secret,
-    },
+    Password { username: String, password: Secret },
     /// A token that stands for the account (an OAuth2 refresh token).
     Identity(Secret),
 }
@@ -52,7 +49,8 @@ impl Source {
             (Some(username), Some(password), None, None) => Ok(Self::Given { username, password }),
             (Some(username), None, Some(path), None) => {
                 let readable = std::fs::read(&path).map_err(|e| e.to_string()).and_then(|b| password_in(&b));
-                readable.map_err(|e| SettingError::new(["password_file"], format!("{}: {e}", path.display())))?;
+                readable
+                    .map_err(|e| SettingError::new(["password_file"], format!("{}: {e}", path.display())))?;
                 Ok(Self::File { username, path })
             }
             (None, None, None, Some(path)) => {
@@ -79,7 +77,8 @@ impl Source {
                 Ok(Some(Login::Password { username: username.clone(), password: password.clone() }))
             }
             Self::File { username, path } => {
-                let password = password_in(&read(path).await?).map_err(|e| format!("{}: {e}", path.display()))?;
+                let password =
+                    password_in(&read(path).await?).map_err(|e| format!("{}: {e}", path.display()))?;
                 Ok(Some(Login::Password { username: username.clone(), password }))
             }
             Self::Docker { path, helpers } => {
@@ -126,7 +125,10 @@ mod tests {
     #[test]
     fn half_a_login_is_refused() {
         for bad in [
-            "{}", r#"{"username":"a"}"#, r#"{"password":"a"}"#, r#"{"username":"a","docker_config":"/x"}"#,
+            "{}",
+            r#"{"username":"a"}"#,
+            r#"{"password":"a"}"#,
+            r#"{"username":"a","docker_config":"/x"}"#,
             r#"{"username":"a","password":"b","password_file":"/x"}"#,
         ] {
             assert!(Source::new(Some(&settings(bad)), None).unwrap_err().path.is_empty(), "{bad}");

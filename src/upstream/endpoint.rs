@@ -92,7 +92,9 @@ impl Endpoint {
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
         let Some(pass) = self.breaker.enter() else {
             let host = self.origin.host();
-            return Err(Error::Unavailable(format!("{host} failed several times and is left alone for a moment")));
+            return Err(Error::Unavailable(format!(
+                "{host} failed several times and is left alone for a moment"
+            )));
         };
         let mut attempt = 1;
         loop {
@@ -106,7 +108,11 @@ impl Endpoint {
             match pause(attempt, failure.again) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => {
-                    if matches!(failure.error, Error::Unavailable(_)) { pass.failed() } else { pass.answered() }
+                    if matches!(failure.error, Error::Unavailable(_)) {
+                        pass.failed()
+                    } else {
+                        pass.answered()
+                    }
                     return Err(failure.error);
                 }
             }
@@ -132,7 +138,11 @@ impl Endpoint {
         Ok(Answer { status, headers, url, bytes, body })
     }
 
-    async fn exchange(&self, ask: &Ask<'_>, credential: Option<HeaderValue>) -> Result<Response, egress::Error> {
+    async fn exchange(
+        &self,
+        ask: &Ask<'_>,
+        credential: Option<HeaderValue>,
+    ) -> Result<Response, egress::Error> {
         let url = self.url(ask);
         let request = match ask.part {
             Part::Head => Request::head(url),
@@ -152,7 +162,8 @@ impl Endpoint {
 
     /// Only the registry itself asks for a login; a host that it redirected to has no business to.
     fn is_challenge(&self, response: &Response) -> bool {
-        response.status == StatusCode::UNAUTHORIZED && Origin::of(&response.url).as_ref() == Some(&self.origin)
+        response.status == StatusCode::UNAUTHORIZED
+            && Origin::of(&response.url).as_ref() == Some(&self.origin)
     }
 
     async fn credential(
@@ -182,7 +193,8 @@ impl Endpoint {
             )?;
             let service = challenge.parameter("service");
             let login = login().await?;
-            return grant::bearer(&self.client, &self.meter, realm, service, repository, login.as_ref()).await;
+            return grant::bearer(&self.client, &self.meter, realm, service, repository, login.as_ref())
+                .await;
         }
         match login().await? {
             Some(Login::Password { username, password }) => Ok(grant::basic(&username, password.reveal())?),

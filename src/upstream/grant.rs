@@ -63,8 +63,8 @@ pub(super) async fn bearer(
     meter.count(asked.elapsed(), &result);
     let response = answer::success(result?).await?;
     let body = response.body.read(MAX_ANSWER).await?;
-    let answer: Answer =
-        serde_json::from_slice(&body).map_err(|_| Error::nonsense("the token server's answer is no token"))?;
+    let answer: Answer = serde_json::from_slice(&body)
+        .map_err(|_| Error::nonsense("the token server's answer is no token"))?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| Error::nonsense("the token server's answer has no token"))?;
     let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(MAX_LIFETIME);

@@ -36,7 +36,8 @@ fn target(header: &str) -> Option<&str> {
     while let Some((_, link)) = rest.split_once('<') {
         let (target, after) = link.split_once('>')?;
         // Parameters hold no '<' in any registry's answer; one that does ends the search early.
-        let parameters = after.split_once(",").filter(|(_, more)| more.contains('<')).map_or(after, |(p, _)| p);
+        let parameters =
+            after.split_once(",").filter(|(_, more)| more.contains('<')).map_or(after, |(p, _)| p);
         if parameters.split(';').any(is_next) {
             return Some(target);
         }

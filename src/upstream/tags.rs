@@ -38,8 +38,8 @@ pub(super) async fn tags(
     let mut more = true;
     for _ in 0..MAX_PAGES {
         let answer = endpoint.ask(&ask).await?;
-        let list: List =
-            serde_json::from_slice(&answer.bytes).map_err(|_| Error::nonsense("its list of tags is no list"))?;
+        let list: List = serde_json::from_slice(&answer.bytes)
+            .map_err(|_| Error::nonsense("its list of tags is no list"))?;
         // What is not a tag by the grammar cannot be pulled either.
         tags.extend(list.tags.unwrap_or_default().iter().filter_map(|tag| Tag::parse(tag).ok()));
         skip_through(&mut tags, last);

@@ -135,7 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_is_told_the_server_and_prints_the_login() {
-        let (_dir, helpers) = helper(r#"read s; echo "{\"Username\":\"$1\",\"Secret\":\"$s\",\"ServerURL\":\"\"}""#);
+        let (_dir, helpers) =
+            helper(r#"read s; echo "{\"Username\":\"$1\",\"Secret\":\"$s\",\"ServerURL\":\"\"}""#);
         let expected = Login::Password { username: "get".into(), password: Secret::new("r.io") };
         assert_eq!(helpers.ask("x", "r.io\n").await, Ok(Some(expected)));
         let (_dir, helpers) = helper(r#"echo '{"Username":"<token>","Secret":"t"}'"#);
