@@ -41,7 +41,8 @@ struct Inner {
     records: Records,
     metrics: Arc<Metrics>,
     // Last: they go when everything above has been written and closed.
-    _place: open::Place,
+    #[cfg_attr(not(test), expect(dead_code, reason = "held for its end"))]
+    place: open::Place,
 }
 
 /// Kept content, open. It can be read on after it was evicted.

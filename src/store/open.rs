@@ -82,7 +82,7 @@ impl Store {
             ledger,
             records,
             metrics: metrics.clone(),
-            _place: place,
+            place,
         })))
     }
 
@@ -117,6 +117,11 @@ impl Place {
             .map_err(|e| failed(path, "open the folder")(e.into()))?;
         let lock = Lock::take(&root, path)?;
         Ok(Self { root: Arc::new(root), ephemeral, up: false, _lock: lock })
+    }
+
+    #[cfg(test)]
+    pub(super) fn ephemeral_path(&self) -> Option<&Path> {
+        self.ephemeral.as_deref()
     }
 
     /// Sets the mark and says whether it stood already.

@@ -1,1 +1,259 @@
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use super::*;
+
+fn settings(path: &Path, max_size: u64) -> Settings {
+    Settings { path: path.to_owned(), max_size }
+}
+
+fn open(path: &Path, max_size: u64) -> Store {
+    Store::open(&settings(path, max_size), &Metrics::new()).unwrap()
+}
+
+fn file_of(path: &Path, digest: &Digest) -> std::path::PathBuf {
+    path.join("blobs").join(digest.algorithm().as_str()).join(digest.hex())
+}
+
+fn names(path: &Path) -> usize {
+    std::fs::read_dir(path).unwrap().count()
+}
+
+async fn keep(store: &Store, content: &'static [u8]) -> Digest {
+    let digest = Digest::sha256(content);
+    store.write(&digest, Bytes::from_static(content)).await.unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn content_is_kept_under_its_digest_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = keep(&store, b"content").await;
+    let long = Digest::of(crate::oci::Algorithm::Sha512, b"content");
+    store.write(&long, Bytes::from_static(b"content")).await.unwrap();
+    assert_eq!(std::fs::read(file_of(folder.path(), &digest)).unwrap(), b"content");
+    drop(store);
+    let store = open(folder.path(), 1 << 20);
+    assert_eq!(store.read(&digest, 100).await.unwrap().as_deref(), Some(&b"content"[..]));
+    assert_eq!(store.read(&long, 100).await.unwrap().as_deref(), Some(&b"content"[..]));
+    assert_eq!(store.sizes(), (14, 0));
+    assert!(store.read(&Digest::sha256(b"other"), 100).await.unwrap().is_none());
+    assert!(matches!(store.read(&digest, 6).await, Err(Error::TooLarge { size: 7, .. })));
+}
+
+#[tokio::test]
+async fn wrong_content_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = Digest::sha256(b"right");
+    let wrong = store.write(&digest, Bytes::from_static(b"wrong")).await;
+    assert!(matches!(wrong, Err(Error::Corrupt { expected, .. }) if expected == digest));
+    let long = store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"rightX")]).await;
+    assert!(matches!(long, Err(Error::Length { expected: 5, found: 6, .. })));
+    let short = store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"righ")]).await;
+    assert!(matches!(short.unwrap().prove(), Err(Error::Length { expected: 5, found: 4, .. })));
+    assert!(store.open_blob(&digest).await.unwrap().is_none());
+    assert_eq!(names(&folder.path().join("incoming")), 0);
+    assert_eq!(store.sizes(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_a_crash_left_half_written_is_cleared_and_what_it_left_unrecorded_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let known = keep(&store, b"known").await;
+    drop(store);
+    // As after a crash between the rename and the records.
+    std::fs::write(folder.path().join("open"), "").unwrap();
+    std::fs::write(folder.path().join("incoming/7"), "half").unwrap();
+    let unrecorded = Digest::sha256(b"unrecorded");
+    std::fs::write(file_of(folder.path(), &unrecorded), "unrecorded").unwrap();
+    std::fs::remove_file(file_of(folder.path(), &known)).unwrap();
+    let store = open(folder.path(), 1 << 20);
+    assert_eq!(names(&folder.path().join("incoming")), 0);
+    assert!(store.read(&known, 100).await.unwrap().is_none());
+    assert_eq!(store.read(&unrecorded, 100).await.unwrap().as_deref(), Some(&b"unrecorded"[..]));
+    for _ in 0..100 {
+        if store.sizes() == (10, 0) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the books were not corrected: {:?}", store.sizes());
+}
+
+#[tokio::test]
+async fn lost_or_damaged_records_are_made_anew_and_moved_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = keep(&store, b"content").await;
+    drop(store);
+    let records = folder.path().join("records.redb");
+    let whole = std::fs::read(&records).unwrap();
+    std::fs::write(&records, &whole[..whole.len() / 3]).unwrap();
+    let store = open(folder.path(), 1 << 20);
+    assert_eq!(store.sizes(), (7, 0));
+    assert!(folder.path().join("records.damaged.redb").exists());
+    assert!(store.read(&digest, 100).await.unwrap().is_some());
+    drop(store);
+    std::fs::remove_file(&records).unwrap();
+    assert_eq!(open(folder.path(), 1 << 20).sizes(), (7, 0));
+}
+
+#[tokio::test]
+async fn rot_is_reported_once_and_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new();
+    let store = Store::open(&settings(folder.path(), 1 << 20), &metrics).unwrap();
+    let digest = keep(&store, b"content").await;
+    std::fs::write(file_of(folder.path(), &digest), "c0ntent").unwrap();
+    assert!(matches!(store.read(&digest, 100).await, Err(Error::Corrupt { .. })));
+    assert!(store.read(&digest, 100).await.unwrap().is_none());
+    assert_eq!(names(&folder.path().join("quarantine")), 1);
+    assert_eq!((metrics.store_corrupt.get(), store.sizes()), (1, (0, 0)));
+
+    let digest = keep(&store, b"a blob").await;
+    std::fs::write(file_of(folder.path(), &digest), "a bl").unwrap();
+    assert!(matches!(store.open_blob(&digest).await, Err(Error::Length { expected: 6, found: 4, .. })));
+    assert!(store.open_blob(&digest).await.unwrap().is_none());
+    keep(&store, b"a blob").await;
+    assert_eq!(store.open_blob(&digest).await.unwrap().unwrap().size(), 6);
+}
+
+#[tokio::test]
+async fn the_least_recently_used_goes_first_and_running_readers_read_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new();
+    let store = Store::open(&settings(folder.path(), 12), &metrics).unwrap();
+    let first = keep(&store, b"aaaa").await;
+    let second = keep(&store, b"bbbb").await;
+    let third = keep(&store, b"cccc").await;
+    let reader = store.open_blob(&second).await.unwrap().unwrap();
+    // Used since, so `second` is the oldest now.
+    store.touch(&first);
+    store.touch(&third);
+    let fourth = keep(&store, b"dddd").await;
+    let mut kept = Vec::new();
+    for digest in [first, third, fourth, second] {
+        kept.push(store.open_blob(&digest).await.unwrap().is_some());
+    }
+    assert_eq!(kept, [true, true, true, false]);
+    assert_eq!((metrics.store_evictions.get(), metrics.store_bytes.get()), (1, 12));
+    let mut bytes = [0; 4];
+    reader.file().read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"bbbb");
+}
+
+#[tokio::test]
+async fn the_order_of_use_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8);
+    let first = keep(&store, b"aaaa").await;
+    let second = keep(&store, b"bbbb").await;
+    store.touch(&first);
+    store.write_back().await.unwrap();
+    drop(store);
+    let store = open(folder.path(), 8);
+    keep(&store, b"cccc").await;
+    assert!(store.open_blob(&first).await.unwrap().is_some());
+    assert!(store.open_blob(&second).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_held_stays_until_its_last_owner_lets_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8);
+    let held = Digest::sha256(b"aaaa");
+    store.hold(&held, "one").await.unwrap();
+    store.hold(&held, "one").await.unwrap();
+    store.hold(&held, "two").await.unwrap();
+    keep(&store, b"aaaa").await;
+    keep(&store, b"bbbb").await;
+    keep(&store, b"cccc").await;
+    assert!(store.open_blob(&held).await.unwrap().is_some());
+    assert!(matches!(store.incoming(&Digest::sha256(b"x"), 5).await, Err(Error::Full)));
+    store.release(&held, "one").await.unwrap();
+    assert!(matches!(store.incoming(&Digest::sha256(b"x"), 5).await, Err(Error::Full)));
+    drop(store);
+    let store = open(folder.path(), 8);
+    store.release(&held, "two").await.unwrap();
+    store.incoming(&Digest::sha256(b"x"), 8).await.unwrap();
+    assert!(store.open_blob(&held).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn room_is_promised_before_the_first_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 10);
+    let first = store.incoming(&Digest::sha256(b"a"), 6).await.unwrap();
+    assert_eq!(store.sizes(), (0, 6));
+    assert!(matches!(store.incoming(&Digest::sha256(b"b"), 6).await, Err(Error::Full)));
+    drop(first);
+    assert_eq!(store.sizes(), (0, 0));
+    store.incoming(&Digest::sha256(b"b"), 6).await.unwrap();
+    assert!(matches!(store.incoming(&Digest::sha256(b"c"), 11).await, Err(Error::Full)));
+}
+
+#[tokio::test]
+async fn a_lowered_limit_is_reached_by_eviction() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8);
+    keep(&store, b"aaaa").await;
+    keep(&store, b"bbbb").await;
+    store.set_max_size(5);
+    store.evict().await.unwrap();
+    assert_eq!(store.sizes(), (4, 0));
+}
+
+#[test]
+fn a_store_has_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path(), 8);
+    let second = Store::open(&settings(folder.path(), 8), &Metrics::new()).err().unwrap();
+    assert!(matches!(second, OpenError::Locked { .. }));
+    let text = second.to_string();
+    assert!(text.contains(&folder.path().display().to_string()) && text.contains("store.path"), "{text}");
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    drop(first);
+    open(folder.path(), 8);
+}
+
+#[tokio::test]
+async fn no_link_is_followed_below_the_store() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    symlink(outside.path(), folder.path().join("blobs")).unwrap();
+    assert!(matches!(
+        Store::open(&settings(folder.path(), 8), &Metrics::new()),
+        Err(OpenError::Io { .. })
+    ));
+    std::fs::remove_file(folder.path().join("blobs")).unwrap();
+
+    let store = open(folder.path(), 1 << 20);
+    let digest = Digest::sha256(b"secret");
+    std::fs::write(outside.path().join("secret"), "secret").unwrap();
+    symlink(outside.path().join("secret"), file_of(folder.path(), &digest)).unwrap();
+    assert!(matches!(store.read(&digest, 100).await, Err(Error::Io { .. })));
+    assert!(store.open_blob(&digest).await.is_err());
+    drop(store);
+    for name in ["records.redb", "lock"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+        symlink(outside.path().join(name), folder.path().join(name)).unwrap();
+        assert!(Store::open(&settings(folder.path(), 8), &Metrics::new()).is_err(), "{name}");
+        assert!(!outside.path().join(name).exists(), "{name}");
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_ephemeral_store_goes_with_its_process() {
+    let store = Store::ephemeral(&Metrics::new()).unwrap();
+    let digest = keep(&store, b"content").await;
+    assert!(store.read(&digest, 100).await.unwrap().is_some());
+    store.records().table("t").put("k", "v");
+    store.records().flush().await.unwrap();
+    let path = store.0.place.ephemeral_path().unwrap().to_owned();
+    assert!(path.exists());
+    drop(store);
+    assert!(!path.exists());
+}

@@ -72,7 +72,7 @@ impl Backend {
         committed
     }
 
-    fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         let Some(open) = &self.open else { return };
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // The old one goes first: it locks the file.
