@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Decides what may be served and gives leave for it: finds signatures, has them verified, asks
+//! the policy, keeps the decision and what it unlocks. The one door between content and `http`.
+
+mod admitted;
+mod collection;
+mod discovery;
+mod gate;
+mod judge;
+mod kept;
+mod links;
+mod memory;
+mod referrers;
+mod refusal;
+
+pub use admitted::{Admitted, Content, Unlocks};
+pub use gate::{Gate, Parts, Referrers};
+pub use memory::Memory;
+pub use refusal::{Refusal, Trouble, Unknown};
+
+// `http` streams blobs and lists tags without knowing where they come from.
+pub use crate::cache::{Blob, BlobReader, Source};
+pub use crate::upstream::TagPage;
+
+use std::time::Duration;
+
+/// Bounds of one evaluation that are not the operator's to set.
+const MAX_EVALUATIONS: usize = 8;
+const DEADLINE: Duration = Duration::from_secs(30);
+/// A clock that goes back further than this cannot be decided by.
+const MAX_CLOCK_SETBACK: Duration = Duration::from_secs(5 * 60);

@@ -1,0 +1,152 @@
+//! Finds the artifacts that carry signatures for a subject. Proves nothing; `signature/` does.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::cache::{Cache, Error, Freshness, Kept};
+use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag};
+use crate::policy::Trouble;
+use crate::signature::layout::{self, Carrier};
+use crate::signature::{Code, Format};
+use crate::upstream::Upstream;
+
+/// At most so many artifacts are read for one subject.
+pub(super) const MAX_ARTIFACTS: usize = 64;
+
+/// Where signatures are looked for.
+pub(super) struct Sources<'a> {
+    pub(super) cache: &'a Cache,
+    pub(super) upstream: &'a Arc<Upstream>,
+    pub(super) repository: &'a Repository,
+    pub(super) freshness: &'a Freshness,
+}
+
+/// An artifact that is laid out as a signature of the subject.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) artifact: Descriptor,
+    pub(super) carrier: Carrier,
+}
+
+/// What the sources said.
+#[derive(Default)]
+pub(super) struct Discovered {
+    pub(super) found: Vec<Found>,
+    /// Sources that failed, bounds that were hit: without an Allow they make the verdict
+    /// Indeterminate, never Deny.
+    pub(super) troubles: Vec<Trouble>,
+}
+
+/// Asks every source that the formats are kept in, all at once, and reads what they name. The
+/// union counts: registries move from the tag schema to the referrers API and keep both.
+pub(super) async fn discover(sources: &Sources<'_>, subject: &Digest, formats: &[Format]) -> Discovered {
+    let mut discovered = Discovered::default();
+    let tags = signature_tags(subject, formats);
+    let (listed, by_schema, tagged) = tokio::join!(
+        sources.cache.referrers(sources.upstream, sources.repository, subject, sources.freshness),
+        listed_by_schema(sources, subject),
+        join_all(tags.iter().cloned().map(|tag| tag_digest(sources, tag))),
+    );
+    let mut candidates = Vec::new();
+    match listed {
+        Ok(list) => {
+            candidates.extend(list.value.iter().map(|d| d.digest));
+            discovered.troubles.extend(list.trouble.map(|e| failed("the list of referrers", &e)));
+        }
+        Err(Error::NotFound) => {}
+        Err(error) => discovered.troubles.push(failed("the list of referrers", &error)),
+    }
+    match by_schema {
+        Ok(list) => {
+            candidates.extend(list.value);
+            discovered.troubles.extend(list.trouble.map(|e| failed("the referrers tag", &e)));
+        }
+        Err(error) => discovered.troubles.push(failed("the referrers tag", &error)),
+    }
+    for (tag, answer) in tags.iter().zip(tagged) {
+        match answer {
+            Ok(named) => {
+                candidates.extend(named.value);
+                discovered.troubles.extend(named.trouble.map(|e| failed(&format!("tag {tag}"), &e)));
+            }
+            Err(error) => discovered.troubles.push(failed(&format!("tag {tag}"), &error)),
+        }
+    }
+    read(sources, subject, candidates, formats, &mut discovered).await;
+    discovered
+}
+
+/// Reads the artifacts and keeps those that are signatures of the subject.
+async fn read(
+    sources: &Sources<'_>,
+    subject: &Digest,
+    candidates: Vec<Digest>,
+    formats: &[Format],
+    discovered: &mut Discovered,
+) {
+    let mut seen = HashSet::new();
+    let mut candidates: Vec<Digest> = candidates.into_iter().filter(|d| seen.insert(*d)).collect();
+    if candidates.len() > MAX_ARTIFACTS {
+        discovered.troubles.push(Trouble {
+            code: Code::BoundExceeded,
+            message: format!("{} artifacts refer to it; {MAX_ARTIFACTS} were read", candidates.len()),
+        });
+        candidates.truncate(MAX_ARTIFACTS);
+    }
+    for chunk in candidates.chunks(8) {
+        let manifests = join_all(chunk.iter().copied().map(|d| manifest(sources, d))).await;
+        for (digest, manifest) in chunk.iter().zip(manifests) {
+            match manifest {
+                Ok(artifact) => discovered.found.extend(signature(&artifact, subject, formats)),
+                // A list may name what is gone, and artifacts that are no manifests we read: neither
+                // can be a signature.
+                Err(Error::NotFound | Error::Manifest(_)) => {}
+                Err(error) => discovered.troubles.push(failed(&format!("artifact {digest}"), &error)),
+            }
+        }
+    }
+    discovered.found.sort_by_key(|f| formats.iter().position(|format| *format == f.carrier.format));
+}
+
+fn signature(manifest: &Manifest, subject: &Digest, formats: &[Format]) -> Option<Found> {
+    let carrier = layout::carrier(manifest, subject)?;
+    let wanted = formats.contains(&carrier.format);
+    wanted.then(|| Found { artifact: manifest.descriptor().clone(), carrier })
+}
+
+/// What the referrers tag schema names (distribution-spec 1.1, "Referrers Tag Schema"), and the
+/// manifest under that tag itself: an nv2 index carries its signature as its config.
+async fn listed_by_schema(sources: &Sources<'_>, subject: &Digest) -> Result<Kept<Vec<Digest>>, Error> {
+    let Kept { value, trouble } = tag_digest(sources, Tag::about(subject, "")).await?;
+    let Some(digest) = value else { return Ok(Kept { value: Vec::new(), trouble }) };
+    let value = match manifest(sources, digest).await {
+        Ok(index) => std::iter::once(digest).chain(index.manifests().iter().map(|d| d.digest)).collect(),
+        Err(Error::NotFound | Error::Manifest(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(Kept { value, trouble })
+}
+
+async fn tag_digest(sources: &Sources<'_>, tag: Tag) -> Result<Kept<Option<Digest>>, Error> {
+    sources.cache.tag_digest(sources.upstream, sources.repository, &tag, sources.freshness).await
+}
+
+async fn manifest(sources: &Sources<'_>, digest: Digest) -> Result<Manifest, Error> {
+    sources.cache.manifest(sources.upstream, sources.repository, &digest, sources.freshness).await
+}
+
+/// The tags by which artifacts without a `subject` are found.
+fn signature_tags(subject: &Digest, formats: &[Format]) -> Vec<Tag> {
+    let suffixes = formats.iter().flat_map(|format| match format {
+        Format::Cosign => &[".sig", ".att"][..],
+        Format::Nv2 => &[".nv2"][..],
+        Format::Notation => &[][..],
+    });
+    suffixes.map(|suffix| Tag::about(subject, suffix)).collect()
+}
+
+fn failed(what: &str, error: &Error) -> Trouble {
+    Trouble { code: Code::SourceUnavailable, message: format!("{what} could not be read: {error}") }
+}

@@ -1,0 +1,104 @@
+//! Which signature artifacts were read for a subject: a record of inputs, proven again from the
+//! store on their first use in a process. It admits nothing by itself.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::discovery::Found;
+use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
+use crate::signature::layout;
+use crate::store::{Error, Records, Store, Table};
+
+/// The kept signatures of every subject.
+pub(super) struct Kept {
+    table: Table,
+    store: Store,
+}
+
+/// What is kept of one subject.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    artifacts: Vec<Descriptor>,
+    /// When the sources were last asked, in Unix seconds.
+    discovered: u64,
+}
+
+/// The kept artifacts of a subject, as they read now.
+pub(super) struct Recalled {
+    pub(super) found: Vec<Found>,
+    /// When the sources were last asked for more.
+    pub(super) discovered: SystemTime,
+}
+
+impl Kept {
+    pub(super) fn open(records: &Records, store: &Store) -> Self {
+        Self { table: records.table("signatures"), store: store.clone() }
+    }
+
+    /// Keeps the artifacts and holds their content, so that a network that is cut off goes on
+    /// verifying.
+    pub(super) async fn keep(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        found: &[Found],
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let mut artifacts: Vec<Descriptor> = found.iter().map(|f| f.artifact.clone()).collect();
+        artifacts.sort_by_key(|a| a.digest);
+        artifacts.dedup_by_key(|a| a.digest);
+        let parts = found.iter().flat_map(|f| &f.carrier.parts).chain(&artifacts);
+        let digests: Vec<Digest> = parts.map(|part| part.digest).collect();
+        for digest in digests {
+            self.store.hold(&digest, &owner(repository, subject)).await?;
+        }
+        let discovered = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if let Ok(value) = serde_json::to_vec(&Record { artifacts, discovered }) {
+            self.table.put(key(repository, subject), value);
+        }
+        Ok(())
+    }
+
+    /// Reads the artifacts from the store, checking each digest. What is gone or rotten is left
+    /// out: the sources are asked again then.
+    pub(super) async fn recall(&self, repository: &Repository, subject: &Digest) -> Option<Recalled> {
+        let value = match self.table.get(&key(repository, subject)).await {
+            Ok(value) => value?,
+            Err(error) => {
+                tracing::error!(%repository, %subject, %error, "kept signatures cannot be read");
+                return None;
+            }
+        };
+        let record: Record = serde_json::from_slice(&value)
+            .inspect_err(|error| tracing::error!(%repository, %subject, %error, "a record of kept signatures is damaged"))
+            .ok()?;
+        let mut found = Vec::with_capacity(record.artifacts.len());
+        for artifact in record.artifacts {
+            found.extend(self.read(&artifact, subject).await);
+        }
+        Some(Recalled { found, discovered: UNIX_EPOCH + Duration::from_secs(record.discovered) })
+    }
+
+    async fn read(&self, artifact: &Descriptor, subject: &Digest) -> Option<Found> {
+        let bytes = match self.store.read(&artifact.digest, MAX_MANIFEST_BYTES).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                tracing::error!(artifact = %artifact.digest, %error, "a kept signature cannot be read");
+                return None;
+            }
+        };
+        let manifest = Manifest::parse_expecting(bytes, &artifact.digest).ok()?;
+        let carrier = layout::carrier(&manifest, subject)?;
+        Some(Found { artifact: manifest.descriptor().clone(), carrier })
+    }
+}
+
+/// In whose name content is held: the subject's, in its repository.
+pub(super) fn owner(repository: &Repository, subject: &Digest) -> String {
+    format!("{repository}@{subject}")
+}
+
+fn key(repository: &Repository, subject: &Digest) -> Vec<u8> {
+    format!("{repository}\n{subject}").into_bytes()
+}

@@ -1,0 +1,191 @@
+//! What an admission unlocks in one repository: children and referrers at `manifests/`, config and
+//! layers at `blobs/`. A link gives no leave of its own: it opens only beside a [`Leave`] for its
+//! parent, which only a live decision gives.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::admitted::Unlocks;
+use crate::oci::{Descriptor, Digest, Manifest, Repository};
+use crate::policy::Decision;
+use crate::store::{Records, Table};
+
+/// What the child is to its parent. A link answers only requests for its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Role {
+    /// A manifest that an index lists.
+    Child,
+    /// A signature that the subject's decision rests on, or could.
+    Signature,
+    /// Any other artifact about the subject.
+    Referrer,
+    /// An image's config.
+    Config,
+    /// An image's layer, an artifact's blob.
+    Layer,
+}
+
+/// Where a link is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `/manifests/<digest>`
+    Manifests,
+    /// `/blobs/<digest>`
+    Blobs,
+}
+
+impl Role {
+    fn place(self) -> Place {
+        match self {
+            Self::Child | Self::Signature | Self::Referrer => Place::Manifests,
+            Self::Config | Self::Layer => Place::Blobs,
+        }
+    }
+}
+
+/// One way to a child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Link {
+    pub(super) parent: Digest,
+    pub(super) role: Role,
+    /// What the parent says of the child: `HEAD` is answered from it, and its size binds.
+    pub(super) child: Descriptor,
+}
+
+/// Leave to serve one manifest: by a decision of its own, or through a parent's.
+#[derive(Clone, Debug)]
+pub(super) struct Leave {
+    decision: Arc<Decision>,
+    manifest: Digest,
+}
+
+impl Leave {
+    /// A decision that lets its subject be served.
+    pub(super) fn of_subject(decision: &Arc<Decision>) -> Option<Self> {
+        decision.serve().then(|| Self { decision: Arc::clone(decision), manifest: *decision.subject() })
+    }
+
+    /// The same decision's leave for a manifest that `link` finds in this one.
+    pub(super) fn through(&self, link: &Link) -> Option<Self> {
+        let opens = link.parent == self.manifest && link.role.place() == Place::Manifests;
+        opens.then(|| Self { decision: Arc::clone(&self.decision), manifest: link.child.digest })
+    }
+
+    pub(super) fn decision(&self) -> &Arc<Decision> {
+        &self.decision
+    }
+
+    pub(super) fn manifest(&self) -> &Digest {
+        &self.manifest
+    }
+
+    pub(super) fn unlocks(&self) -> Unlocks {
+        Unlocks { digest: self.manifest }
+    }
+
+    /// Unlocks the config or layer that `link` finds in this manifest.
+    pub(super) fn unlocks_blob(&self, link: &Link) -> Option<Unlocks> {
+        let opens = link.parent == self.manifest && link.role.place() == Place::Blobs;
+        opens.then_some(Unlocks { digest: link.child.digest })
+    }
+
+    /// Leave for a list about this manifest that was made here of what is admitted. No link has it
+    /// as parent.
+    pub(super) fn list(&self, about: &Digest, list: Digest) -> Option<Self> {
+        (*about == self.manifest).then(|| Self { decision: Arc::clone(&self.decision), manifest: list })
+    }
+}
+
+/// The links of every repository: kept as records, with those in use in memory.
+pub(super) struct Links {
+    table: Table,
+    recent: Cache<(Repository, Digest), Arc<[Link]>>,
+    written: Cache<(Repository, Digest), ()>,
+}
+
+/// At most so many records are read for one child.
+const MAX_RECORDS: usize = 64;
+/// At most so many parents are judged again for one request.
+pub(super) const MAX_PARENTS: usize = 8;
+
+impl Links {
+    pub(super) fn open(records: &Records) -> Self {
+        Self { table: records.table("links"), recent: Cache::new(50_000), written: Cache::new(20_000) }
+    }
+
+    /// Writes the links of an admitted manifest: its children where `children` says that an index
+    /// admits what it lists, its config and its layers.
+    pub(super) fn write_content(&self, repository: &Repository, manifest: &Manifest, children: bool) {
+        let key = (repository.clone(), *manifest.digest());
+        if self.written.get(&key).is_some() {
+            return;
+        }
+        let parent = manifest.digest();
+        let listed = manifest.manifests().iter().filter(|_| children).map(|d| (Role::Child, d));
+        let config = manifest.config().map(|d| (Role::Config, d));
+        let layers = manifest.blobs().iter().map(|d| (Role::Layer, d));
+        for (role, child) in listed.chain(config).chain(layers) {
+            self.write(repository, parent, role, child);
+        }
+        self.written.insert(key, ());
+    }
+
+    /// Writes one link; writing it again changes nothing.
+    pub(super) fn write(&self, repository: &Repository, parent: &Digest, role: Role, child: &Descriptor) {
+        let known = self.recent.get(&(repository.clone(), child.digest));
+        let child = Descriptor { annotations: Default::default(), platform: None, ..child.clone() };
+        let link = Link { parent: *parent, role, child };
+        if known.is_some_and(|links| links.contains(&link)) {
+            return;
+        }
+        if let Ok(value) = serde_json::to_vec(&link) {
+            self.table.put(key(repository, &link), value);
+        }
+        self.recent.remove(&(repository.clone(), link.child.digest));
+    }
+
+    /// The links that lead to `child` at `place`, last written first, at most [`MAX_PARENTS`].
+    pub(super) async fn parents(
+        &self,
+        repository: &Repository,
+        child: &Digest,
+        place: Place,
+    ) -> Result<Vec<Link>, crate::store::Error> {
+        let cached = (repository.clone(), *child);
+        let links = match self.recent.get(&cached) {
+            Some(links) => links,
+            None => {
+                let links: Arc<[Link]> = self.read(repository, child).await?.into();
+                self.recent.insert(cached, Arc::clone(&links));
+                links
+            }
+        };
+        Ok(links.iter().filter(|l| l.role.place() == place).take(MAX_PARENTS).cloned().collect())
+    }
+
+    async fn read(&self, repository: &Repository, child: &Digest) -> Result<Vec<Link>, crate::store::Error> {
+        let prefix = prefix(repository, child);
+        let mut links = Vec::new();
+        for (_, value) in self.table.scan(&prefix, MAX_RECORDS).await? {
+            // A record that does not read, or that names other content than its key, leads nowhere.
+            match serde_json::from_slice::<Link>(&value) {
+                Ok(link) if link.child.digest == *child => links.push(link),
+                _ => tracing::warn!(%repository, %child, "a link record does not read and is passed over"),
+            }
+        }
+        Ok(links)
+    }
+}
+
+fn prefix(repository: &Repository, child: &Digest) -> Vec<u8> {
+    format!("{repository}\n{child}\n").into_bytes()
+}
+
+fn key(repository: &Repository, link: &Link) -> Vec<u8> {
+    let mut key = prefix(repository, &link.child.digest);
+    key.extend_from_slice(format!("{:?}\n{}", link.role, link.parent).as_bytes());
+    key
+}

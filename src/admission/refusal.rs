@@ -1,0 +1,111 @@
+//! Why something is not served. `http/registry/error.rs` maps each variant to an answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::policy::Decision;
+use crate::signature::Code;
+use crate::telemetry::Untrusted;
+
+/// Why a request is not answered with content.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The policy says no.
+    Denied(Arc<Decision>),
+    /// The policy could not be evaluated: neither yes nor no.
+    Undecided {
+        /// What was found out so far, and what was in the way.
+        decision: Arc<Decision>,
+        /// When asking again makes sense.
+        retry_after: Duration,
+    },
+    /// There is no such thing, or nothing that is admitted leads to it.
+    Unknown(Unknown),
+    /// The upstream or our own store is in the way.
+    Upstream(Trouble),
+}
+
+/// What is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// No configured upstream has this name.
+    Name,
+    /// No such manifest.
+    Manifest,
+    /// No such blob in an admitted manifest of this repository.
+    Blob,
+}
+
+/// What stands between the request and the content, other than policy.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// The upstream limits our rate.
+    Throttled {
+        /// Its own `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The upstream does not answer as it should.
+    Unavailable {
+        /// What happened.
+        message: Untrusted,
+        /// When asking again makes sense.
+        retry_after: Duration,
+    },
+    /// The upstream answered that we may not have it.
+    Refused {
+        /// Its status, 401 or 403.
+        status: u16,
+        /// Its words.
+        message: Untrusted,
+    },
+    /// Our own store or log failed.
+    Internal {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// How long a client should wait where nobody else says.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Refusal {
+    /// The reason's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Denied(decision) | Self::Undecided { decision, .. } => {
+                decision.reasons().first().map_or(Code::NoPolicy, |r| r.code)
+            }
+            Self::Unknown(_) | Self::Upstream(_) => Code::SourceUnavailable,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(decision) | Self::Undecided { decision, .. } => f.write_str(&decision.message()),
+            Self::Unknown(Unknown::Name) => {
+                f.write_str("no configured upstream has this name; add it under `upstreams`")
+            }
+            Self::Unknown(Unknown::Manifest) => f.write_str("the upstream has no such manifest"),
+            Self::Unknown(Unknown::Blob) => {
+                f.write_str("no admitted manifest of this repository names this blob")
+            }
+            Self::Upstream(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Throttled { .. } => {
+                f.write_str("the upstream limits the rate of requests; ask again later")
+            }
+            Self::Unavailable { message, .. } => write!(f, "the upstream is in trouble: {message}"),
+            Self::Refused { status, message } => write!(f, "the upstream refused with {status}: {message}"),
+            Self::Internal { message } => f.write_str(message),
+        }
+    }
+}
