@@ -77,13 +77,7 @@ impl Store {
         let blobs = Blobs::open(&place.root).map_err(failed(path, "open the folders in it"))?;
         let ledger = Ledger::open(&records, max, metrics).map_err(|e| broken(path, &e))?;
         place.up = true;
-        Ok(Self(Arc::new(Inner {
-            blobs: Arc::new(blobs),
-            ledger,
-            records,
-            metrics: metrics.clone(),
-            place,
-        })))
+        Ok(Self(Arc::new(Inner { blobs: Arc::new(blobs), ledger, records, metrics: metrics.clone(), place })))
     }
 
     /// Makes the books fit what is on disk.

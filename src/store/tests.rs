@@ -223,10 +223,7 @@ fn a_store_has_one_process() {
 async fn no_link_is_followed_below_the_store() {
     let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     symlink(outside.path(), folder.path().join("blobs")).unwrap();
-    assert!(matches!(
-        Store::open(&settings(folder.path(), 8), &Metrics::new()),
-        Err(OpenError::Io { .. })
-    ));
+    assert!(matches!(Store::open(&settings(folder.path(), 8), &Metrics::new()), Err(OpenError::Io { .. })));
     std::fs::remove_file(folder.path().join("blobs")).unwrap();
 
     let store = open(folder.path(), 1 << 20);

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::demo::Package;
-use crate::oci::{Manifest, Repository};
+use crate::oci::{Digest, Manifest, Repository};
 use crate::signature::{Code, Evidence, Rejection, SignerName, Subject, Verifier, layout};
 use crate::trust::RevocationData;
 use crate::x509::{Algorithm, Certificate, Encoding, Hash};
@@ -152,4 +152,28 @@ fn notation_signatures_of_every_envelope_and_key_are_believed() {
     let jws = notation::jws(&stranger, &notation::Claim::default(), image.descriptor()).unwrap();
     let refused = judged(&notation::jws_artifact(jws, &stranger, image.descriptor()), &image, &verifier);
     assert_eq!(refused.unwrap_err().code(), Code::UntrustedKey);
+}
+
+#[test]
+fn cosign_signatures_of_every_layout_and_key_are_believed() {
+    let image = Package::image("app");
+    let folder = tempfile::tempdir().unwrap();
+    for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519, KeyKind::Rsa2048] {
+        let key = Key::generate(kind).unwrap();
+        let path = kept(&folder, "key.pub", &key.public_pem());
+        let settings: crate::signature::cosign::Settings =
+            serde_json::from_value(serde_json::json!({"key": path, "transparency_log": "ignore"})).unwrap();
+        let verifier = crate::signature::cosign::verifier(&SignerName("acme".into()), &settings).unwrap();
+        let payload = cosign::payload("registry.example/app", &image.digest());
+        for package in [
+            cosign::image(&key, &payload).unwrap(),
+            cosign::referrer(&key, &payload).unwrap().about(image.descriptor()),
+        ] {
+            let evidence = judged(&package, &image, &verifier).unwrap();
+            assert_eq!(evidence.names()[0].to_string(), "registry.example/app");
+        }
+        let other = cosign::payload("registry.example/app", &Digest::sha256(b"other"));
+        let moved = judged(&cosign::image(&key, &other).unwrap(), &image, &verifier).unwrap_err();
+        assert_eq!(moved.code(), Code::DigestMismatch);
+    }
 }
