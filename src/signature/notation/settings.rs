@@ -112,3 +112,64 @@ impl Settings {
         fault
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<Settings, String> {
+        serde_saphyr::from_str(yaml).map_err(|e| e.to_string())
+    }
+
+    fn fault(yaml: &str) -> SettingError {
+        let mut settings = read(yaml).unwrap();
+        settings.resolve(Path::new("/nowhere"));
+        settings.policy(&SignerName("acme".into())).unwrap_err()
+    }
+
+    #[test]
+    fn a_signer_is_written_as_in_a_statement() {
+        let settings = read(
+            "{trust_store: [ca:acme, tsa:acme], trusted_identities: ['*'], level: permissive, \
+             override: {expiry: enforce, authenticTimestamp: log}, verify_timestamp: afterCertExpiry}",
+        )
+        .unwrap();
+        assert_eq!(settings.level, Level::Permissive);
+        assert_eq!(settings.overrides[&Validation::AuthenticTimestamp], Action::Log);
+        assert!(settings.policy(&SignerName("acme".into())).is_ok());
+        assert_eq!(read("{trust_store: ca:acme, trusted_identities: ['*']}").unwrap().level, Level::Strict);
+        for bad in
+            ["{trust_stores: ca:acme}", "{level: none}", "{override: {integrity: log}}", "{trust_store: 1}"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn faults_name_their_keys() {
+        assert_eq!(fault("{trusted_identities: ['*']}").path, ["trust_store"]);
+        assert_eq!(fault("{trust_store: acme, trusted_identities: ['*']}").path, ["trust_store"]);
+        assert_eq!(fault("{trust_store: [acme], trusted_identities: ['*']}").path, ["trust_store", "0"]);
+        assert_eq!(fault("{trust_store: ca:acme}").path, ["trusted_identities"]);
+        assert_eq!(
+            fault("{trust_store: ca:acme, trusted_identities: [x]}").path,
+            ["trusted_identities", "0"]
+        );
+        let skip = "{trust_store: ca:acme, trusted_identities: ['*'], override: {expiry: skip}}";
+        assert_eq!(fault(skip).path, ["override", "expiry"]);
+        assert_eq!(fault("{config_dir: x, level: audit}").path, ["config_dir"]);
+        assert_eq!(fault("{config_dir: x}").path, ["config_dir"]);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let base = Path::new("/etc/portcullis");
+        let mut own = read("{trust_store: ca:acme}").unwrap();
+        own.resolve(base);
+        assert_eq!(own.paths(), [base.join("truststore")]);
+        let mut folder = read("{config_dir: notation}").unwrap();
+        folder.resolve(base);
+        let files = ["trustpolicy.oci.json", "trustpolicy.json", "truststore"];
+        assert_eq!(folder.paths(), files.map(|f| base.join("notation").join(f)));
+    }
+}

@@ -225,3 +225,6 @@ fn in_files_words(fault: SettingError) -> String {
     }
     format!("{field}: {}", fault.message)
 }
+
+#[cfg(test)]
+mod tests;
