@@ -7,6 +7,9 @@ pub mod chain;
 pub mod key;
 pub mod name;
 
+#[cfg(test)]
+mod tests;
+
 pub use algorithm::{Algorithm, Encoding, Hash};
 pub use certificate::{BasicConstraints, Certificate, ExtendedKeyUsage, KeyUsage};
 pub use key::{BadSignature, KeyKind, PublicKey};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::asn1_rs::Any;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
@@ -152,11 +153,8 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(Error::malformed(WHAT, "bytes follow it"));
         }
-        // RFC 5280, section 4.1.1.2: the unsigned copy must not say otherwise.
-        if parsed.signature_algorithm != parsed.tbs_certificate.signature {
-            return Err(Error::malformed(WHAT, "its two signature algorithms differ"));
-        }
         let signed = parsed.tbs_certificate.as_ref();
+        check_unsigned(der, signed, parsed.signature_value.unused_bits)?;
         let start = (signed.as_ptr() as usize).wrapping_sub(der.as_ptr() as usize);
         Ok(Self(Arc::new(Inner {
             signed: start..start + signed.len(),
@@ -337,6 +335,37 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificate({:?})", self.subject().to_string())
     }
+}
+
+/// What stands outside the signed part must be its only encoding, or one signed content would have many,
+/// each with a fingerprint of its own: the algorithm repeats the signed one byte for byte (RFC 5280,
+/// section 4.1.1.2), and the signature is whole octets.
+fn check_unsigned(der: &[u8], signed: &[u8], unused_bits: u8) -> Result<(), Error> {
+    let malformed = |why: &str| Error::malformed("certificate", why);
+    if unused_bits != 0 {
+        return Err(malformed("its signature is no whole number of octets"));
+    }
+    let parts = elements(der).ok_or_else(|| malformed("it is no sequence"))?;
+    let of_signed = elements(signed).ok_or_else(|| malformed("its signed part is no sequence"))?;
+    // The version is optional; where it stands, it is tagged and the algorithm is one further.
+    let at = if of_signed.first().is_some_and(|first| first.first() == Some(&0xa0)) { 2 } else { 1 };
+    match (&parts[..], of_signed.get(at)) {
+        ([_, algorithm, _], Some(inner)) if algorithm == inner => Ok(()),
+        _ => Err(malformed("its two signature algorithms differ")),
+    }
+}
+
+/// The elements of a sequence, each as its whole encoding.
+fn elements(sequence: &[u8]) -> Option<Vec<&[u8]>> {
+    let (_, outer) = Any::from_der(sequence).ok()?;
+    let mut rest = outer.data;
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let (after, _) = Any::from_der(rest).ok()?;
+        all.push(rest.get(..rest.len().checked_sub(after.len())?)?);
+        rest = after;
+    }
+    Some(all)
 }
 
 fn system_time(at: ASN1Time) -> SystemTime {
