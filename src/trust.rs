@@ -3,7 +3,7 @@
 pub mod files;
 pub mod store;
 
-pub use files::{Error, certificates, public_key};
+pub use files::{Error, certificates, public_key, readable};
 
 /// Revocation answers that were fetched for the certificates of signatures. No check asks for any
 /// yet.

@@ -75,6 +75,14 @@ pub fn public_key(path: &Path) -> Result<PublicKey, Error> {
     key.map_err(|source| Error::Malformed { path: path.to_owned(), source })
 }
 
+/// Whether a file that is not used yet could be read, so that a mistake shows at once.
+///
+/// # Errors
+/// Absent, unreadable or too long.
+pub fn readable(path: &Path) -> Result<(), Error> {
+    read(path).map(drop)
+}
+
 /// The path itself, or the files of the folder that it is.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };

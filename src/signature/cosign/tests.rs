@@ -134,10 +134,12 @@ fn bundles_and_keyless_signatures_are_found_and_refused() {
     assert!(read(&fixtures().join("unsigned")).1.is_empty());
 }
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// Something that signs, and the public key in PEM.
 struct Signer {
     pem: String,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 fn pem(spki: &[u8]) -> String {
@@ -282,6 +284,8 @@ fn settings_say_one_thing() {
         Settings { keyless: Some(keyless), ..none.clone() }
     };
     assert_eq!(fault(Settings { key: Some(Key("a".into())), ..keyless(|_| {}) }), "keyless");
+    let rootless = Settings { trusted_root: Some("/absent/root.json".into()), ..keyless(|_| {}) };
+    assert_eq!(fault(rootless), "trusted_root");
     assert_eq!(fault(keyless(|k| k.issuer = None)), "keyless.issuer");
     assert_eq!(fault(keyless(|k| k.identity_regexp = Some(".*".into()))), "keyless.identity");
     let unknown = fault(keyless(|k| drop(k.extensions.insert("colour".into(), "red".into()))));

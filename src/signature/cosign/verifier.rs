@@ -24,6 +24,9 @@ const NOT_YET: &str = "not verified by this version";
 pub fn verifier(name: &SignerName, settings: &Settings) -> Result<impl Verifier + use<>, SettingError> {
     settings.check()?;
     let key = settings.key.as_ref().map(read).transpose()?;
+    if let Some(root) = &settings.trusted_root {
+        trust::readable(root).map_err(|e| SettingError::new(["trusted_root"], e.to_string()))?;
+    }
     Ok(Cosign { signer: name.clone(), key, settings: settings.clone() })
 }
 

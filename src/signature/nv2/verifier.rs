@@ -252,7 +252,7 @@ pub(super) fn key_id(spki: &[u8]) -> String {
     let digest = crate::oci::Digest::sha256(spki);
     let mut id = String::with_capacity(59);
     // Five octets are eight characters, which is two groups.
-    for octets in digest.as_bytes().iter().take(30).copied().collect::<Vec<u8>>().chunks(5) {
+    for octets in digest.as_bytes().get(..30).unwrap_or_default().chunks(5) {
         let bits = octets.iter().fold(0_u64, |bits, octet| bits << 8 | u64::from(*octet));
         for at in 0..8 {
             if at % 4 == 0 && !id.is_empty() {
