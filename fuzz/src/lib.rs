@@ -1,0 +1,60 @@
+//! What the fuzz targets share: a subject, the moment at which it is judged, and claims about it that are
+//! nothing but the fuzzer's bytes. The seeds hold genuine signatures of this subject by real tools.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use portcullis::oci::{Algorithm, Descriptor, Manifest, Repository};
+use portcullis::signature::{Format, Signature, SignerName, Subject, Verifier};
+use portcullis::trust::RevocationData;
+
+/// When the seeds were signed, and a minute: their certificates are good for a day.
+pub fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_314_180)
+}
+
+/// A file of this crate.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The name of the only signer.
+pub fn signer() -> SignerName {
+    SignerName("fuzz".into())
+}
+
+/// What the manifest in this file is called and described by.
+pub fn subject(manifest: &str) -> Subject {
+    let bytes = std::fs::read(file(manifest)).expect("the manifest is in the repository");
+    let manifest = Manifest::parse(bytes.into(), Algorithm::Sha256).expect("a valid manifest");
+    let repository = Repository::parse("docker.io/wabbit-networks/net-monitor").expect("a valid name");
+    Subject { repository, descriptor: manifest.descriptor().clone() }
+}
+
+/// A claim made of any bytes.
+pub fn signature(format: Format, subject: &Subject, media_type: &str, payload: &[u8]) -> Signature {
+    Signature {
+        format,
+        digest: subject.descriptor.digest.clone(),
+        media_type: Arc::from(media_type),
+        payload: Bytes::copy_from_slice(payload),
+        annotations: BTreeMap::new(),
+    }
+}
+
+/// Judges a claim. What is believed must be about this subject.
+pub fn judge(verifier: &dyn Verifier, subject: &Subject, signature: &Signature) -> bool {
+    match verifier.verify(subject, signature, &RevocationData::default(), now()) {
+        Ok(evidence) => {
+            assert_eq!(evidence.subject(), &subject.descriptor.digest);
+            true
+        }
+        Err(rejection) => {
+            let _ = rejection.to_string();
+            false
+        }
+    }
+}
