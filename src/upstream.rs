@@ -17,6 +17,8 @@ mod realm;
 mod referrers;
 mod settings;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,152 @@
+//! Outages, refusals, throttling: what is tried again, what is not, and what is told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::server::{Reply, Server};
+use super::{MANIFEST, digest, pull, registry, repository, tag, upstream};
+use crate::egress;
+use crate::telemetry::Metrics;
+use crate::upstream::{Error, Settings, Upstream};
+
+/// A server that gives these answers in turn, the last one for ever.
+async fn scripted(replies: Vec<Reply>) -> Server {
+    let at = AtomicUsize::new(0);
+    Server::start(move |_| replies[at.fetch_add(1, Ordering::SeqCst).min(replies.len() - 1)].clone()).await
+}
+
+#[tokio::test]
+async fn an_outage_is_tried_again_three_times_in_all() {
+    for status in [500, 502, 503, 504] {
+        let server =
+            scripted(vec![Reply::new(status, ""), Reply::new(status, ""), Reply::ok(MANIFEST)]).await;
+        pull(&upstream(json!({"url": server.url()}))).await.unwrap();
+        let server = scripted(vec![Reply::new(status, "")]).await;
+        assert!(matches!(pull(&upstream(json!({"url": server.url()}))).await, Err(Error::Unavailable(_))));
+        assert_eq!(server.seen().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_not_tried_again() {
+    let is_refused = |e: &Error| matches!(e, Error::Refused { .. });
+    let is_missing = |e: &Error| matches!(e, Error::NotFound);
+    let is_throttled = |e: &Error| matches!(e, Error::Throttled { retry_after: Some(wait) } if *wait == Duration::from_secs(7));
+    let expected: [(u16, &dyn Fn(&Error) -> bool); 7] = [
+        (400, &is_refused),
+        (401, &is_refused),
+        (403, &is_refused),
+        (404, &is_missing),
+        (405, &is_refused),
+        (429, &is_throttled),
+        (501, &is_refused),
+    ];
+    for (status, is_expected) in expected {
+        let server = scripted(vec![Reply::new(status, "").header("retry-after", "7")]).await;
+        let error = pull(&upstream(json!({"url": server.url()}))).await.unwrap_err();
+        assert!(is_expected(&error), "{status}: {error}");
+        assert_eq!(server.seen().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_within_bounds() {
+    let server = scripted(vec![Reply::new(503, "").header("retry-after", "1"), Reply::ok(MANIFEST)]).await;
+    let started = Instant::now();
+    pull(&upstream(json!({"url": server.url()}))).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    let server = scripted(vec![Reply::new(503, "").header("retry-after", "60")]).await;
+    let started = Instant::now();
+    pull(&upstream(json!({"url": server.url()}))).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_is_shown_escaped_and_bounded() {
+    let text = r#"{"errors":[{"code":"DENIED","message":"no\u001b[31m"},{"code":"X","message":"y"}]}"#;
+    let huge = format!(r#"{{"errors":[{{"code":"A","message":"{}"}}]}}"#, "a".repeat(32 * 1024));
+    for (body, shown) in
+        [(text, r"DENIED: no\u{1b}[31m"), (&huge, "Forbidden"), ("<html>", "Forbidden"), ("{}", "Forbidden")]
+    {
+        let server = scripted(vec![Reply::new(403, body.to_owned())]).await;
+        let Err(Error::Refused { status: 403, message }) =
+            pull(&upstream(json!({"url": server.url()}))).await
+        else {
+            panic!("not refused")
+        };
+        assert_eq!(message.to_string(), shown);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_out_again_and_again_is_left_alone() {
+    let server = scripted(vec![Reply::new(503, "").header("retry-after", "60")]).await;
+    let upstream = upstream(json!({"url": server.url()}));
+    for _ in 0..8 {
+        assert!(matches!(pull(&upstream).await, Err(Error::Unavailable(_))));
+    }
+    assert_eq!(server.seen().len(), 5);
+    assert!(pull(&upstream).await.unwrap_err().to_string().contains("left alone"));
+}
+
+#[tokio::test]
+async fn answers_do_not_open_the_breaker() {
+    for status in [401, 403, 404, 429] {
+        let server = scripted(vec![Reply::new(status, "")]).await;
+        let upstream = upstream(json!({"url": server.url()}));
+        for _ in 0..8 {
+            pull(&upstream).await.unwrap_err();
+        }
+        assert_eq!(server.seen().len(), 8, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_an_outage() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = pull(&upstream(json!({"url": format!("http://{gone}")}))).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains(&gone.to_string())), "{error}");
+}
+
+#[tokio::test]
+async fn offline_means_that_nobody_is_asked() {
+    let server = scripted(vec![Reply::ok(MANIFEST)]).await;
+    let upstream = upstream(json!({"url": server.url(), "offline": true}));
+    let (repository, digest) = (repository("team/app"), digest());
+    let errors = [
+        pull(&upstream).await.map(drop),
+        upstream.head_manifest(&repository, &tag("v1")).await.map(drop),
+        upstream.blob(&repository, &digest, 0).await.map(drop),
+        upstream.head_blob(&repository, &digest).await.map(drop),
+        upstream.referrers(&repository, &digest).await.map(drop),
+        upstream.tags(&repository, None, None).await.map(drop),
+    ];
+    assert!(errors.iter().all(|e| matches!(e, Err(Error::Offline))), "{errors:?}");
+    assert!(upstream.is_offline() && server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn requests_are_counted() {
+    let server =
+        scripted(vec![Reply::ok(MANIFEST).header("ratelimit-remaining", "97;w=21600"), Reply::new(404, "")])
+            .await;
+    let metrics = Metrics::new();
+    metrics.know_registries(["r.test"]);
+    let settings: Settings = serde_json::from_value(json!({"url": server.url()})).unwrap();
+    let egress = egress::Settings::default();
+    let upstream = Upstream::build_in(&|_| None, registry(), &settings, &egress, &metrics, None).unwrap();
+    pull(&upstream).await.unwrap();
+    pull(&upstream).await.unwrap_err();
+    let text = metrics.render();
+    for line in [
+        r#"portcullis_upstream_requests_total{code="200",registry="r.test"} 1"#,
+        r#"portcullis_upstream_requests_total{code="404",registry="r.test"} 1"#,
+        r#"portcullis_upstream_rate_limit_remaining{registry="r.test"} 97"#,
+        "portcullis_upstream_duration_seconds_count 2",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
