@@ -79,3 +79,6 @@ impl Cache {
 fn key(repository: &Repository, rest: impl std::fmt::Display) -> Vec<u8> {
     format!("{repository}\0{rest}").into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,13 @@ enum Fetched {
     NoRoom,
 }
 
+impl Fetches {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Cache {
     /// A place at the fetch of `blob` that is under way, else at a new one.
     pub(super) fn arriving(
@@ -172,17 +179,22 @@ impl Fetch {
         }
     }
 
-    /// Reads a step ahead of the disk.
+    /// Reads a step ahead of the disk, and tells as soon as a step is written.
     async fn write(&self, mut body: Body, mut incoming: Incoming) -> Result<Proven, Error> {
         let arriving = &self.landing.arriving;
         let _ = arriving.file.set(incoming.file());
         arriving.tell(Progress::Arriving(0));
         let mut step = gather(&mut body, 1).await?;
         while !step.is_empty() {
-            let (written, next) = tokio::join!(incoming.append(step), gather(&mut body, STEP));
-            incoming = written?;
-            arriving.tell(Progress::Arriving(incoming.written()));
-            step = next?;
+            let write = async {
+                let written = incoming.append(step).await;
+                if let Ok(incoming) = &written {
+                    arriving.tell(Progress::Arriving(incoming.written()));
+                }
+                written
+            };
+            let (written, next) = tokio::join!(write, gather(&mut body, STEP));
+            (incoming, step) = (written?, next?);
         }
         Ok(incoming.prove()?)
     }
