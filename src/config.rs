@@ -1,1 +1,138 @@
-//! Placeholder.
+//! The configuration file → settings of every module, and faults → file, line and column. Each
+//! module owns its settings; the listeners', the log's and the audit file's are kept here.
+
+mod check;
+mod error;
+mod listen;
+mod positions;
+mod read;
+mod registries;
+mod warnings;
+
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+pub use error::Error;
+pub use listen::{Admin, Audit, Listen, Log, Tls};
+pub use read::{load, parse};
+
+use crate::oci::Registry;
+use crate::policy::{self, Policies, Signer};
+use crate::setting::SettingError;
+use crate::signature::{self, SignerName, SignerSettings};
+use crate::{cache, egress, store, upstream};
+
+/// The registries that are upstreams where the file names none: the well-known public ones, of
+/// which Docker Hub is the default.
+const PUBLIC: [&str; 5] = ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "gcr.io"];
+
+/// Everything that the file says, paths made absolute.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where clients come in.
+    pub listen: Listen,
+    /// Where operators come in: health, readiness, metrics.
+    pub admin: Admin,
+    /// What may be asked of the network beside upstreams.
+    pub egress: egress::Settings,
+    /// Where content is kept and how much of it.
+    pub store: store::Settings,
+    /// Where decisions are written down.
+    pub audit: Audit,
+    /// What is logged beside faults.
+    pub log: Log,
+    /// The registries that content comes from, by their own names: a closed list.
+    #[serde(deserialize_with = "registries::deserialize", default = "public")]
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, Option<upstream::Settings>>"))]
+    pub upstreams: BTreeMap<Registry, upstream::Settings>,
+    /// Who may vouch for content.
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, SignerSettings>"))]
+    pub signers: BTreeMap<SignerName, SignerSettings>,
+    /// Which content needs whose word. What no policy covers is refused.
+    pub policies: Vec<policy::Settings>,
+    /// Digests that are served though their policy refuses them.
+    pub exceptions: Vec<policy::Exception>,
+    /// How long what upstreams said is believed.
+    pub freshness: cache::Freshness,
+    /// How long decisions hold.
+    pub decisions: policy::Limits,
+    /// Serve content whose admission could not be written to the audit log.
+    pub dangerous_skip_audit: bool,
+    #[serde(skip)]
+    source: Arc<positions::Source>,
+}
+
+impl Settings {
+    /// What holds without a file: the public registries, the loopback, the user's cache folder. There
+    /// are no policies, so that everything is refused until one is written.
+    pub fn built_in() -> Self {
+        Self { upstreams: public(), ..Self::default() }
+    }
+
+    /// Where decisions are written down: by default in the store's folder, beside its content, as
+    /// that is the one place that is known to be ours to write to.
+    pub fn audit_path(&self) -> PathBuf {
+        self.audit.path.clone().unwrap_or_else(|| self.store.path.join("audit.jsonl"))
+    }
+
+    /// Reads the trust material of all signers.
+    ///
+    /// # Errors
+    /// The first signer that cannot be honoured, with its place in the file.
+    pub fn signers(&self) -> Result<BTreeMap<SignerName, Signer>, Error> {
+        let build = |(name, settings): (&SignerName, &SignerSettings)| {
+            let verifier = signature::build(name, settings)
+                .map_err(|fault| self.locate(&fault.under(&*name.0).under("signers")))?;
+            Ok((name.clone(), Signer { verifier, acquire: settings.acquire.clone() }))
+        };
+        self.signers.iter().map(build).collect()
+    }
+
+    /// The policies with their signers, trust material read.
+    ///
+    /// # Errors
+    /// The first setting that cannot be honoured, with its place in the file.
+    pub fn policies(&self) -> Result<Policies, Error> {
+        Policies::build(&self.policies, &self.exceptions, &self.signers()?)
+            .map_err(|fault| self.locate(&fault))
+    }
+
+    /// Where in the file a fault is that a module reported; its path starts at the file's root.
+    pub fn locate(&self, fault: &SettingError) -> Error {
+        self.source.locate(fault)
+    }
+
+    /// Every choice that weakens what is promised, for the log at start and for `check`.
+    pub fn warnings(&self) -> Vec<String> {
+        warnings::of(self)
+    }
+
+    /// The files and folders that the settings were or will be read from, to be watched.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let tls = self.listen.tls.iter().flat_map(Tls::paths);
+        let upstreams = self.upstreams.values().flat_map(upstream::Settings::paths);
+        let signers = self.signers.values().flat_map(SignerSettings::paths);
+        let policies = self.policies.iter().flat_map(policy::Settings::paths);
+        self.source.file().into_iter().chain(tls).chain(upstreams).chain(signers).chain(policies).collect()
+    }
+}
+
+fn public() -> BTreeMap<Registry, upstream::Settings> {
+    let registries = PUBLIC.iter().filter_map(|name| Registry::parse(name).ok());
+    registries
+        .map(|name| {
+            let default = name.is_docker_hub();
+            (name, upstream::Settings { default, ..upstream::Settings::default() })
+        })
+        .collect()
+}

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Require, Scope};
 use crate::oci::Repository;
+use crate::signature::notation;
 
 /// One entry of `policies`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -56,7 +57,11 @@ impl Settings {
 
     /// The files and folders that it is read from.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.from.iter().map(|source| source.path().to_owned()).collect()
+        match &self.from {
+            Some(Source::Notation(folder)) => notation::policy_files(folder),
+            Some(source) => vec![source.path().to_owned()],
+            None => Vec::new(),
+        }
     }
 }
 

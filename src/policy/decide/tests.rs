@@ -366,7 +366,10 @@ fn an_index_under_the_childrens_rule_needs_a_child_that_is_allowed() {
         verdict(policy("children"), &[unsigned.clone(), child.clone()]),
         (Verdict::Allow, Code::Satisfied)
     );
-    assert_eq!(verdict(policy("children"), &[unsigned.clone()]), (Verdict::Deny, Code::ChildDenied));
+    assert_eq!(
+        verdict(policy("children"), std::slice::from_ref(&unsigned)),
+        (Verdict::Deny, Code::ChildDenied)
+    );
     let signed = || policy("children").found(proof("a", 1));
     assert_eq!(verdict(signed(), &[]), (Verdict::Deny, Code::ChildDenied), "an empty index");
     let mut late = child.clone();
@@ -377,16 +380,16 @@ fn an_index_under_the_childrens_rule_needs_a_child_that_is_allowed() {
     assert_eq!(verdict(signed(), &[elsewhere]), (Verdict::Deny, Code::ChildDenied));
     // Decisions under another revision of the policy are no word on this one.
     assert_eq!(
-        verdict(policy("both").found(proof("a", 1)), &[child.clone()]),
+        verdict(policy("both").found(proof("a", 1)), std::slice::from_ref(&child)),
         (Verdict::Deny, Code::ChildDenied)
     );
     let undecided = policy("children").trouble().decide();
     assert_eq!(verdict(policy("children"), &[undecided]), (Verdict::Indeterminate, Code::SourceUnavailable));
 
     let child = policy("both").found(proof("a", 1).ending(now() + Duration::from_secs(9))).decide();
-    let both = policy("both").found(proof("a", 1)).decide_index(&[child.clone()]);
+    let both = policy("both").found(proof("a", 1)).decide_index(std::slice::from_ref(&child));
     assert_eq!((both.verdict(), both.expires()), (Verdict::Allow, now() + Duration::from_secs(9)));
-    assert_eq!(verdict(policy("both"), &[child.clone()]), (Verdict::Deny, Code::Unsigned));
+    assert_eq!(verdict(policy("both"), std::slice::from_ref(&child)), (Verdict::Deny, Code::Unsigned));
     assert_eq!(verdict(policy("index"), &[child]), (Verdict::Deny, Code::Unsigned));
 }
 

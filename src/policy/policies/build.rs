@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::{Exception, Mode, Require, Revision, Scope, Settings, SignedName, Source};
 use super::{Policies, Policy, Signer};
 use crate::setting::SettingError;
-use crate::signature::{SignerName, Strength, Verifier};
+use crate::signature::{SignerName, Strength, notation};
 
 const MAX_NAME: usize = 64;
 
@@ -37,7 +37,8 @@ pub(super) fn build(
         });
         built.push(Arc::new(policy_of(policy, signers, touching).map_err(within("policies", i))?));
     }
-    let warnings = weaker(&owners, settings);
+    let limited = signers.values().filter_map(|signer| signer.verifier.limitation());
+    let warnings = weaker(&owners, settings).into_iter().chain(limited).collect();
     // A BTreeMap of scopes is in their order: the most specific first.
     let scopes = owners.into_iter().map(|(scope, i)| (scope.clone(), built[i].clone())).collect();
     Ok(Policies { scopes, exceptions: exceptions.to_vec(), audit_everything: false, warnings })
@@ -180,17 +181,13 @@ fn signer_from(source: &Source) -> Result<(SignerName, Signer), SettingError> {
     match source {
         Source::Notation(folder) => {
             let name = SignerName(format!("notation:{}", folder.display()).into());
-            let verifier = notation_folder(&name, folder).map_err(|fault| fault.under(source.key()))?;
-            Ok((name, Signer { verifier, acquire: None }))
+            let verifier =
+                notation::from_config_dir(&name, folder).map_err(|fault| fault.under(source.key()))?;
+            Ok((name, Signer { verifier: Arc::new(verifier), acquire: None }))
         }
         Source::ClusterImagePolicy(_) => unread("a ClusterImagePolicy"),
         Source::ContainersPolicy(_) => unread("a containers policy.json"),
     }
-}
-
-/// The seam to the format's own reading of its configuration folder.
-fn notation_folder(_name: &SignerName, folder: &std::path::Path) -> Result<Arc<dyn Verifier>, SettingError> {
-    Err(SettingError::here(format!("{} cannot be read by this version", folder.display())))
 }
 
 /// A warning for each scope that takes names from a stricter policy's.

@@ -1,0 +1,100 @@
+//! File → settings: size and parser limits, paths made absolute, everything checked.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_saphyr::{Error as YamlError, Options};
+
+use super::positions::Source;
+use super::{Error, Settings, check};
+
+/// No configuration written by hand is near it.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads, parses and checks a file, trust material excepted (see [`Settings::policies`]).
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn load(file: &Path) -> Result<Settings, Error> {
+    let whole =
+        |message: String| Error { file: Some(file.to_owned()), place: None, key: String::new(), message };
+    let mut text = String::new();
+    let opened = File::open(file).map_err(|why| whole(format!("cannot be opened: {why}")))?;
+    opened
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|why| whole(format!("cannot be read: {why}")))?;
+    let settings = parse(&text, file)?;
+    check::files(&settings).map_err(|fault| settings.locate(&fault))?;
+    Ok(settings)
+}
+
+/// Parses and checks the text of a file, without reading any other: `file` names it in faults and is
+/// what relative paths start from.
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn parse(text: &str, file: &Path) -> Result<Settings, Error> {
+    let source = Source::new(file.to_owned(), text);
+    if text.len() as u64 > MAX_BYTES {
+        return Err(source.name(None, format!("a configuration file has at most {MAX_BYTES} bytes")));
+    }
+    let mut settings: Settings = serde_saphyr::from_str_with_options(text, options()).map_err(|fault| {
+        let place = fault.location().map(|at| (at.line(), at.column())).filter(|(line, _)| *line > 0);
+        source.name(place, words(&fault))
+    })?;
+    settings.source = Arc::new(source);
+    settings.resolve(&folder_of(file));
+    check::all(&settings).map_err(|fault| settings.locate(&fault))?;
+    Ok(settings)
+}
+
+/// Strict where YAML is loose, and bounded: depth, nodes, and what aliases may grow to.
+pub(super) fn options() -> Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 4 },
+        budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 100_000, max_aliases: 1_000 },
+    }
+}
+
+/// The parser's words without its own naming of the place and of its options.
+fn words(fault: &YamlError) -> String {
+    match fault {
+        YamlError::DuplicateMappingKey { .. } => "the key is written twice".to_owned(),
+        YamlError::MultipleDocuments { .. } => "a configuration file holds one document".to_owned(),
+        other => {
+            let text = other.to_string();
+            match text.rfind(" at line ") {
+                Some(end) => text[..end].to_owned(),
+                None => text,
+            }
+        }
+    }
+}
+
+/// Absolute, so that a later change of the working folder moves nothing.
+fn folder_of(file: &Path) -> PathBuf {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    absolute.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+impl Settings {
+    fn resolve(&mut self, base: &Path) {
+        if let Some(tls) = &mut self.listen.tls {
+            tls.resolve(base);
+        }
+        if let Some(path) = &mut self.audit.path {
+            *path = base.join(&*path);
+        }
+        self.store.resolve(base);
+        self.upstreams.values_mut().for_each(|upstream| upstream.resolve(base));
+        self.signers.values_mut().for_each(|signer| signer.resolve(base));
+        self.policies.iter_mut().for_each(|policy| policy.resolve(base));
+    }
+}

@@ -1,0 +1,324 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+const FILE: &str = "/etc/portcullis/portcullis.yaml";
+
+fn read(text: &str) -> Result<Settings, Error> {
+    parse(text, Path::new(FILE))
+}
+
+/// The fault of a text, as it is shown, without the file's name.
+fn fault(text: &str) -> String {
+    read(text).unwrap_err().to_string().strip_prefix(FILE).unwrap().to_owned()
+}
+
+#[test]
+fn without_a_file_the_public_registries_are_served_to_this_machine_and_nothing_is_trusted() {
+    let settings = Settings::built_in();
+    assert_eq!(settings.listen.address.to_string(), "127.0.0.1:5000");
+    assert_eq!(settings.admin.address.to_string(), "127.0.0.1:9090");
+    let names: Vec<_> = settings.upstreams.iter().map(|(n, s)| (n.as_str(), s.default)).collect();
+    assert_eq!(
+        names,
+        [
+            ("docker.io", true),
+            ("gcr.io", false),
+            ("ghcr.io", false),
+            ("quay.io", false),
+            ("registry.k8s.io", false)
+        ]
+    );
+    assert!(settings.policies().unwrap().matching(&"docker.io/library/nginx".parse().unwrap()).is_none());
+    assert!(settings.store.path.ends_with("portcullis"));
+    assert_eq!(settings.audit_path(), settings.store.path.join("audit.jsonl"));
+    assert_eq!(settings.warnings(), ["there are no policies: every pull is refused"]);
+}
+
+#[test]
+fn defaults_are_those_that_are_documented() {
+    let settings = read("").unwrap();
+    let seconds = |d: std::time::Duration| d.as_secs();
+    assert_eq!(settings.store.max_size, 50 << 30);
+    assert_eq!(seconds(settings.freshness.tag_ttl), 60);
+    assert_eq!(seconds(settings.freshness.referrers_ttl), 60);
+    assert_eq!(seconds(settings.freshness.stale_while_revalidate), 60);
+    assert_eq!(seconds(settings.freshness.stale_if_error), 86_400);
+    assert_eq!(seconds(settings.freshness.negative_ttl), 10);
+    assert_eq!(seconds(settings.decisions.allow_max_age), 86_400);
+    assert_eq!(seconds(settings.decisions.deny_ttl), 30);
+    assert_eq!(seconds(settings.decisions.indeterminate_ttl), 5);
+    assert!(!settings.log.requests && !settings.dangerous_skip_audit);
+    assert!(!settings.listen.dangerous_anonymous_clients);
+    assert_eq!(settings.upstreams.len(), 5);
+}
+
+#[test]
+fn faults_of_the_parser_have_their_place_and_key() {
+    assert_eq!(
+        fault("listen:\n  addres: x\n"),
+        ":2:3: listen.addres: unknown field `addres`, expected one of address, tls, hosts, \
+         dangerous_anonymous_clients"
+    );
+    assert!(fault("store: { max_size: many }").starts_with(":1:20: store.max_size: expected a size"));
+    assert!(fault("freshness: { tag_ttl: 60 }").starts_with(":1:23: freshness.tag_ttl: expected a duration"));
+    assert!(
+        fault("policies:\n  - name: p\n    scopes: [\"docker.io/acme-*\"]\n")
+            .starts_with(":3:14: policies.0.scopes.0: bad scope")
+    );
+    assert_eq!(fault("log: {}\nadmin: {}\nlog: {}\n"), ":3:1: log: the key is written twice");
+    assert!(
+        fault("upstreams:\n  docker.io: {}\n  index.docker.io: {}\n").contains("docker.io is named twice")
+    );
+    assert!(fault("upstreams: { \"no host\": {} }").starts_with(":1:14: upstreams.no host: a registry is"));
+    assert!(fault("log: [").starts_with(":1:"));
+    assert!(fault("log: { requests: yes }").starts_with(":1:18: log.requests: "));
+    assert!(fault("log: {}\n---\nlog: {}\n").contains("one document"));
+    assert!(fault("log: !secret {}\n").contains("tag"));
+    assert!(
+        fault("policies: [{ name: p, scopes: [a.b/c], require: { attested: { by: a } } }]")
+            .contains("not verified by this version")
+    );
+    assert!(
+        fault("exceptions: [{ repository: a.b/c, digest: \"sha256:0\", reason: r, expires: x }]")
+            .starts_with(":1:43: exceptions.0.digest: ")
+    );
+}
+
+#[test]
+fn faults_of_modules_have_the_place_of_their_key() {
+    let text =
+        "signers:\n  acme:\n    notation:\n      trusted_identities: []\n      trust_store: \"ca:absent\"\n";
+    let fault = read(text).unwrap().policies().unwrap_err();
+    assert!(fault.key.starts_with("signers.acme.notation."), "{fault}");
+    assert!(fault.place.is_some_and(|(line, _)| line > 2), "{fault}");
+    let text =
+        "policies:\n  - name: p\n    scopes: [docker.io/x]\n    require:\n      all:\n        - nobody\n";
+    let fault = read(text).unwrap().policies().unwrap_err().to_string();
+    assert_eq!(
+        fault.strip_prefix(FILE).unwrap(),
+        ":6:11: policies.0.require.all.0: no signer is called nobody; known signers: none is configured"
+    );
+    // A key that is missing is placed at the nearest one that is written.
+    let fault = read("policies:\n  - name: p\n    scopes: [docker.io/x]\n").unwrap().policies().unwrap_err();
+    assert_eq!((fault.place, fault.key.as_str()), (Some((2, 5)), "policies.0.require"));
+}
+
+#[test]
+fn contradictions_are_refused_at_their_key() {
+    for (text, start) in [
+        ("listen: { hosts: { a.corp: b.example } }", ":1:20: listen.hosts.a.corp: b.example is not among"),
+        ("listen: { hosts: { \"a corp\": docker.io } }", ":1:20: listen.hosts.a corp: expected a host name"),
+        ("listen: { address: \"127.0.0.1:9090\" }", ":1:1: admin.address: "),
+        ("admin: { url: portcullis.corp }", ":1:10: admin.url: expected a URL"),
+        ("upstreams: {}", ":1:1: upstreams: names no registry"),
+        (
+            "upstreams: { a.b: { default: true }, c.d: { default: true } }",
+            ":1:45: upstreams.c.d.default: a.b is",
+        ),
+        ("signers: { \"a b\": { cosign: { key: k } } }", ":1:12: signers.a b: a signer's name"),
+        ("signers: { a: {} }", ":1:12: signers.a: a signer has exactly one"),
+        ("signers: { a: { nv2: {}, cosign: { key: k } } }", ":1:12: signers.a: a signer has exactly one"),
+        (
+            "policies: [{ name: p, scopes: [a.b/c], mode: deny }]",
+            ":1:32: policies.0.scopes.0: a.b is not among",
+        ),
+        ("decisions: { allow_max_age: 0s }", ":1:14: decisions.allow_max_age: must be longer"),
+        ("store: { max_size: 0 }", ":1:10: store.max_size: must be more"),
+    ] {
+        assert!(fault(text).starts_with(start), "{text}: {}", fault(text));
+    }
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let text = format!(
+        "exceptions: [{{ repository: a.b/c, digest: \"{digest}\", reason: r, expires: 2027-01-01T00:00:00Z }}]"
+    );
+    assert!(fault(&text).starts_with(":1:16: exceptions.0.repository: a.b is not among"));
+}
+
+#[test]
+fn credentials_are_not_lent_to_whoever_comes_by() {
+    let text = |listen: &str, upstream: &str| {
+        format!("listen: {{ {listen} }}\nupstreams: {{ docker.io: {{ {upstream} }} }}\n")
+    };
+    let login = "credentials: { username: u, password_file: p }";
+    let public = "address: \"0.0.0.0:5000\"";
+    assert!(
+        fault(&text(public, login)).starts_with(":2:27: upstreams.docker.io.credentials: whoever reaches")
+    );
+    let mirror = "mirrors: [{ url: \"https://m.example\", credentials: { docker_config: p } }]";
+    assert!(fault(&text(public, mirror)).starts_with(":2:27: upstreams.docker.io.mirrors: whoever reaches"));
+    let tls = "tls: { certificate: c, key: k }";
+    assert!(fault(&text(&format!("{public}, {tls}"), login)).contains("whoever reaches"), "TLS knows nobody");
+    let mutual = "tls: { certificate: c, key: k, client_ca: ca }";
+    let accepted = "dangerous_anonymous_clients: true";
+    assert!(read(&text(&format!("{public}, {mutual}"), login)).is_ok());
+    assert!(read(&text("address: \"127.0.0.1:5000\"", login)).is_ok());
+    assert!(read(&text("address: \"[::1]:5000\"", login)).is_ok());
+    assert!(read(&text("address: \"[::ffff:127.0.0.1]:5000\"", login)).is_ok());
+    assert!(read(&text(public, "")).is_ok());
+    let warnings = read(&text(&format!("{public}, {accepted}"), login)).unwrap().warnings();
+    assert!(warnings.iter().any(|w| w.contains("dangerous_anonymous_clients")), "{warnings:?}");
+}
+
+#[test]
+fn weaker_choices_are_warned_about() {
+    let text = "listen: { address: \"0.0.0.0:5000\" }\n\
+        admin: { address: \"0.0.0.0:9090\" }\n\
+        dangerous_skip_audit: true\n\
+        upstreams: { r.corp: { url: \"http://r.corp\", credentials: { username: u, password: p } } }\n\
+        policies:\n\
+        - { name: open, scopes: [r.corp/a], mode: allow }\n\
+        - { name: watched, scopes: [r.corp/b], mode: audit, require: a, referrers: all }\n";
+    let text = text.replace("0.0.0.0:5000\"", "0.0.0.0:5000\", dangerous_anonymous_clients: true");
+    let warnings = read(&text).unwrap().warnings();
+    for word in [
+        "dangerous_anonymous_clients",
+        "without listen.tls",
+        "admin.address",
+        "dangerous_skip_audit",
+        "plain HTTP",
+        "password_file",
+        "mode allow",
+        "mode audit",
+        "referrers all",
+    ] {
+        assert_eq!(warnings.iter().filter(|w| w.contains(word)).count(), 1, "{word}: {warnings:?}");
+    }
+}
+
+#[test]
+fn paths_start_at_the_file() {
+    let text = "store: { path: data }\naudit: { path: log/audit.jsonl }\n\
+        listen: { tls: { certificate: c.pem, key: /k.pem } }\n\
+        signers: { a: { nv2: { certificates: [trust/a.crt] } } }\n\
+        policies: [{ name: p, scopes: [docker.io/x], from: { notation: n } }]\n";
+    let settings = read(text).unwrap();
+    assert_eq!(settings.store.path, Path::new("/etc/portcullis/data"));
+    assert_eq!(settings.audit_path(), Path::new("/etc/portcullis/log/audit.jsonl"));
+    let paths = settings.paths();
+    for path in [FILE, "/etc/portcullis/c.pem", "/k.pem", "/etc/portcullis/trust/a.crt"] {
+        assert!(paths.iter().any(|p| p == Path::new(path)), "{path}: {paths:?}");
+    }
+    assert!(paths.iter().any(|p| p.starts_with("/etc/portcullis/n")), "{paths:?}");
+}
+
+#[test]
+fn files_that_are_needed_are_there_at_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.yaml");
+    let shown = |text: &str| {
+        fs::write(&file, text).unwrap();
+        load(&file)
+            .map(|_| ())
+            .map_err(|fault| fault.to_string().replace(folder.path().to_str().unwrap(), ""))
+    };
+    fs::write(folder.path().join("there"), "x").unwrap();
+    assert_eq!(shown("listen: { tls: { certificate: there, key: there } }"), Ok(()));
+    for (text, place) in [
+        (
+            "listen: { tls: { certificate: gone, key: there } }",
+            ":1:18: listen.tls.certificate: /gone cannot be read",
+        ),
+        (
+            "listen: { tls: { certificate: there, key: . } }",
+            ":1:38: listen.tls.key: /. cannot be read: it is a folder",
+        ),
+        (
+            "listen: { tls: { certificate: there, key: there, client_ca: gone } }",
+            ":1:50: listen.tls.client_ca: ",
+        ),
+        ("upstreams: { docker.io: { ca: gone } }", ":1:27: upstreams.docker.io.ca: "),
+        (
+            "upstreams: { docker.io: { credentials: { username: u, password_file: gone } } }",
+            ":1:55: upstreams.docker.io.credentials.password_file: ",
+        ),
+        (
+            "upstreams: { docker.io: { mirrors: [{ url: \"https://m\", credentials: { docker_config: gone } }] } }",
+            ":1:72: upstreams.docker.io.mirrors.0.credentials.docker_config: ",
+        ),
+    ] {
+        let fault = shown(text).unwrap_err();
+        assert!(fault.starts_with(&format!("/portcullis.yaml{place}")), "{fault}");
+    }
+    assert!(
+        load(&folder.path().join("absent.yaml"))
+            .unwrap_err()
+            .to_string()
+            .contains("absent.yaml: cannot be opened")
+    );
+}
+
+#[test]
+fn a_hostile_file_is_refused_and_not_expanded() {
+    assert!(fault(&"#".repeat((1 << 20) + 1)).contains("at most"));
+    let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (this, last) in ["b", "c", "d", "e", "f", "g"].iter().zip(["a", "b", "c", "d", "e", "f"]) {
+        bomb.push_str(&format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")));
+    }
+    for text in
+        [format!("{bomb}policies: *g\n"), format!("policies:\n{}", "- ".repeat(50_000)), "[".repeat(100_000)]
+    {
+        assert!(read(&text).is_err());
+    }
+    let deep = format!(
+        "policies: [{{ name: p, scopes: [a.b/c], require: {}a{} }}]",
+        "{all: [".repeat(500),
+        "]}".repeat(500)
+    );
+    assert!(read(&deep).is_err());
+}
+
+/// Every shipped example loads, with the trust files beside it; files of secrets, which are not
+/// shipped, are put there.
+#[test]
+fn the_examples_load() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let folder = tempfile::tempdir().unwrap();
+    copy(&shipped, folder.path());
+    fs::create_dir(folder.path().join("tls")).unwrap();
+    for secret in ["tls/proxy.crt", "tls/proxy.key", "tls/clients.crt", "docker.json", "registry.password"] {
+        fs::write(folder.path().join(secret), "x").unwrap();
+    }
+    let mut seen = 0;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let settings = load(&path).unwrap_or_else(|fault| panic!("{fault}"));
+            let policies = settings.policies().unwrap_or_else(|fault| panic!("{fault}"));
+            assert!(
+                !settings.policies.is_empty() && policies.warnings().len() < 3,
+                "{:?}",
+                policies.warnings()
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 4);
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}|([a-z]{1,8}: ?[\\[{&*!|>'\"]?[a-z0-9]{0,6}[\\]}]?\n ?){0,8}") {
+            let _ = read(&text);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Choices that weaken what is promised: allowed, but never silent.
+
+use super::Settings;
+use crate::policy::{Mode, ReferrerRule};
+
+pub(super) fn of(settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    listeners(settings, &mut warnings);
+    upstreams(settings, &mut warnings);
+    policies(settings, &mut warnings);
+    if settings.dangerous_skip_audit {
+        warnings.push(
+            "dangerous_skip_audit: content is served though its admission cannot be recorded".to_owned(),
+        );
+    }
+    warnings
+}
+
+fn listeners(settings: &Settings, warnings: &mut Vec<String>) {
+    let listen = &settings.listen;
+    if listen.dangerous_anonymous_clients {
+        let message =
+            "listen.dangerous_anonymous_clients: whoever reaches the proxy reads what its credentials can";
+        warnings.push(message.to_owned());
+    }
+    if listen.is_public() && listen.tls.is_none() {
+        let message =
+            "without listen.tls, what clients of other machines pull can be read and changed on its way";
+        warnings.push(format!("listen.address {}: {message}", listen.address));
+    }
+    if !settings.admin.address.ip().to_canonical().is_loopback() {
+        let message = "the admin listener asks nobody who they are, and other machines can reach it";
+        warnings.push(format!("admin.address {}: {message}", settings.admin.address));
+    }
+}
+
+fn upstreams(settings: &Settings, warnings: &mut Vec<String>) {
+    for (name, upstream) in &settings.upstreams {
+        let urls = upstream.url.iter().chain(upstream.mirrors.iter().map(|mirror| &mirror.url));
+        for url in urls.filter(|url| url.starts_with("http://")) {
+            warnings.push(format!(
+                "upstreams.{name}: {url} is asked over plain HTTP; only signatures protect content"
+            ));
+        }
+        let logins =
+            upstream.credentials.iter().chain(upstream.mirrors.iter().filter_map(|m| m.credentials.as_ref()));
+        if logins.into_iter().any(|login| login.password.is_some()) {
+            warnings.push(format!(
+                "upstreams.{name}: a password stands in the file; password_file keeps it apart"
+            ));
+        }
+    }
+}
+
+fn policies(settings: &Settings, warnings: &mut Vec<String>) {
+    if settings.policies.is_empty() {
+        warnings.push("there are no policies: every pull is refused".to_owned());
+    }
+    for policy in &settings.policies {
+        let name = &policy.name;
+        match policy.mode {
+            Mode::Allow => warnings.push(format!("policy {name} (mode allow) serves content unverified")),
+            Mode::Audit => warnings.push(format!("policy {name} (mode audit) serves what it would refuse")),
+            Mode::Enforce | Mode::Deny => {}
+        }
+        if policy.referrers == ReferrerRule::All {
+            warnings.push(format!("policy {name} (referrers all) serves attached artifacts unverified"));
+        }
+    }
+    for exception in &settings.exceptions {
+        let until = crate::setting::time::show(exception.expires);
+        let what = format!("{}@{}", exception.repository, exception.digest);
+        warnings.push(format!("an exception admits {what} until {until}: {}", exception.reason.trim()));
+    }
+}
