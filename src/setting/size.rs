@@ -80,6 +80,18 @@ impl Visitor<'_> for Size {
     }
 }
 
+/// The shapes that [`deserialize`] reads, for the JSON Schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, inline)]
+#[allow(dead_code, reason = "describes the shape to schemars")]
+pub enum Written {
+    /// With a unit.
+    Text(String),
+    /// In bytes.
+    Bytes(u64),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

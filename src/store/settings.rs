@@ -15,7 +15,7 @@ pub struct Settings {
     pub path: PathBuf,
     /// The most bytes of content that are kept, arriving content included.
     #[serde(with = "size")]
-    #[cfg_attr(test, schemars(with = "String"))]
+    #[cfg_attr(test, schemars(with = "size::Written"))]
     pub max_size: u64,
 }
 
