@@ -1,1 +1,93 @@
-//! Placeholder.
+//! The command line: one file a subcommand. Results go to standard output, everything else to
+//! standard error.
+
+mod check;
+// mod demo;
+// mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::logs;
+
+/// Exit codes (docs/CONFIG.md, "Commands"): 64 is `EX_USAGE` of sysexits(3).
+mod exit {
+    pub(super) const OK: u8 = 0;
+    pub(super) const DENIED: u8 = 1;
+    pub(super) const UNDECIDED: u8 = 2;
+    pub(super) const USAGE: u8 = 64;
+}
+
+/// A pull-through caching proxy for OCI registries that serves only what passes signature policy.
+#[derive(Parser)]
+#[command(name = "portcullis", version, about, max_term_width = 100)]
+struct Cli {
+    /// How log lines are written to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    // Serve clients until SIGTERM; SIGHUP and changed files reload the configuration.
+    // Serve(serve::Arguments),
+    /// Say whether a configuration would start, and what it weakens.
+    Check(check::Arguments),
+    /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
+    Verify(verify::Arguments),
+    // Show what the gate does, on signed content made on the spot.
+    // Demo(demo::Arguments),
+}
+
+/// Runs the program to its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let format = match cli.log_format {
+        LogFormat::Json => logs::Format::Json,
+        LogFormat::Text => logs::Format::Text,
+    };
+    logs::init(format);
+    let code = match cli.command {
+        // Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        // Command::Demo(arguments) => demo::run(&arguments),
+    };
+    ExitCode::from(code)
+}
+
+/// Prints why the command ends, with all causes in one line.
+fn report(error: &anyhow::Error) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "portcullis: {error:#}");
+}
+
+/// The runtime that the command's work runs on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The configuration of `--config`, or the built-in one.
+fn settings(config: Option<&std::path::Path>) -> Result<crate::config::Settings, crate::config::Error> {
+    match config {
+        Some(path) => crate::config::load(path),
+        None => Ok(crate::config::Settings::built_in()),
+    }
+}

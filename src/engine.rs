@@ -1,1 +1,110 @@
-//! Placeholder.
+//! One consistent configuration with everything built from it ([`Engine`]), over what is opened
+//! once a process ([`State`]). A reload swaps the engine as a whole.
+
+pub mod jobs;
+pub mod reload;
+mod state;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::admission::{Gate, Parts};
+use crate::config::{self, Settings};
+use crate::policy::Report;
+use crate::setting::SettingError;
+use crate::telemetry::Metrics;
+use crate::upstream::{Upstream, Upstreams};
+
+pub use state::{OpenError, State, Unmatched};
+
+/// The engine that new requests get. A request keeps the one that it began with.
+pub type Current = Arc<ArcSwap<Engine>>;
+
+/// A configuration at work.
+pub struct Engine {
+    settings: Settings,
+    gate: Gate,
+    metrics: Arc<Metrics>,
+    warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Builds everything that the settings ask for. Parts of `before` whose settings are equal are
+    /// taken over with their connections, tokens and breakers. Contacts nobody.
+    ///
+    /// # Errors
+    /// The first setting that cannot be honoured, with its place in the file.
+    pub fn build(
+        settings: Settings,
+        state: &Arc<State>,
+        before: Option<&Self>,
+    ) -> Result<Self, config::Error> {
+        let metrics = &state.metrics;
+        let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
+        metrics.know_registries(upstreams.names().map(|name| name.as_str()));
+        let mut policies = settings.policies()?;
+        if state.unmatched == Unmatched::Audited {
+            policies = policies.audit_everything();
+        }
+        let warnings = settings.warnings().into_iter().chain(policies.warnings()).collect();
+        let gate = Gate::new(Parts {
+            memory: Arc::clone(&state.memory),
+            policies,
+            upstreams,
+            freshness: settings.freshness.clone(),
+            limits: settings.decisions.clone(),
+            dangerous_skip_audit: settings.dangerous_skip_audit,
+            generation: state.next_generation(),
+        });
+        Ok(Self { settings, gate, metrics: Arc::clone(metrics), warnings })
+    }
+
+    /// The door to content.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What it was built from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The closed list of upstreams.
+    pub fn upstreams(&self) -> &Upstreams {
+        self.gate.upstreams()
+    }
+
+    /// The process's metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What the operator should know: weakened checks, signers that cannot vouch yet.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// A decision that is still remembered, as it was reported.
+    pub fn decision(&self, id: &str) -> Option<Report> {
+        let decision = self.gate.decision(id)?;
+        let reference = format!("{}@{}", decision.repository(), decision.subject());
+        Some(decision.report(&reference))
+    }
+}
+
+fn upstreams(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    before: Option<&Engine>,
+) -> Result<Upstreams, SettingError> {
+    let mut built = Vec::with_capacity(settings.upstreams.len());
+    for (name, of_upstream) in &settings.upstreams {
+        let same_egress = before.filter(|engine| engine.settings.egress == settings.egress);
+        let before = same_egress.and_then(|engine| engine.upstreams().of(name));
+        let upstream = Upstream::build(name.clone(), of_upstream, &settings.egress, metrics, before)
+            .map_err(|e| e.under(name.as_str()).under("upstreams"))?;
+        built.push(upstream);
+    }
+    Ok(Upstreams::new(built))
+}

@@ -1,3 +1,7 @@
-//! The `portcullis` program.
+//! The `portcullis` program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
+}

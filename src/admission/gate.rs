@@ -257,7 +257,7 @@ impl Request {
         stale: bool,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         // No tag is answered through a parent: what is hot must rest on a decision of its own.
-        if let Some(hot) = self.hot(digest).filter(|hot| hot.decides(digest) && !self.binds_tag()) {
+        if let Some(hot) = self.hot(digest).filter(|hot| hot.answers_tags()) {
             return self.answer(&hot.leave, hot.manifest, stale);
         }
         let manifest = self.fetch(digest).await?;
@@ -305,21 +305,33 @@ impl Request {
         }
         let resolved = self.resolve(tag).await?;
         let manifest = self.fetch(&resolved.digest).await?;
-        let leave = match self.leave(subject, None, 1).await {
-            Ok(parent) => self.referrer_leave(&parent, &manifest).await,
-            Err(_) => None,
-        };
-        let leave = match leave {
-            Some(leave) => leave,
-            None => {
-                let decision = self.judge(&manifest, Some(tag)).await?;
-                Leave::of_subject(&decision).ok_or_else(|| denied(&decision))?
-            }
-        };
+        let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
         if matches!(resolved.standing, Standing::New { .. }) {
             self.move_tag(tag, &resolved.digest).await?;
         }
         self.serve(leave, manifest, is_stale(&resolved.standing))
+    }
+
+    /// Leave for what stands under such a tag: through its subject, else by signatures of its own.
+    /// Where neither gives it, the subject's refusal says more.
+    async fn subject_tag_leave(
+        &self,
+        tag: &Tag,
+        subject: &Digest,
+        manifest: &Arc<Manifest>,
+    ) -> Result<Leave, Refusal> {
+        let parent = self.leave(subject, None, 1).await;
+        if let Ok(parent) = &parent
+            && let Some(leave) = self.referrer_leave(parent, manifest).await
+        {
+            return Ok(leave);
+        }
+        let decision = self.judge(manifest, Some(tag)).await?;
+        match (Leave::of_subject(&decision), parent) {
+            (Some(leave), _) => Ok(leave),
+            (None, Err(refusal @ (Refusal::Denied(_) | Refusal::Undecided { .. }))) => Err(refusal),
+            (None, _) => Err(denied(&decision)),
+        }
     }
 
     pub(super) async fn resolve(&self, tag: &Tag) -> Result<cache::Resolved, Refusal> {
@@ -466,7 +478,8 @@ impl Request {
         stale: bool,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         self.memory().links.write_content(&self.repository, &manifest, self.index_vouches(leave.decision()));
-        self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&manifest) });
+        let binds_tag = self.binds_tag();
+        self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&manifest), binds_tag });
         self.answer(&leave, manifest, stale)
     }
 
@@ -476,7 +489,7 @@ impl Request {
         leave: Leave,
         list: Arc<Manifest>,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
-        self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&list) });
+        self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&list), binds_tag: false });
         self.answer(&leave, list, false)
     }
 

@@ -90,6 +90,8 @@ struct Live {
 pub(super) struct Hot {
     pub(super) leave: Leave,
     pub(super) manifest: Arc<Manifest>,
+    /// The policy binds decisions to a tag: this one is for requests by digest.
+    pub(super) binds_tag: bool,
 }
 
 struct Warm {
@@ -109,9 +111,9 @@ impl Weighter<(Repository, Digest), Arc<Warm>> for ByBytes {
 }
 
 impl Hot {
-    /// Whether the decision is about this very manifest, not about a parent.
-    pub(super) fn decides(&self, digest: &Digest) -> bool {
-        self.leave.decision().subject() == digest
+    /// Whether it may answer a tag: the decision is about this very manifest, not about a parent.
+    pub(super) fn answers_tags(&self) -> bool {
+        !self.binds_tag && self.leave.decision().subject() == self.manifest.digest()
     }
 }
 

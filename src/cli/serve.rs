@@ -1,0 +1,90 @@
+//! `portcullis serve`: opens the state, builds the engine, listens until it is told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{exit, report, runtime};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::engine::reload::Reloader;
+use crate::engine::{Current, Engine, State, Unmatched, jobs};
+use crate::http;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file; without one, docker.io, ghcr.io, quay.io, registry.k8s.io and gcr.io
+    /// are fronted on 127.0.0.1:5000.
+    #[arg(long, env = "PORTCULLIS_CONFIG")]
+    config: Option<PathBuf>,
+    /// Serve what no policy covers, with a warning, and record what would be refused.
+    #[arg(long)]
+    audit: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    let settings = match super::settings(arguments.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report(&error.into());
+            return exit::USAGE;
+        }
+    };
+    let served = runtime().and_then(|runtime| runtime.block_on(serve(arguments, settings)));
+    match served {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            report(&error);
+            exit::USAGE
+        }
+    }
+}
+
+async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> {
+    let unmatched = if arguments.audit { Unmatched::Audited } else { Unmatched::Refused };
+    let state = State::open(&settings, Clock::system(), unmatched).await?;
+    let engine = Engine::build(settings, &state, None)?;
+    for warning in engine.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let current: Current = Arc::new(ArcSwap::from_pointee(engine));
+    let server = http::Server::bind(&current, &state).await?;
+    tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
+    let running = jobs::start(&state, &current);
+    let reloads = arguments.config.as_deref().map(|path| Reloader::new(path, &state, &current));
+    tokio::select! {
+        served = server.run(stop()?) => served?,
+        () = reloading(reloads) => {}
+    }
+    drop(running);
+    state.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.
+async fn reloading(reloader: Option<Reloader>) {
+    let Some(reloader) = reloader else { return std::future::pending().await };
+    let on_signal = async {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
+        while hangups.recv().await.is_some() {
+            reloader.reload();
+        }
+    };
+    tokio::join!(on_signal, reloader.watch());
+    std::future::pending().await
+}
+
+/// Ends when the process is asked to stop.
+fn stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("interrupted: draining"),
+        }
+    })
+}

@@ -1,0 +1,50 @@
+//! The loops of the process. Each takes the current engine anew at each turn; the steps are their
+//! modules' own.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Current, State};
+
+/// Starts the loops. Dropping the set ends them.
+pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    let audit = Arc::clone(state);
+    jobs.spawn(every(Duration::from_secs(1), move || {
+        let state = Arc::clone(&audit);
+        async move { told("refusals could not be recorded", state.memory.audit().flush().await) }
+    }));
+    let uses = Arc::clone(state);
+    jobs.spawn(every(Duration::from_secs(10), move || {
+        let state = Arc::clone(&uses);
+        async move { told("last uses could not be recorded", state.memory.store().write_back().await) }
+    }));
+    let (evicting, current) = (Arc::clone(state), Arc::clone(current));
+    jobs.spawn(every(Duration::from_secs(60), move || {
+        let (state, engine) = (Arc::clone(&evicting), current.load_full());
+        async move {
+            state.memory.store().set_max_size(engine.settings().store.max_size);
+            told("the store is over its limit", state.memory.store().evict().await);
+        }
+    }));
+    jobs
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, step: impl Fn() -> F) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        step().await;
+    }
+}
+
+fn told<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "{what}");
+    }
+}
