@@ -29,6 +29,7 @@ stable=(
     ctr:containerd
     nginx:nginx-light
     wrk:wrk
+    hey:hey
     openssl:openssl
     ip:iproute2
     unshare:util-linux
