@@ -5,6 +5,8 @@
 
 #[path = "architecture/layers.rs"]
 mod layers;
+#[path = "architecture/pinned.rs"]
+mod pinned;
 #[path = "architecture/source.rs"]
 mod source;
 
@@ -41,6 +43,44 @@ fn the_table_lets_nobody_look_upwards() {
             let below = LAYERS.iter().find(|other| other.module == used).unwrap();
             assert!(below.layer < row.layer, "{} may use {used}, which is not below it", row.module);
         }
+    }
+}
+
+/// Everything that can make an `Admitted` stands in one file. A new method, field, derive or wider
+/// visibility there must be argued for in the same commit as this list.
+#[test]
+fn the_file_that_makes_proofs_is_pinned() {
+    let text = fs::read_to_string(root().join("src/admission/admitted.rs")).unwrap();
+    let pinned = "\
+pub trait Content { fn digest(&self) -> Digest }
+impl Content for Manifest
+    fn digest(&self) -> Digest
+impl Content for Descriptor
+    fn digest(&self) -> Digest
+impl Content for Blob
+    fn digest(&self) -> Digest
+impl<T: Content> Content for Arc<T>
+    fn digest(&self) -> Digest
+pub struct Unlocks { pub(super) digest: Digest }
+#[derive(Debug)] pub struct Admitted<T> { content: T, decision: Arc<Decision>, stale: bool }
+impl<T: Content> Admitted<T>
+    pub(super) fn new(decision: &Arc<Decision>, unlocks: Unlocks, content: T, stale: bool) -> Option<Self>
+impl<T> Admitted<T>
+    pub fn content(&self) -> &T
+    pub fn decision(&self) -> &Arc<Decision>
+    pub fn stale(&self) -> bool
+    pub fn into_content(self) -> T";
+    assert_eq!(pinned::declarations(&text).join("\n"), pinned);
+}
+
+/// Leave is made from what links know, and nothing outside the pinned file adds to the proof's type.
+#[test]
+fn only_links_say_what_a_decision_unlocks() {
+    for source in production_sources(root()) {
+        let (made, extended) = pinned::makers(&source.text, &["Unlocks", "Admitted"]);
+        let (file, path) = (source.path.file_name().unwrap(), source.path.display());
+        assert!(made.iter().all(|made| made == "Unlocks" && file == "links.rs"), "{path} makes {made:?}");
+        assert!(extended.is_empty() || file == "admitted.rs", "{path} adds to {extended:?}");
     }
 }
 

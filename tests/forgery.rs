@@ -7,9 +7,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
+
+/// Does not compile where the type has one of the traits: then both methods answer, and neither
+/// is meant.
+macro_rules! lacks {
+    ($type:ty: $($name:path),+) => {$({
+        trait Meant<A> {
+            fn meant() {}
+        }
+        impl<T: ?Sized> Meant<()> for T {}
+        struct Other;
+        impl<T: ?Sized + $name> Meant<Other> for T {}
+        <$type as Meant<_>>::meant();
+    })+};
+}
 
 #[test]
 fn every_forgery_is_refused_by_the_compiler() {
@@ -18,6 +33,21 @@ fn every_forgery_is_refused_by_the_compiler() {
     let library = library();
     let faults: Vec<_> = cases.iter().filter_map(|case| judge(case, &library).err()).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What could be made from nothing, copied or read from a file would be no proof.
+#[test]
+fn proofs_have_no_trait_that_makes_one() {
+    use portcullis::admission::{Admitted, Unlocks};
+    use portcullis::oci::Manifest;
+    use portcullis::policy::Decision;
+    use portcullis::signature::Evidence;
+    use serde::de::DeserializeOwned;
+
+    lacks!(Admitted<Manifest>: Clone, Default, DeserializeOwned, From<Manifest>, AsMut<Manifest>, DerefMut);
+    lacks!(Unlocks: Clone, Default, DeserializeOwned);
+    lacks!(Decision: Default, DeserializeOwned);
+    lacks!(Evidence: Default, DeserializeOwned);
 }
 
 fn cases() -> Vec<PathBuf> {
