@@ -105,7 +105,7 @@ impl Evidence {
         &self.signature
     }
 
-    /// The signing certificate or key: thresholds count distinct ones.
+    /// The signing key, whatever certificate it came in: thresholds count distinct ones.
     pub fn key(&self) -> Fingerprint {
         self.key
     }

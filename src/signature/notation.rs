@@ -86,6 +86,14 @@ impl Verifier for Notation {
         hash.finalize().into()
     }
 
+    fn limitation(&self) -> Option<String> {
+        self.policy.asks_for_revocation().then(|| {
+            "revocation, which its level enforces, is not checked by this version: take a stolen \
+             certificate out of the trust store"
+                .to_owned()
+        })
+    }
+
     fn verify(
         &self,
         subject: &Subject,

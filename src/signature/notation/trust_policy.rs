@@ -11,7 +11,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use sha2::{Digest as _, Sha256};
 
-use super::level::{Level, Validation, VerifyTimestamp};
+use super::level::{Action, Level, Validation, VerifyTimestamp};
 use super::scope::Scope;
 use super::statement::{Statement, Terms};
 use crate::oci::{Repository, json};
@@ -39,6 +39,12 @@ pub(super) struct TrustPolicy {
 }
 
 impl TrustPolicy {
+    /// Whether some statement enforces what is not verified yet.
+    pub(super) fn asks_for_revocation(&self) -> bool {
+        let checks = self.statements.iter().filter_map(|(_, statement)| statement.checks.as_ref());
+        checks.into_iter().any(|checks| checks.actions.revocation == Action::Enforce)
+    }
+
     /// One statement for every repository.
     pub(super) fn single(statement: Statement) -> Self {
         Self { source: statement.name.clone(), statements: vec![(vec![Scope::Global], statement)] }

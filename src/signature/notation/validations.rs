@@ -183,7 +183,7 @@ impl Judged<'_> {
 
     fn evidence(&self, signature: &Signature, subject: &Subject, mut notes: Vec<String>) -> Evidence {
         let attributes = &self.envelope.attributes;
-        let key = Fingerprint(self.leaf.fingerprint());
+        let key = Fingerprint(self.leaf.public_key().fingerprint());
         let mut evidence = Evidence::new(self.signer.clone(), signature, subject.descriptor.digest, key);
         evidence.identity = Some(self.leaf.subject().to_string().into());
         evidence.issuer = Some(self.leaf.issuer().to_string().into());
