@@ -52,6 +52,8 @@ struct Inner {
     fetches: Fetches,
     manifests: Flight<(Repository, Digest), Result<Manifest, Error>>,
     small_blobs: Flight<(Repository, Digest), Result<bytes::Bytes, Error>>,
+    /// By role and announced length too: those are part of the question.
+    shows: Flight<(Repository, Digest, Role, u64), Result<bool, Error>>,
     rechecks: Flight<(Repository, Tag), Result<tags::Answer, Error>>,
 }
 
@@ -70,6 +72,7 @@ impl Cache {
             fetches: Fetches::default(),
             manifests: Flight::default(),
             small_blobs: Flight::default(),
+            shows: Flight::default(),
             rechecks: Flight::default(),
         }))
     }

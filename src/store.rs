@@ -212,6 +212,14 @@ impl Store {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.ledger.write_back() {
+            tracing::warn!(%error, "the last uses of stored content could not be written");
+        }
+    }
+}
+
 impl StoredBlob {
     /// The open file.
     pub fn file(&self) -> &Arc<File> {

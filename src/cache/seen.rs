@@ -9,7 +9,7 @@ use crate::store::{Records, Table};
 use crate::upstream::Upstream;
 
 /// As what content is asked for. Holding bytes as a blob is not offering them as a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// At `manifests/<digest>`.
     Manifest,
@@ -67,6 +67,22 @@ impl Cache {
         if upstream.is_offline() {
             return Ok(false);
         }
+        let key = (repository.clone(), content.digest, role, content.size);
+        let run = || {
+            let (cache, upstream, repository, content) =
+                (self.clone(), upstream.clone(), repository.clone(), content.clone());
+            async move { cache.ask_whether_held(&upstream, &repository, &content, role).await }
+        };
+        self.0.shows.run(key, run).await?
+    }
+
+    async fn ask_whether_held(
+        &self,
+        upstream: &Upstream,
+        repository: &Repository,
+        content: &Descriptor,
+        role: Role,
+    ) -> Result<bool, Error> {
         let shown = match role {
             Role::Manifest => shows_manifest(upstream, repository, &content.digest).await,
             Role::Blob => shows_blob(upstream, repository, content).await,

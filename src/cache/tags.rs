@@ -361,9 +361,10 @@ impl Cache {
                 self.0.negative.add(repository, &Target::Tag(tag.clone()), now);
             }
             Err(Error::Refused { .. }) => tags.forget(repository, tag),
-            Err(e) => {
+            Err(e) if e.is_trouble() => {
                 tags.troubled.insert(key.clone(), (now, e.clone()));
             }
+            Err(_) => {}
         }
         answer
     }

@@ -68,12 +68,7 @@ impl Blobs {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
         let temporary = Temporary { file: Arc::new(file.into()), name: Some(name), blobs: self.clone() };
-        if size > 0 {
-            match rustix::fs::fallocate(&temporary.file, FallocateFlags::KEEP_SIZE, 0, size) {
-                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
+        allocate(&temporary.file, size)?;
         Ok(temporary)
     }
 
@@ -134,6 +129,23 @@ impl Blobs {
             Algorithm::Sha256 => &self.sha256,
             Algorithm::Sha512 => &self.sha512,
         }
+    }
+}
+
+/// Takes the room on disk, or where the filesystem cannot do that at least looks whether it is free:
+/// a disk that fills up in the middle of a body would break the answer.
+fn allocate(file: &File, size: u64) -> io::Result<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            let disk = rustix::fs::fstatvfs(file)?;
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free < size { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+        Err(e) => Err(e.into()),
     }
 }
 

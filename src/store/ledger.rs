@@ -14,7 +14,7 @@ use crate::telemetry::Metrics;
 /// Past this many, uses that were noted in memory are written without waiting for the job.
 const MOST_TOUCHED: usize = 16_384;
 /// How many candidates are looked up at a time.
-const CANDIDATES: usize = 64;
+const CANDIDATES: usize = 256;
 
 pub(super) struct Ledger {
     records: Records,

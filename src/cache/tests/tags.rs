@@ -189,3 +189,16 @@ async fn a_clock_that_went_back_makes_nothing_fresh() {
     assert_eq!(resolve(&bed).await.unwrap().digest, digest);
     assert_eq!(bed.asked(&["HEAD"]), asked + 1);
 }
+
+#[tokio::test]
+async fn a_tag_that_names_no_manifest_now_is_no_outage() {
+    let (bed, _) = known().await;
+    let old = Package::image("newer").edited(|manifest| manifest["schemaVersion"] = 1.into());
+    bed.registry.push("a", "1", &old);
+    bed.registry.fault("HEAD", Fault::Header("docker-content-digest", "nonsense".to_owned()));
+    bed.clock.advance(2 * TTL);
+    for _ in 0..2 {
+        let refused = resolve(&bed).await;
+        assert!(matches!(refused, Err(Error::Manifest(_))), "{refused:?}");
+    }
+}
