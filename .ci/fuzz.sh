@@ -17,7 +17,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target_dir=${CARGO_TARGET_DIR:-../target}/fuzz
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Zsanitizer=address"
+-Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address"
 cargo +nightly build --quiet --locked --release --target "$host" --target-dir "$target_dir" --bins
 
 found=0
@@ -25,7 +25,10 @@ for target in "${targets[@]}"; do
     corpus=$(mktemp -d)
     mkdir -p artifacts
     seeds=("seeds/$target")
-    case $target in nv2) seeds=(../tests/fixtures/nv2 ../tests/fixtures/nv2-json) ;; esac
+    case $target in
+    nv2) seeds=(../tests/fixtures/nv2 ../tests/fixtures/nv2-json) ;;
+    config) seeds=(../config) ;;
+    esac
     # Content that is bounded elsewhere is bounded here too.
     if "$target_dir/$host/release/$target" -max_total_time="$seconds" -max_len=65536 -timeout=10 \
         -rss_limit_mb=2048 -artifact_prefix="artifacts/$target-" -print_final_stats=1 \
