@@ -10,6 +10,8 @@ mod registries;
 mod warnings;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod tests;
