@@ -15,7 +15,7 @@ mod tcp;
 mod tls;
 
 pub use body::Body;
-pub use client::{Client, Options, Timeouts};
+pub use client::{Authorities, Client, Options, Timeouts};
 pub use error::Error;
 pub use message::{Request, Response};
 pub use origin::{HostPattern, Origin};

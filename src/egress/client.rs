@@ -44,6 +44,18 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// Who vouches for a service's own host. For the hosts that it sends us to, the system's authorities
+/// count as well.
+#[derive(Clone, Debug)]
+pub enum Authorities {
+    /// Those of the system.
+    System,
+    /// These alone, in PEM.
+    Only(Vec<u8>),
+    /// These, in PEM, and the system's.
+    Also(Vec<u8>),
+}
+
 /// What a client is for.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,8 +65,8 @@ pub struct Options {
     pub resolve: Vec<SocketAddr>,
     /// Further hosts, which may have private addresses.
     pub allowed: Vec<HostPattern>,
-    /// The only authorities for the own host, in PEM; the system's without it.
-    pub authorities: Option<Vec<u8>>,
+    /// Who vouches for the own host.
+    pub authorities: Authorities,
     /// How long is waited.
     pub timeouts: Timeouts,
 }
@@ -65,7 +77,7 @@ impl Client {
     /// # Errors
     /// What is wrong with the authorities.
     pub fn for_service(options: Options, environment: Environment<'_>) -> Result<Self, String> {
-        let authorities = options.authorities.as_deref().map(tls::roots).transpose()?;
+        let authorities = tls::Trusted::new(&options.authorities)?;
         let rules = Rules::new(Some(options.own), options.resolve, options.allowed, false);
         Self::new(rules, authorities, options.timeouts, environment)
     }
@@ -79,12 +91,13 @@ impl Client {
         timeouts: Timeouts,
         environment: Environment<'_>,
     ) -> Result<Self, String> {
-        Self::new(Rules::new(None, Vec::new(), allowed, true), None, timeouts, environment)
+        let rules = Rules::new(None, Vec::new(), allowed, true);
+        Self::new(rules, tls::Trusted::new(&Authorities::System)?, timeouts, environment)
     }
 
     fn new(
         rules: Rules,
-        authorities: Option<rustls::RootCertStore>,
+        authorities: tls::Trusted,
         timeouts: Timeouts,
         environment: Environment<'_>,
     ) -> Result<Self, String> {

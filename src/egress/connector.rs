@@ -13,7 +13,7 @@ use hyper_rustls::{DefaultServerNameResolver, HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
@@ -22,7 +22,7 @@ use super::origin::Origin;
 use super::proxy::{Proxies, Proxy, Way};
 use super::rules::Rules;
 use super::tcp::Tcp;
-use super::tls;
+use super::tls::{self, Trusted};
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,26 +40,16 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `authorities` alone vouch for the own host; hosts it sends us to may have the system's too.
-    ///
     /// # Errors
     /// When TLS cannot be set up.
     pub(super) fn new(
         rules: Arc<Rules>,
         proxies: Arc<Proxies>,
-        authorities: Option<RootCertStore>,
+        trusted: Trusted,
         timeout: Duration,
     ) -> Result<Self, String> {
         const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-        let system = tls::system_roots();
-        let (own, other) = match authorities {
-            None => (system.clone(), system.clone()),
-            Some(given) => {
-                let mut both = given.clone();
-                both.extend(system.roots.iter().cloned());
-                (Arc::new(given), Arc::new(both))
-            }
-        };
+        let Trusted { own, other, system } = trusted;
         let to_proxy = HttpsConnector::new(
             Tcp::to_proxy(),
             tls::config(system, &PROTOCOLS[1..])?,

@@ -6,11 +6,42 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use super::client::Authorities;
+
 /// A file of authorities holds at most so many.
 const MAX_AUTHORITIES: usize = 1000;
 
+/// Whose certificates count where.
+pub(super) struct Trusted {
+    /// For the client's own host.
+    pub(super) own: Arc<RootCertStore>,
+    /// For the hosts that it sends us to.
+    pub(super) other: Arc<RootCertStore>,
+    /// For the operator's proxy.
+    pub(super) system: Arc<RootCertStore>,
+}
+
+impl Trusted {
+    /// # Errors
+    /// What is wrong with the PEM.
+    pub(super) fn new(authorities: &Authorities) -> Result<Self, String> {
+        let system = system_roots();
+        let (given, alone) = match authorities {
+            Authorities::System => {
+                return Ok(Self { own: system.clone(), other: system.clone(), system });
+            }
+            Authorities::Only(pem) => (roots(pem)?, true),
+            Authorities::Also(pem) => (roots(pem)?, false),
+        };
+        let mut both = given.clone();
+        both.extend(system.roots.iter().cloned());
+        let other = Arc::new(both);
+        Ok(Self { own: if alone { Arc::new(given) } else { other.clone() }, other, system })
+    }
+}
+
 /// The authorities that the system trusts, read once a process.
-pub(super) fn system_roots() -> Arc<RootCertStore> {
+fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     ROOTS
         .get_or_init(|| {
@@ -32,7 +63,7 @@ pub(super) fn system_roots() -> Arc<RootCertStore> {
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem).take(MAX_AUTHORITIES) {
         let certificate = certificate.map_err(|e| format!("is not PEM: {e}"))?;

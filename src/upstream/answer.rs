@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::error::{Again, Error, Failure};
+use crate::clock::Clock;
 use crate::egress::Response;
 use crate::oci::media_type::is_media_type;
 use crate::telemetry::Untrusted;
@@ -69,7 +70,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => date(value)?.duration_since(SystemTime::now()).unwrap_or_default(),
+        Err(_) => date(value)?.duration_since(Clock::system().now()).unwrap_or_default(),
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }

@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::meter::Meter;
 use super::settings::{Credentials, Settings};
 use super::tokens::Tokens;
-use crate::egress::{self, Client, Environment, HostPattern, Origin};
+use crate::egress::{self, Authorities, Client, Environment, HostPattern, Origin};
 use crate::oci::Registry;
 use crate::setting::SettingError;
 
@@ -53,7 +53,7 @@ impl Ground<'_> {
         self.endpoint(
             base,
             resolve,
-            self.authorities.clone(),
+            self.authorities.clone().map_or(Authorities::System, Authorities::Only),
             self.settings.credentials.as_ref(),
             self.name.as_str(),
         )
@@ -67,7 +67,8 @@ impl Ground<'_> {
             let endpoint = self.endpoint(
                 base,
                 Vec::new(),
-                self.authorities.clone(),
+                // A mirror may be a public one beside a registry of the house.
+                self.authorities.clone().map_or(Authorities::System, Authorities::Also),
                 settings.credentials.as_ref(),
                 &server,
             )?;
@@ -85,7 +86,7 @@ impl Ground<'_> {
         &self,
         (base, origin): (Url, Origin),
         resolve: Vec<SocketAddr>,
-        authorities: Option<Vec<u8>>,
+        authorities: Authorities,
         credentials: Option<&Credentials>,
         server: &str,
     ) -> Result<Endpoint, SettingError> {

@@ -2,6 +2,7 @@
 //! for the same question.
 
 use http::header::LINK;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::endpoint::Answer;
@@ -17,14 +18,18 @@ pub(super) fn next(answer: &Answer, first: &Url) -> Result<Option<String>, Error
     let mut targets = answer.headers.get_all(LINK).iter().filter_map(|value| target(value.to_str().ok()?));
     let Some(target) = targets.next() else { return Ok(None) };
     let url = answer.url.join(target).map_err(|_| Error::nonsense("its Link is not a URL"))?;
-    let same_place = |of: &Url| url.origin() == of.origin() && url.path() == of.path();
+    let same_place = |of: &Url| url.origin() == of.origin() && decoded(&url) == decoded(of);
     if !same_place(&answer.url) && !same_place(first) {
         return Err(Error::Forbidden("the next page is at another host or path than the first".to_owned()));
     }
-    match url.query() {
-        Some(query) if url.path() == first.path() => Ok(Some(query.to_owned())),
-        _ => Err(Error::nonsense("its Link to the next page has no query of its own")),
-    }
+    // Only the query is used, so the next page is asked for where the first one was.
+    let query = url.query().ok_or_else(|| Error::nonsense("its Link to the next page has no query"))?;
+    Ok(Some(query.to_owned()))
+}
+
+/// Some registries write a digest's colon as `%3A`.
+fn decoded(url: &Url) -> Vec<u8> {
+    percent_decode_str(url.path()).collect()
 }
 
 /// The target of the first link whose relation is `next`.

@@ -14,7 +14,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// Where it is; `https://NAME` unless given. Writing `http://` is the only way to plain HTTP.
     pub url: Option<String>,
-    /// A PEM file with the only authorities that may vouch for the upstream's own host.
+    /// A PEM file with the only authorities that may vouch for the upstream's own host. Mirrors and
+    /// hosts that it sends us to may have the system's as well.
     pub ca: Option<PathBuf>,
     /// Asked where a request names no upstream.
     pub default: bool,

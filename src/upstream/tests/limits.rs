@@ -55,18 +55,23 @@ async fn a_body_that_stalls_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_readers_own_pause_is_not_the_upstreams() {
-    let server = Server::start(|_| Reply::ok("").pieces(vec![Bytes::from_static(b"ab"); 2])).await;
-    let upstream = upstream(json!({"url": server.url(), "timeouts": short()}));
+    let slow = Reply::ok("").pieces(vec![Bytes::from_static(b"ab"); 2]).spaced(Duration::from_millis(600));
+    let server = Server::start(move |_| slow.clone()).await;
+    let upstream = upstream(json!({"url": server.url(), "timeouts": {"idle": "800ms"}}));
     let mut blob = upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
-    let mut read = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        match blob.body.next().await {
-            Some(piece) => read += piece.unwrap().len(),
-            None => break,
-        }
-    }
-    assert_eq!(read, 4);
+    // The reader comes late, when the first piece is here; then late again, when the second is on its way.
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(blob.body.next().await.unwrap().unwrap(), "ab");
+    assert_eq!(blob.body.next().await.unwrap().unwrap(), "ab");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_secured_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let upstream = upstream(json!({"url": url, "timeouts": {"connect": "200ms"}}));
+    let error = pull(&upstream).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("no connection to")), "{error}");
 }
 
 #[tokio::test]

@@ -44,9 +44,8 @@ async fn all_pages_of_the_api_are_read() {
     let (server, upstream) = asked(|seen| {
         let path = format!("/v2/team/app/referrers/{}", digest());
         match seen.target.strip_prefix(path.as_str()) {
-            Some("") => {
-                index(&[entry("a"), entry("b")]).header("link", format!("<{path}?p=2>; rel=\"next\""))
-            }
+            Some("") => index(&[entry("a"), entry("b")])
+                .header("link", format!("<{}?p=2>; rel=\"next\"", path.replace(':', "%3A"))),
             Some("?p=2") => index(&[entry("c")]),
             _ => missing(),
         }

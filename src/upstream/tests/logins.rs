@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::server::{Reply, Seen, Server};
-use super::{MANIFEST, pull, repository, tag, upstream};
+use super::{MANIFEST, in_environment, pull, repository, tag, upstream};
 use crate::upstream::Error;
 
 /// A registry that wants a token; `realm` gives the token server's URL, or this one where it is empty.
@@ -110,6 +110,27 @@ async fn an_identity_token_is_posted_in_oauth2s_form() {
          &scope=repository%3Ateam%2Fapp%3Apull"
     );
     assert_eq!(asked.header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_credential_helper_gives_the_login() {
+    let server = registry("", good).await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    std::fs::write(&config, r#"{"credHelpers":{"r.test":"x"}}"#).unwrap();
+    // Written by another process: one of ours could inherit the open file and make it "busy".
+    let script = r#"printf '#!/bin/sh\necho "{\\"Username\\":\\"ann\\",\\"Secret\\":\\"secret\\"}"\n' > "$1" && chmod +x "$1""#;
+    let helper = dir.path().join("docker-credential-x");
+    assert!(
+        std::process::Command::new("sh").args(["-c", script, "sh"]).arg(&helper).status().unwrap().success()
+    );
+    let environment = [("PATH", dir.path().to_str().unwrap().to_owned())];
+    let settings = json!({"url": server.url(), "credentials": {"docker_config": config}});
+    pull(&in_environment(&environment, settings.clone()).unwrap()).await.unwrap();
+    let asked = server.seen().into_iter().find(|s| s.target.starts_with("/token")).unwrap();
+    assert_eq!(asked.header("authorization"), Some(basic("ann:secret").as_str()));
+    let error = pull(&upstream(settings)).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("docker-credential-x")), "{error}");
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ pub(super) struct Reply {
     pieces: Vec<Bytes>,
     end: End,
     delay: Duration,
+    spacing: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +69,7 @@ enum End {
 impl Reply {
     pub(super) fn new(status: u16, body: impl Into<Bytes>) -> Self {
         let (headers, delay) = (Vec::new(), Duration::ZERO);
-        Self { status, headers, pieces: vec![body.into()], end: End::Proper, delay }
+        Self { status, headers, pieces: vec![body.into()], end: End::Proper, delay, spacing: delay }
     }
 
     pub(super) fn ok(body: impl Into<Bytes>) -> Self {
@@ -112,6 +113,12 @@ impl Reply {
         self
     }
 
+    /// Before each piece of the body there is a pause.
+    pub(super) fn spaced(mut self, spacing: Duration) -> Self {
+        self.spacing = spacing;
+        self
+    }
+
     fn response(self) -> Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>> {
         let mut response = Response::builder().status(StatusCode::from_u16(self.status).unwrap());
         let has_length = self.headers.iter().any(|(name, _)| name == "content-length");
@@ -121,7 +128,11 @@ impl Reply {
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
-        let pieces = stream::iter(self.pieces).map(|piece| Ok(Frame::data(piece)));
+        let spacing = self.spacing;
+        let pieces = stream::iter(self.pieces).then(move |piece| async move {
+            tokio::time::sleep(spacing).await;
+            Ok(Frame::data(piece))
+        });
         // Between two polls, so that the pieces are on their way before the end.
         let pause = || async { tokio::time::sleep(Duration::from_millis(20)).await };
         let end = match self.end {
