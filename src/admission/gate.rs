@@ -68,7 +68,9 @@ impl Gate {
             Target::Digest(digest) => request.by_digest(digest).await,
             Target::Tag(tag) => request.by_tag(tag).await,
         };
-        outcome.inspect_err(|refusal| self.note(refusal, repository, reference.target.to_string(), who))
+        outcome
+            .map_err(|refusal| self.uncovered(repository, refusal))
+            .inspect_err(|refusal| self.note(refusal, repository, reference.target.to_string(), who))
     }
 
     /// A config or layer that an admitted manifest of this repository names.
@@ -145,15 +147,19 @@ impl Gate {
     /// # Errors
     /// [`Refusal`] when there is nothing to decide about.
     pub async fn decide(&self, reference: &Reference, who: &Principal) -> Result<Arc<Decision>, Refusal> {
-        let request = self.request(&reference.repository, who)?;
-        let (digest, tag) = match &reference.target {
-            Target::Digest(digest) => (*digest, None),
-            Target::Tag(tag) => (request.resolve(tag).await?.digest, Some(tag)),
+        let repository = &reference.repository;
+        let request = self.request(repository, who)?;
+        let leave = match &reference.target {
+            Target::Digest(digest) => request.leave(digest, None, 0).await,
+            Target::Tag(tag) => match request.resolve(tag).await {
+                Ok(resolved) => request.leave(&resolved.digest, Some(tag), 0).await,
+                Err(refusal) => Err(refusal),
+            },
         };
-        match request.leave(&digest, tag, 0).await {
+        match leave {
             Ok(leave) => Ok(Arc::clone(leave.decision())),
             Err(Refusal::Denied(decision) | Refusal::Undecided { decision, .. }) => Ok(decision),
-            Err(other) => Err(other),
+            Err(other) => Err(self.uncovered(repository, other)),
         }
     }
 
@@ -193,17 +199,30 @@ impl Gate {
         Ok(Request { gate: self.clone(), upstream, repository: repository.clone(), who: who.clone() })
     }
 
+    /// An upstream in trouble does not hide that the answer would be no anyway.
+    fn uncovered(&self, repository: &Repository, refusal: Refusal) -> Refusal {
+        match (&refusal, self.0.policies.uncovered(repository)) {
+            (Refusal::Upstream(_), Some(reason)) => {
+                Refusal::Uncovered { repository: repository.clone(), reason }
+            }
+            _ => refusal,
+        }
+    }
+
     /// Notes a refusal in the audit log; hits and other answers write none.
     fn note(&self, refusal: &Refusal, repository: &Repository, target: String, who: &Principal) {
-        if let Refusal::Denied(decision) | Refusal::Undecided { decision, .. } = refusal {
-            self.memory().audit.refusal(Refused {
-                repository: repository.clone(),
-                target,
-                principal: who.to_string(),
-                code: decision.reasons().first().map_or(Code::NoPolicy, |r| r.code),
-                decision: Some(decision.id().to_string()),
-            });
-        }
+        let decision = match refusal {
+            Refusal::Denied(decision) | Refusal::Undecided { decision, .. } => Some(decision),
+            Refusal::Uncovered { .. } => None,
+            Refusal::Unknown(_) | Refusal::Upstream(_) => return,
+        };
+        self.memory().audit.refusal(Refused {
+            repository: repository.clone(),
+            target,
+            principal: who.to_string(),
+            code: refusal.code(),
+            decision: decision.map(|d| d.id().to_string()),
+        });
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::Decision;
+use crate::oci::Repository;
+use crate::policy::{Decision, Reason};
 use crate::signature::Code;
 use crate::telemetry::Untrusted;
 
@@ -19,6 +20,13 @@ pub enum Refusal {
         decision: Arc<Decision>,
         /// When asking again makes sense.
         retry_after: Duration,
+    },
+    /// No policy covers the repository, and what is there could not be looked at.
+    Uncovered {
+        /// The source name.
+        repository: Repository,
+        /// Why, with the lines of configuration that would admit it.
+        reason: Reason,
     },
     /// There is no such thing, or nothing that is admitted leads to it.
     Unknown(Unknown),
@@ -76,6 +84,7 @@ impl Refusal {
             Self::Denied(decision) | Self::Undecided { decision, .. } => {
                 decision.reasons().first().map_or(Code::NoPolicy, |r| r.code)
             }
+            Self::Uncovered { reason, .. } => reason.code,
             Self::Unknown(_) | Self::Upstream(_) => Code::SourceUnavailable,
         }
     }
@@ -85,6 +94,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(decision) | Self::Undecided { decision, .. } => f.write_str(&decision.message()),
+            Self::Uncovered { repository, reason } => write!(f, "{repository} {}", reason.message),
             Self::Unknown(Unknown::Name) => {
                 f.write_str("no configured upstream has this name; add it under `upstreams`")
             }

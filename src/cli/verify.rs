@@ -53,16 +53,24 @@ fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
     match outcome {
         Ok(decision) => {
             print(arguments, &decision)?;
-            Ok(match decision.verdict() {
-                Verdict::Allow => exit::OK,
-                Verdict::Deny => exit::DENIED,
-                Verdict::Indeterminate => exit::UNDECIDED,
-            })
+            Ok(code(decision.verdict()))
         }
         Err(refusal) => {
-            print_refusal(arguments, &reference, &refusal)?;
-            Ok(exit::UNDECIDED)
+            let verdict = match refusal {
+                Refusal::Uncovered { .. } => Verdict::Deny,
+                _ => Verdict::Indeterminate,
+            };
+            print_refusal(arguments, &reference, &refusal, verdict)?;
+            Ok(code(verdict))
         }
+    }
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Allow => exit::OK,
+        Verdict::Deny => exit::DENIED,
+        Verdict::Indeterminate => exit::UNDECIDED,
     }
 }
 
@@ -106,7 +114,12 @@ fn print(arguments: &Arguments, decision: &Arc<Decision>) -> anyhow::Result<()> 
 }
 
 /// The same object where there is nothing to decide about.
-fn print_refusal(arguments: &Arguments, reference: &Reference, refusal: &Refusal) -> anyhow::Result<()> {
+fn print_refusal(
+    arguments: &Arguments,
+    reference: &Reference,
+    refusal: &Refusal,
+    verdict: Verdict,
+) -> anyhow::Result<()> {
     let message = refusal.to_string();
     if arguments.output == Output::Text {
         writeln!(std::io::stderr(), "portcullis: {reference}: {message}")?;
@@ -116,7 +129,7 @@ fn print_refusal(arguments: &Arguments, reference: &Reference, refusal: &Refusal
         "reference": arguments.reference,
         "repository": reference.repository,
         "digest": null,
-        "outcome": Verdict::Indeterminate,
+        "outcome": verdict,
         "mode": null,
         "policy": null,
         "reasons": [{ "code": refusal.code(), "message": message }],

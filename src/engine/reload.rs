@@ -61,13 +61,15 @@ impl Reloader {
         Ok(warnings)
     }
 
-    /// Reloads whenever something changes, for as long as it is polled.
+    /// Reloads whenever a file that the settings name changes, for as long as it is polled.
     pub async fn watch(&self) {
-        let (sender, mut changes) = mpsc::channel(1);
+        let (sender, mut changes) = mpsc::channel(64);
         let Ok(mut watcher) = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|e| !e.kind.is_access()) {
+            if let Ok(event) = event
+                && !event.kind.is_access()
+            {
                 // A full channel means that a reload is due anyway.
-                let _ = sender.try_send(());
+                let _ = sender.try_send(event.paths);
             }
         }) else {
             tracing::warn!("file changes cannot be watched here; send SIGHUP to reload");
@@ -75,36 +77,41 @@ impl Reloader {
         };
         let mut watched = BTreeSet::new();
         loop {
-            self.follow(&mut watcher, &mut watched);
-            if changes.recv().await.is_none() {
-                return;
+            let named = self.current.load().settings().paths();
+            follow(&named, &mut watcher, &mut watched);
+            let Some(changed) = changes.recv().await else { return };
+            if !changed.iter().any(|path| concerns(path, &named)) {
+                continue;
             }
             tokio::time::sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
             self.reload();
         }
     }
+}
 
-    /// Watches folders, never files: Kubernetes swaps links, editors swap files.
-    fn follow(&self, watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
-        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        let named = self.current.load().settings().paths();
-        for path in named.iter().chain([&self.path]) {
-            if path.is_dir() {
-                folders.insert(path.clone());
-            }
-            folders.extend(path.parent().map(Path::to_owned));
-        }
-        for gone in watched.difference(&folders) {
-            let _ = watcher.unwatch(gone);
-        }
-        for new in folders.difference(watched) {
-            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %new.display(), %error, "a folder cannot be watched; send SIGHUP after changes in it");
-            }
-        }
-        *watched = folders;
+/// Watches folders, never files: Kubernetes swaps links, editors swap files.
+fn follow(named: &[PathBuf], watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
+    let folders = named.iter().filter(|path| path.is_dir()).cloned();
+    let parents = named.iter().filter_map(|path| path.parent().map(Path::to_owned));
+    let folders: BTreeSet<PathBuf> = folders.chain(parents).filter(|folder| folder.is_dir()).collect();
+    for gone in watched.difference(&folders) {
+        let _ = watcher.unwatch(gone);
     }
+    for new in folders.difference(watched) {
+        if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+            let folder = new.display();
+            tracing::warn!(%folder, %error, "a folder cannot be watched; send SIGHUP after changes in it");
+        }
+    }
+    *watched = folders;
+}
+
+/// Whether a change at `path` can be a change of what the settings name: it itself, something in a
+/// named folder, or the link that Kubernetes swaps beside it (`..data`).
+fn concerns(path: &Path, named: &[PathBuf]) -> bool {
+    let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
+    swapped || named.iter().any(|n| path == n || path.parent() == Some(n) || n.starts_with(path))
 }
 
 /// What is opened once cannot change under way.
@@ -112,6 +119,7 @@ fn unchanged(before: &Settings, after: &Settings) -> Result<(), SettingError> {
     let fixed = [
         (&["store", "path"], before.store.path == after.store.path),
         (&["listen", "address"], before.listen.address == after.listen.address),
+        (&["listen", "tls"], before.listen.tls == after.listen.tls),
         (&["admin", "address"], before.admin.address == after.admin.address),
         (&["audit", "path"], before.audit_path() == after.audit_path()),
     ];

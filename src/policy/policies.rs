@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Exception, IndexRule, Mode, ReferrerRule, Require, Revision, Scope, Settings, SignedName};
+use super::{
+    Exception, IndexRule, Mode, Reason, ReferrerRule, Require, Revision, Scope, Settings, SignedName, message,
+};
 use crate::oci::{Digest, Repository};
 use crate::setting::SettingError;
 use crate::signature::{Format, SignerName, Strength, Verifier};
@@ -177,6 +179,14 @@ impl Policies {
                 self.exceptions.iter().filter(|e| e.repository == *repository),
             ),
         }
+    }
+
+    /// Why nothing of this repository can be admitted, whatever is found there: no policy covers it
+    /// and no exception is made in it.
+    pub fn uncovered(&self, repository: &Repository) -> Option<Reason> {
+        let excepted = self.exceptions.iter().any(|e| e.repository == *repository);
+        let covered = self.audit_everything || excepted || self.matching(repository).is_some();
+        (!covered).then(|| message::no_policy(repository))
     }
 
     /// What an operator should know at start, though nothing is wrong.
