@@ -66,7 +66,8 @@ impl Case {
 
     fn verify(&self) -> Judged {
         let data = RevocationData::default();
-        let evidence = self.verifier.verify(&self.subject, &self.signature, &data, SystemTime::now()).unwrap();
+        let evidence =
+            self.verifier.verify(&self.subject, &self.signature, &data, SystemTime::now()).unwrap();
         Judged {
             format: self.signature.format,
             digest: self.signature.digest.clone(),
@@ -167,8 +168,7 @@ fn policy(c: &mut Criterion) {
     });
     group.bench_function("decide", |b| {
         b.iter(|| {
-            let decision =
-                policy::decide(&case.subject, None, &policies, black_box(&findings), &limits, now);
+            let decision = policy::decide(&case.subject, None, &policies, black_box(&findings), &limits, now);
             assert!(decision.serve());
             decision
         });

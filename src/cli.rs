@@ -2,18 +2,13 @@
 //! standard error.
 
 mod check;
-mod demo;
-mod serve;
 mod verify;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
-use crate::http::{Tls, TlsFiles};
 use crate::telemetry::logs;
 
 /// Exit codes (docs/CONFIG.md, "Commands"): 64 is `EX_USAGE` of sysexits(3).
@@ -43,14 +38,10 @@ enum LogFormat {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve clients until SIGTERM; SIGHUP and changed files reload the configuration.
-    Serve(serve::Arguments),
     /// Say whether a configuration would start, and what it weakens.
     Check(check::Arguments),
     /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
     Verify(verify::Arguments),
-    /// Show what the gate does, on signed content made on the spot.
-    Demo(demo::Arguments),
 }
 
 /// Runs the program to its exit code.
@@ -69,10 +60,8 @@ pub fn main() -> ExitCode {
     };
     logs::init(format);
     let code = match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)
 }
@@ -94,15 +83,4 @@ fn settings(config: Option<&std::path::Path>) -> Result<Settings, crate::config:
         Some(path) => crate::config::load(path),
         None => Ok(Settings::built_in()),
     }
-}
-
-/// The TLS configuration that the settings name files for.
-fn tls(settings: &Settings) -> anyhow::Result<Option<Arc<Tls>>> {
-    let Some(files) = &settings.listen.tls else { return Ok(None) };
-    let files = TlsFiles {
-        certificate: files.certificate.clone(),
-        key: files.key.clone(),
-        client_ca: files.client_ca.clone(),
-    };
-    Ok(Some(Arc::new(Tls::load(files).context("listen.tls")?)))
 }

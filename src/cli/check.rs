@@ -25,7 +25,6 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = crate::config::load(&arguments.file)?;
-    super::tls(&settings)?;
     let engine = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         anyhow::Ok(Engine::build(settings, &state, None)?)
