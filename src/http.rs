@@ -1,5 +1,13 @@
 //! The front door: listeners, routing, answers. Content comes from `admission` alone.
 
 mod accept;
+mod admin;
+mod front;
+mod meters;
 mod range;
+mod registry;
+mod reply;
 pub mod route;
+mod server;
+
+pub use server::{BindError, Server, TlsError};

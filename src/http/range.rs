@@ -5,6 +5,8 @@ use std::ops::Range;
 use http::HeaderMap;
 use http::header::{IF_RANGE, RANGE};
 
+use crate::oci::Digest;
+
 /// What part of a blob is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -16,12 +18,12 @@ pub enum Asked {
     Outside,
 }
 
-/// Reads the range that `headers` ask for of content with this size and entity tag.
-pub fn asked(headers: &HeaderMap, size: u64, etag: &[u8]) -> Asked {
+/// Reads the range that `headers` ask for of content with this size and digest.
+pub fn asked(headers: &HeaderMap, size: u64, digest: &Digest) -> Asked {
     let mut values = headers.get_all(RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Asked::Whole };
     // The part is wanted only if it is of what the client has already.
-    if headers.get(IF_RANGE).is_some_and(|held| held != etag) {
+    if headers.get(IF_RANGE).is_some_and(|held| *held != format!("\"{digest}\"")) {
         return Asked::Whole;
     }
     value.to_str().ok().and_then(|text| parse(text, size)).unwrap_or(Asked::Whole)
@@ -64,7 +66,7 @@ mod tests {
     fn ask(range: &str, size: u64) -> Asked {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_str(range).unwrap());
-        asked(&headers, size, b"\"e\"")
+        asked(&headers, size, &Digest::sha256(b"e"))
     }
 
     #[test]
@@ -109,17 +111,17 @@ mod tests {
         let mut twice = HeaderMap::new();
         twice.append(RANGE, HeaderValue::from_static("bytes=0-1"));
         twice.append(RANGE, HeaderValue::from_static("bytes=5-6"));
-        assert_eq!(asked(&twice, 100, b"\"e\""), Asked::Whole);
-        assert_eq!(asked(&HeaderMap::new(), 100, b"\"e\""), Asked::Whole);
+        assert_eq!(asked(&twice, 100, &Digest::sha256(b"e")), Asked::Whole);
+        assert_eq!(asked(&HeaderMap::new(), 100, &Digest::sha256(b"e")), Asked::Whole);
     }
 
     #[test]
     fn a_part_of_something_else_is_not_given() {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-1"));
-        headers.insert(IF_RANGE, HeaderValue::from_static("\"e\""));
-        assert_eq!(asked(&headers, 100, b"\"e\""), Asked::Part(0..2));
-        assert_eq!(asked(&headers, 100, b"\"other\""), Asked::Whole);
+        headers.insert(IF_RANGE, HeaderValue::from_str(&format!("\"{}\"", Digest::sha256(b"e"))).unwrap());
+        assert_eq!(asked(&headers, 100, &Digest::sha256(b"e")), Asked::Part(0..2));
+        assert_eq!(asked(&headers, 100, &Digest::sha256(b"other")), Asked::Whole);
     }
 
     proptest! {

@@ -1,0 +1,144 @@
+//! The operator's listener: health, metrics, decisions. It serves no content, and clients need no
+//! way to it but for the page that a refusal links to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+use crate::engine::{Current, State};
+use crate::policy::Report;
+
+/// So many requests at once are plenty for one scraper and a few people.
+const MAX_REQUESTS: usize = 64;
+
+/// A listener that is bound, and not yet served.
+pub(super) struct Admin {
+    listener: TcpListener,
+    parts: Parts,
+}
+
+#[derive(Clone)]
+struct Parts {
+    current: Current,
+    state: Arc<State>,
+    draining: CancellationToken,
+}
+
+impl Admin {
+    /// Binds `address`. When `draining` is cancelled, the process is not ready any more.
+    pub(super) async fn bind(
+        address: SocketAddr,
+        current: &Current,
+        state: &Arc<State>,
+        draining: &CancellationToken,
+    ) -> io::Result<Self> {
+        let parts = Parts { current: current.clone(), state: state.clone(), draining: draining.clone() };
+        Ok(Self { listener: TcpListener::bind(address).await?, parts })
+    }
+
+    /// The address, with the port that the system chose where 0 was asked for.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` is ready; a reader of metrics is not waited for.
+    pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        tokio::select! {
+            served = axum::serve(self.listener, router(self.parts)) => served,
+            () = shutdown => Ok(()),
+        }
+    }
+}
+
+fn router(parts: Parts) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/decisions/{id}", get(decision))
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
+        .with_state(parts)
+}
+
+/// An engine exists since the start, or there would be no listener; the store may fail later.
+async fn ready(Shared(parts): Shared<Parts>) -> Response {
+    if parts.draining.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the process is ending\n").into_response();
+    }
+    if parts.state.is_ready().await {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n").into_response()
+}
+
+async fn metrics(Shared(parts): Shared<Parts>) -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, kind)], parts.state.metrics().render()).into_response()
+}
+
+#[derive(Serialize)]
+struct Told {
+    decision: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+async fn decision(Shared(parts): Shared<Parts>, Path(id): Path<String>) -> Response {
+    match parts.current.load().decision(&id) {
+        Some(report) => Json(Told { decision: id, report }).into_response(),
+        None => {
+            let message = "this decision is not remembered any more; the audit log has its line\n";
+            (StatusCode::NOT_FOUND, message).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_swap::ArcSwap;
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config;
+    use crate::engine::Engine;
+
+    async fn parts() -> Parts {
+        let state = State::ephemeral(Clock::system()).await.unwrap();
+        let text = "upstreams: { docker.io: { offline: true } }";
+        let settings = config::parse(text, std::path::Path::new("/portcullis.yaml")).unwrap();
+        let engine = Engine::build(settings, &state, None).unwrap();
+        Parts { current: Arc::new(ArcSwap::from_pointee(engine)), state, draining: CancellationToken::new() }
+    }
+
+    async fn get(parts: &Parts, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = router(parts.clone()).oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn health_readiness_and_metrics() {
+        let parts = parts().await;
+        assert_eq!(get(&parts, "/healthz").await, (200, "ok\n".to_owned()));
+        assert_eq!(get(&parts, "/readyz").await, (200, "ready\n".to_owned()));
+        assert!(get(&parts, "/metrics").await.1.contains("portcullis_build_info"));
+        assert_eq!(get(&parts, "/v2/").await.0, 404);
+        assert_eq!(get(&parts, "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV").await.0, 404);
+    }
+}

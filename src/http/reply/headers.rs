@@ -1,0 +1,44 @@
+//! Header values, made with as few copies as they allow.
+
+use bytes::Bytes;
+use http::header::IF_NONE_MATCH;
+use http::{HeaderMap, HeaderValue};
+
+use crate::oci::{Digest, media_type};
+
+/// The digest, and the same in quotes as entity tag: one text, used twice.
+pub(super) fn digest_and_etag(digest: &Digest) -> (HeaderValue, HeaderValue) {
+    let quoted = Bytes::from(format!("\"{digest}\""));
+    let plain = quoted.slice(1..quoted.len() - 1);
+    let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""));
+    (value(plain), value(quoted))
+}
+
+/// The type of a manifest, as its bytes tell it.
+pub(super) fn media_type_value(name: &str) -> HeaderValue {
+    let known = [
+        media_type::OCI_MANIFEST,
+        media_type::OCI_INDEX,
+        media_type::DOCKER_MANIFEST,
+        media_type::DOCKER_LIST,
+        media_type::OCI_ARTIFACT,
+    ];
+    match known.into_iter().find(|known| *known == name) {
+        Some(known) => HeaderValue::from_static(known),
+        None => text(name.to_owned()).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    }
+}
+
+/// Whether the client holds the content with this entity tag.
+pub(super) fn holds(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let values = request.get_all(IF_NONE_MATCH).iter();
+    values.flat_map(|v| v.as_bytes().split(|b| *b == b',')).any(|tag| {
+        let tag = tag.trim_ascii();
+        tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes()
+    })
+}
+
+/// The text as a header's value, where it can be one.
+pub(super) fn text(text: String) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}

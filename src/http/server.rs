@@ -1,0 +1,175 @@
+//! Both listeners of a process: the clients' and the operator's.
+
+mod listener;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use tls::TlsError;
+
+use super::admin::Admin;
+use super::front::Front;
+use crate::engine::{Current, Engine, State};
+use listener::Listener;
+use tls::{Tls, TlsFiles};
+
+/// How long answers under way may take when the process ends.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the process cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An address cannot be had.
+    #[error("{key} {address}: {source}")]
+    Address {
+        /// The setting that names it.
+        key: &'static str,
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The certificate, its key or the clients' authority cannot be used.
+    #[error("listen.tls: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Listeners that are bound, and not yet served.
+pub struct Server {
+    clients: Listener,
+    operator: Admin,
+    front: Arc<Front>,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    draining: CancellationToken,
+}
+
+impl Server {
+    /// Binds the addresses that the current engine's settings name.
+    ///
+    /// # Errors
+    /// [`BindError`] names the setting that cannot be honoured.
+    pub async fn bind(current: &Current, state: &Arc<State>) -> Result<Self, BindError> {
+        let engine = current.load_full();
+        let (listen, admin) = (engine.settings().listen.address, engine.settings().admin.address);
+        let draining = CancellationToken::new();
+        let clients = Listener::bind(listen, tls(&engine)?, DRAIN).await;
+        let clients = clients.map_err(fault("listen.address", listen))?;
+        let operator = Admin::bind(admin, current, state, &draining).await;
+        let operator = operator.map_err(fault("admin.address", admin))?;
+        Ok(Self {
+            address: clients.address().map_err(fault("listen.address", listen))?,
+            admin_address: operator.address().map_err(fault("admin.address", admin))?,
+            clients,
+            operator,
+            front: Front::new(current),
+            draining,
+        })
+    }
+
+    /// Where clients come in, with the port that the system chose where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where operators come in.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `shutdown` is ready and the answers then under way are finished. The operator's
+    /// listener stays to the end, saying that the process is not ready any more.
+    ///
+    /// # Errors
+    /// What the system says when the operator's listener fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let ended = CancellationToken::new();
+        let clients = async {
+            let stop = async {
+                shutdown.await;
+                self.draining.cancel();
+            };
+            self.clients.run(self.front, stop).await;
+            ended.cancel();
+        };
+        let ((), operator) = tokio::join!(clients, self.operator.run(ended.cancelled()));
+        operator
+    }
+}
+
+fn tls(engine: &Engine) -> Result<Option<Arc<Tls>>, TlsError> {
+    let Some(settings) = &engine.settings().listen.tls else { return Ok(None) };
+    let files = TlsFiles {
+        certificate: settings.certificate.clone(),
+        key: settings.key.clone(),
+        client_ca: settings.client_ca.clone(),
+    };
+    Ok(Some(Arc::new(Tls::load(files)?)))
+}
+
+fn fault(key: &'static str, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
+    move |source| BindError::Address { key, address, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_swap::ArcSwap;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config;
+
+    async fn bind(listen: &str) -> Result<Server, BindError> {
+        let text = format!(
+            "listen: {{ address: {listen} }}\nadmin: {{ address: '127.0.0.1:0' }}\nupstreams: {{ docker.io: {{ offline: true }} }}"
+        );
+        let state = State::ephemeral(Clock::system()).await.unwrap();
+        let settings = config::parse(&text, std::path::Path::new("/portcullis.yaml")).unwrap();
+        let engine = Engine::build(settings, &state, None).unwrap();
+        Server::bind(&Arc::new(ArcSwap::from_pointee(engine)), &state).await
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn readiness_ends_before_the_process_does() {
+        let server = bind("'127.0.0.1:0'").await.unwrap();
+        let (clients, operator) = (server.address(), server.admin_address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        assert!(get(clients, "/v2/").await.starts_with("HTTP/1.1 200"));
+        assert!(get(operator, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let mut open = TcpStream::connect(clients).await.unwrap();
+        open.write_all(b"GET /v2/ HTTP/1.1\r\nHost:").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(get(operator, "/readyz").await.starts_with("HTTP/1.1 503"));
+        drop(open);
+        tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named() {
+        let first = bind("'127.0.0.1:0'").await.unwrap();
+        let error = bind(&format!("'{}'", first.address())).await.err().unwrap();
+        assert!(error.to_string().starts_with(&format!("listen.address {}: ", first.address())), "{error}");
+    }
+}

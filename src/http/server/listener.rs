@@ -1,0 +1,194 @@
+//! A listener: connections, their limits, TLS, and an end that lets running answers finish.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::tls::{self, Tls};
+use crate::access::Principal;
+use crate::http::front::Front;
+use crate::telemetry::metrics::Gauge;
+
+/// At most so many connections; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// How long a client may take for a request's head, an idle connection's next one included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A pull's request has a dozen headers; clients behind proxies some more.
+const MAX_HEADERS: usize = 100;
+const MAX_HEAD_BYTES: u32 = 32 * 1024;
+
+/// Streams that one HTTP/2 connection may have open: clients pull a handful of layers at once.
+const MAX_STREAMS: u32 = 128;
+
+/// How often the certificate's files are looked at.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
+
+/// A listener that is bound, and not yet served.
+#[derive(Debug)]
+pub(super) struct Listener {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    drain: Duration,
+    head_timeout: Duration,
+}
+
+impl Listener {
+    /// Binds `address`. At the end, answers under way get `drain` to finish.
+    ///
+    /// # Errors
+    /// What the system says when the address cannot be had.
+    pub(super) async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<Tls>>,
+        drain: Duration,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, tls, drain, head_timeout: HEAD_TIMEOUT })
+    }
+
+    /// The address that clients reach, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` is ready, then takes no more connections, lets those that are open
+    /// finish their answers, and cuts them off at the deadline.
+    pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
+        let Self { listener, tls, drain, head_timeout } = self;
+        let way = Arc::new(Way { tls, front, builder: builder(head_timeout) });
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut check = interval(CERTIFICATE_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(connection(stream, way.clone(), graceful.watcher()));
+                    }
+                    Err(error) => stumble(&error).await,
+                },
+                Some(_) = connections.join_next() => {}
+                _ = check.tick(), if way.tls.is_some() => renew(way.tls.clone()).await,
+            }
+        }
+        drop(listener);
+        if timeout(drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!(left = connections.len(), "answers were cut off: they took longer than {drain:?}");
+        }
+    }
+}
+
+/// A client that gave up before it was accepted is nothing; a lack of file handles passes.
+async fn stumble(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::error!(%error, "a connection could not be accepted");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn renew(tls: Option<Arc<Tls>>) {
+    let Some(tls) = tls else { return };
+    match tokio::task::spawn_blocking(move || tls.reload()).await {
+        Ok(Ok(true)) => tracing::info!("the certificate was read again"),
+        Ok(Ok(false)) | Err(_) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the certificate stays the old one"),
+    }
+}
+
+/// What all connections of a listener share.
+struct Way {
+    tls: Option<Arc<Tls>>,
+    front: Arc<Front>,
+    builder: Builder<TokioExecutor>,
+}
+
+async fn connection(stream: TcpStream, way: Arc<Way>, watcher: Watcher) {
+    let _open = Open::count(&way.front.metrics().connections);
+    // Answers are written whole; Nagle's algorithm would only hold back their ends.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = &way.tls else {
+        return way.requests(stream, Principal::Anonymous, watcher).await;
+    };
+    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let who = tls::principal(&stream);
+            way.requests(stream, who, watcher).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+impl Way {
+    async fn requests<S>(&self, stream: S, who: Principal, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let (front, who) = (&self.front, Arc::new(who));
+        let service = service_fn(|request: Request<Incoming>| {
+            let (front, who) = (front.clone(), who.clone());
+            async move { Ok::<_, Infallible>(front.answer(request, &who).await) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            // A client that hangs up is no event; what else is wrong helps its owner only.
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+fn builder(head_timeout: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .keep_alive_interval(head_timeout)
+        .keep_alive_timeout(head_timeout);
+    builder
+}
+
+/// A connection in the gauge, for as long as it is open; cut off or not.
+struct Open(Gauge);
+
+impl Open {
+    fn count(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;
