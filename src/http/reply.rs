@@ -178,6 +178,9 @@ impl Reply {
         if let Some(size) = problem.outside_of {
             reply.set_text(CONTENT_RANGE, format!("bytes */{size}"));
         }
+        if let Some(reason) = problem.reason {
+            reply.set(REASON, HeaderValue::from_static(reason.as_str()));
+        }
         if let Some(decision) = &problem.decision {
             let (digest, _) = digest_and_etag(decision.subject());
             reply.set(CONTENT_DIGEST, digest);

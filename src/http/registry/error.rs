@@ -9,6 +9,7 @@ use http::StatusCode;
 use crate::admission::{Refusal, Trouble, Unknown};
 use crate::http::route::RouteError;
 use crate::policy::Decision;
+use crate::signature::Code;
 
 /// How long a client should wait where nobody knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ pub struct Problem {
     pub(in crate::http) retry_after: Option<Duration>,
     /// The size of content that a range lies outside of.
     pub(in crate::http) outside_of: Option<u64>,
+    /// Why, as a code.
+    pub(in crate::http) reason: Option<Code>,
     pub(in crate::http) decision: Option<Arc<Decision>>,
 }
 
@@ -36,6 +39,9 @@ impl Problem {
             }
             Refusal::Undecided { decision, retry_after } => {
                 Self::unavailable(message, *retry_after).decided(decision, decisions)
+            }
+            Refusal::Uncovered { reason, .. } => {
+                Self { reason: Some(reason.code), ..Self::new(StatusCode::FORBIDDEN, "DENIED", message) }
             }
             Refusal::Unknown(Unknown::Name) => Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message),
             Refusal::Unknown(Unknown::Manifest) => {
@@ -101,11 +107,21 @@ impl Problem {
     }
 
     fn new(status: StatusCode, code: &'static str, message: String) -> Self {
-        Self { status, code, message, detail: None, retry_after: None, outside_of: None, decision: None }
+        Self {
+            status,
+            code,
+            message,
+            detail: None,
+            retry_after: None,
+            outside_of: None,
+            reason: None,
+            decision: None,
+        }
     }
 
     fn decided(mut self, decision: &Arc<Decision>, decisions: Option<&str>) -> Self {
         self.detail = Some(format!("{}{}", decisions.unwrap_or(""), decision.id()));
+        self.reason = decision.reasons().first().map(|reason| reason.code);
         self.decision = Some(decision.clone());
         self
     }

@@ -32,6 +32,13 @@ fn refusals() {
     for (refusal, expected) in [
         (Refusal::Denied(decision.clone()), (403, "DENIED", None)),
         (Refusal::Undecided { decision: decision.clone(), retry_after: wait }, (503, "UNAVAILABLE", Some(7))),
+        (
+            Refusal::Uncovered {
+                repository: decision.repository().clone(),
+                reason: decision.reasons()[0].clone(),
+            },
+            (403, "DENIED", None),
+        ),
         (Refusal::Unknown(Unknown::Name), (404, "NAME_UNKNOWN", None)),
         (Refusal::Unknown(Unknown::Manifest), (404, "MANIFEST_UNKNOWN", None)),
         (Refusal::Unknown(Unknown::Blob), (404, "BLOB_UNKNOWN", None)),
