@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod serve;
 mod verify;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum LogFormat {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve clients until SIGTERM; SIGHUP and changed files reload the configuration.
+    Serve(serve::Arguments),
     /// Say whether a configuration would start, and what it weakens.
     Check(check::Arguments),
     /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
     };
     logs::init(format);
     let code = match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,12 +11,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::reload::Reloader;
 use crate::engine::{Current, Engine, State, Unmatched, jobs};
-use crate::http::admin::Admin;
-use crate::http::{Front, Server};
-
-/// How long answers under way may take when the process is asked to stop: below the 30 s after which
-/// Kubernetes kills.
-const DRAIN: Duration = Duration::from_secs(25);
+use crate::http::Server;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -51,39 +44,25 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> {
     let unmatched = if arguments.audit { Unmatched::Audited } else { Unmatched::Refused };
-    let tls = super::tls(&settings)?;
-    let listener = Server::bind(settings.listen.address, tls, DRAIN)
-        .await
-        .with_context(|| format!("listen.address {}", settings.listen.address))?;
-    let admin = Admin::bind(settings.admin.address)
-        .await
-        .with_context(|| format!("admin.address {}", settings.admin.address))?;
     let state = State::open(&settings, Clock::system(), unmatched).await?;
     let engine = Engine::build(settings, &state, None)?;
     for warning in engine.warnings() {
         tracing::warn!("{warning}");
     }
     let current: Current = Arc::new(ArcSwap::from_pointee(engine));
-    let running = jobs::start(&state, &current);
-    tracing::info!(address = %listener.address()?, admin = %admin.address()?, "serving");
-    let reloader = arguments.config.as_deref().map(|path| Reloader::new(path, &state, &current));
+    let server = Server::bind(&current, &state).await?;
     let stopping = stop()?;
+    tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
+    let running = jobs::start(&state, &current);
+    let reloader = arguments.config.as_deref().map(|path| Reloader::new(path, &state, &current));
     tokio::select! {
-        () = listener.run(Front::new(&current), stopping) => {}
-        () = operators(admin, &current, &state) => {}
+        served = server.run(stopping) => served?,
         () = reloading(reloader) => {}
     }
     drop(running);
     state.close().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Serves the admin listener as long as the other one: a scraper sees the drain.
-async fn operators(admin: Admin, current: &Current, state: &Arc<State>) {
-    let served = admin.run(Arc::clone(current), Arc::clone(state), std::future::pending()).await;
-    tracing::error!(error = ?served.err(), "the admin listener failed; clients are served on");
-    std::future::pending().await
 }
 
 /// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.
