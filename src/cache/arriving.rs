@@ -305,3 +305,40 @@ impl Place {
 fn lost() -> Error {
     Error::Unavailable("the fetch ended without a result".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(progress: Progress) -> Place {
+        let (progress, told) = watch::channel(progress);
+        Place { arriving: Arc::new(Arriving { progress, file: OnceLock::new() }), told }
+    }
+
+    async fn waits(place: &mut Place, at: u64, end: u64, is_part: bool) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), place.limit(at, end, is_part)).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn unproven_the_last_byte_is_for_nobody() {
+        let mut place = place(Progress::Arriving(10));
+        assert_eq!(place.limit(0, 10, false).await.unwrap(), 9);
+        assert!(waits(&mut place, 9, 10, false).await);
+        assert!(waits(&mut place, 0, 5, true).await, "no part is made of unproven bytes");
+        place.arriving.tell(Progress::Proven);
+        assert_eq!(place.limit(9, 10, false).await.unwrap(), 10);
+        assert_eq!(place.limit(0, 5, true).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_is_lost_fails_its_readers() {
+        let mut place = place(Progress::Arriving(10));
+        let table = Arc::new(DashMap::new());
+        let repository = Repository::parse("registry.example/a").unwrap();
+        let key = (repository, Digest::sha256(b"x"));
+        table.insert(key.clone(), place.arriving.clone());
+        drop(Landing { table: table.clone(), key, arriving: place.arriving.clone() });
+        assert!(table.is_empty());
+        assert!(place.limit(9, 10, false).await.is_err());
+    }
+}

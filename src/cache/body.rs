@@ -138,3 +138,56 @@ fn fitting(stream: BlobStream, blob: &Descriptor, position: u64) -> Result<(u64,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::oci::{Digest, Registry};
+    use crate::{egress, telemetry};
+
+    fn body(pieces: &'static [&'static str], size: u64, skip: u64) -> Body {
+        let name = Registry::parse("registry.example").unwrap();
+        let upstream = Upstream::build(
+            name.clone(),
+            &upstream::Settings::default(),
+            &egress::Settings::default(),
+            &telemetry::Metrics::new(),
+            None,
+        );
+        let pieces = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+        Body {
+            upstream: upstream.unwrap(),
+            repository: Repository::new(name, "a").unwrap(),
+            blob: Descriptor::new("application/octet-stream", Digest::sha256(b""), size),
+            position: skip,
+            skip,
+            pieces: Box::pin(stream::iter(pieces)),
+            cuts: 0,
+            fruitless: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_announced_length_is_no_longer_than_its_descriptor() {
+        let mut longer = body(&["abcd", "efgh"], 5, 0);
+        assert_eq!(longer.next().await.unwrap().unwrap(), "abcd");
+        assert!(matches!(longer.next().await, Err(Error::Corrupt { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_here_already_is_skipped() {
+        let mut again = body(&["ab", "cd", "ef"], 6, 3);
+        assert_eq!(again.next().await.unwrap().unwrap(), "d");
+        assert_eq!(again.next().await.unwrap().unwrap(), "ef");
+        assert_eq!(again.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_part_from_beyond_is_refused() {
+        let blob = body(&[], 6, 0).blob;
+        let stream = BlobStream { offset: 4, size: Some(6), body: Box::pin(stream::empty()) };
+        assert!(matches!(fitting(stream, &blob, 3), Err(Error::Unavailable(_))));
+    }
+}

@@ -8,9 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Dir, FallocateFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Error;
 use crate::oci::Digest;
 use crate::oci::digest::Algorithm;
 
@@ -108,20 +109,24 @@ impl Blobs {
         }
     }
 
-    /// All content, with its sizes: for making the records anew.
-    pub(super) fn list(&self) -> io::Result<Vec<(Digest, u64)>> {
-        let mut found = Vec::new();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let folder = if algorithm == Algorithm::Sha256 { &self.sha256 } else { &self.sha512 };
-            for name in names(folder)? {
-                let Ok(digest) = Digest::parse(&format!("{}:{name}", algorithm.as_str())) else { continue };
-                let stat = rustix::fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-                if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-                    found.push((digest, u64::try_from(stat.st_size).unwrap_or(0)));
+    /// Shows `visit` all content with its size: for making the books anew.
+    pub(super) fn each(&self, mut visit: impl FnMut(&Digest, u64) -> Result<(), Error>) -> Result<(), Error> {
+        for (algorithm, folder) in [(Algorithm::Sha256, &self.sha256), (Algorithm::Sha512, &self.sha512)] {
+            // Read as it is walked: there may be millions.
+            for entry in Dir::read_from(folder).map_err(|e| failed(e.into()))? {
+                let entry = entry.map_err(|e| failed(e.into()))?;
+                let hex = entry.file_name().to_string_lossy();
+                let Ok(digest) = Digest::parse(&format!("{}:{hex}", algorithm.as_str())) else { continue };
+                match rustix::fs::statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                        visit(&digest, u64::try_from(stat.st_size).unwrap_or(0))?;
+                    }
+                    Ok(_) | Err(Errno::NOENT) => {}
+                    Err(e) => return Err(failed(e.into())),
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn folder(&self, digest: &Digest) -> &OwnedFd {
@@ -166,6 +171,10 @@ fn folder(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         Err(e) => return Err(e.into()),
     }
     Ok(rustix::fs::openat(parent, name, FOLDER, Mode::empty())?)
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io("list content")(error)
 }
 
 fn names(folder: &impl AsFd) -> io::Result<Vec<String>> {

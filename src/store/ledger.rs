@@ -15,6 +15,8 @@ use crate::telemetry::Metrics;
 const MOST_TOUCHED: usize = 16_384;
 /// How many candidates are looked up at a time.
 const CANDIDATES: usize = 256;
+/// How many rows are read at a time when all are.
+const PAGE: usize = 4096;
 
 pub(super) struct Ledger {
     records: Records,
@@ -184,27 +186,36 @@ impl Ledger {
         Ok(())
     }
 
-    /// Makes the books fit what is on disk, which `found` lists.
-    pub(super) fn reconcile(
+    /// Enters content that was found on disk, where the books do not have it. `exists` looks again
+    /// under the lock, since it may have been evicted meanwhile.
+    pub(super) fn found(
         &self,
-        found: &[(Digest, u64)],
+        digest: &Digest,
+        size: u64,
         exists: impl Fn(&Digest) -> bool,
     ) -> Result<(), Error> {
-        for (digest, size) in found {
-            let mut state = self.lock();
-            // The list may be older than an eviction.
-            if self.row(digest)?.is_none_or(|row| row.size != *size) && exists(digest) {
-                self.enter(&mut state, digest, *size)?;
-            }
-        }
-        for (key, _) in self.blobs.scan_now(&[], usize::MAX)? {
-            let Some(digest) = read_digest(&key) else { continue };
-            let mut state = self.lock();
-            if !exists(&digest) {
-                self.strike(&mut state, &digest)?;
-            }
+        let mut state = self.lock();
+        if self.row(digest)?.is_none_or(|row| row.size != size) && exists(digest) {
+            self.enter(&mut state, digest, size)?;
         }
         Ok(())
+    }
+
+    /// Strikes what is not on disk.
+    pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<(), Error> {
+        let mut from = Vec::new();
+        loop {
+            let page = self.blobs.page_now(&from, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            // The least key that is greater.
+            from = [last.as_slice(), &[0]].concat();
+            for digest in page.iter().filter_map(|(key, _)| read_digest(key)) {
+                let mut state = self.lock();
+                if !exists(&digest) {
+                    self.strike(&mut state, &digest)?;
+                }
+            }
+        }
     }
 
     /// How long the content was when it was kept.

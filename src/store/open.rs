@@ -83,9 +83,9 @@ impl Store {
     /// Makes the books fit what is on disk.
     fn reconcile(&self) -> Result<(), Error> {
         let blobs = &self.0.blobs;
-        let found = blobs.list().map_err(Error::io("list content"))?;
         let exists = |digest: &Digest| !matches!(blobs.find(digest), Ok(None));
-        self.0.ledger.reconcile(&found, exists)
+        blobs.each(|digest, size| self.0.ledger.found(digest, size, exists))?;
+        self.0.ledger.strike_missing(exists)
     }
 
     /// The same beside the work: after a crash a few files may be missing in the books, which

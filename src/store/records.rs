@@ -100,12 +100,13 @@ impl Records {
         &self,
         table: &'static str,
         prefix: &[u8],
+        from: &[u8],
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
         let shared = &self.0.shared;
-        let news = shared.pending.under(table, prefix);
+        let news = shared.pending.under(table, prefix, from);
         // Every pending deletion may hide one entry.
-        let entries = shared.backend.scan(table, prefix, limit.saturating_add(news.len()))?;
+        let entries = shared.backend.scan(table, prefix, from, limit.saturating_add(news.len()))?;
         let mut merged: std::collections::BTreeMap<_, _> = entries.into_iter().collect();
         for (key, value) in news {
             match value {
@@ -137,7 +138,7 @@ impl Table {
     /// As [`Table::get`].
     pub async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
         let (table, prefix) = (self.clone(), prefix.to_vec());
-        tokio::task::spawn_blocking(move || table.records.scan_now(table.name, &prefix, limit))
+        tokio::task::spawn_blocking(move || table.scan_now(&prefix, limit))
             .await
             .unwrap_or_else(|e| Err(Error::Records(e.to_string())))
     }
@@ -167,7 +168,12 @@ impl Table {
     }
 
     pub(super) fn scan_now(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.records.scan_now(self.name, prefix, limit)
+        self.records.scan_now(self.name, prefix, prefix, limit)
+    }
+
+    /// The first `limit` entries from the key `from` on.
+    pub(super) fn page_now(&self, from: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        self.records.scan_now(self.name, &[], from, limit)
     }
 
     pub(super) fn last_key_now(&self) -> Result<Option<Vec<u8>>, Error> {

@@ -139,4 +139,11 @@ async fn without_room_manifests_and_small_blobs_are_used_unkept() {
     let manifest = bed.cache.manifest(&bed.upstream, &repository("a"), &image.digest(), &fresh).await;
     assert_eq!(manifest.unwrap().bytes(), image.bytes());
     assert_eq!(bed.metrics.store_full.get(), 1);
+    let blob = blob_of(b"a small blob");
+    bed.registry.push_blob("a", b"a small blob");
+    let unkept = bed.cache.small_blob(&bed.upstream, &repository("a"), &blob, 100).await;
+    assert_eq!(unkept.unwrap(), &b"a small blob"[..]);
+    bed.registry.fault("/blobs/", Fault::Bytes(Bytes::from_static(b"a wrong blob")));
+    let wrong = bed.cache.small_blob(&bed.upstream, &repository("a"), &blob, 100).await;
+    assert!(matches!(wrong, Err(Error::Corrupt { .. })), "{wrong:?}");
 }

@@ -37,10 +37,17 @@ impl Backend {
         self.reading(table, |table| Ok(table.get(key)?.map(|value| value.value().to_vec())), None)
     }
 
-    pub(super) fn scan(&self, table: &str, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+    /// At most `limit` entries with that prefix, from the key `from` on.
+    pub(super) fn scan(
+        &self,
+        table: &str,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
         let read = |table: redb::ReadOnlyTable<&[u8], &[u8]>| {
             let mut found = Vec::new();
-            for entry in table.range(prefix..)?.take(limit) {
+            for entry in table.range(from..)?.take(limit) {
                 let (key, value) = entry?;
                 if !key.value().starts_with(prefix) {
                     break;
@@ -59,13 +66,10 @@ impl Backend {
     /// Makes a group durable, all of it or nothing. After a failure of the disk the database is
     /// opened anew, because redb refuses everything from then on.
     pub(super) fn commit(&self, group: &Group) -> Result<(), Error> {
-        let committed = {
-            let database = self.shared();
-            match &*database {
-                Some(database) => commit(database, group),
-                None => Err(Error::Records("the file could not be opened again".to_owned())),
-            }
-        };
+        let committed = guarded(|| match &*self.shared() {
+            Some(database) => commit(database, group),
+            None => Err(Error::Records("the file could not be opened again".to_owned())),
+        });
         if committed.is_err() {
             self.reopen();
         }
@@ -94,12 +98,14 @@ impl Backend {
         let Some(database) = &*database else {
             return Err(Error::Records("the file could not be opened again".to_owned()));
         };
-        let transaction = database.begin_read().map_err(failed)?;
-        match transaction.open_table(Definition::new(table)) {
-            Ok(table) => read(table).map_err(failed),
-            Err(TableError::TableDoesNotExist(_)) => Ok(absent),
-            Err(e) => Err(failed(e)),
-        }
+        guarded(|| {
+            let transaction = database.begin_read().map_err(failed)?;
+            match transaction.open_table(Definition::new(table)) {
+                Ok(table) => read(table).map_err(failed),
+                Err(TableError::TableDoesNotExist(_)) => Ok(absent),
+                Err(e) => Err(failed(e)),
+            }
+        })
     }
 }
 
@@ -117,18 +123,23 @@ fn commit(database: &Database, group: &Group) -> Result<(), Error> {
     transaction.commit().map_err(failed)
 }
 
-/// Opens, repairs after a crash, and reads the head and end of each table. redb asserts about what
-/// it reads, so damage may come as a panic, which must not end the process.
+/// Opens, repairs after a crash, and reads the head and end of each table.
 fn open_file(open: &OpenFile) -> Result<Database, Error> {
     let file = open().map_err(Error::io("open the records' file"))?;
-    catch_unwind(AssertUnwindSafe(|| {
+    guarded(|| {
         let backend = FileBackend::new(file).map_err(failed)?;
         let database =
             Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(failed)?;
         probe(&database)?;
         Ok(database)
-    }))
-    .unwrap_or_else(|_| Err(Error::Records("the file is damaged".to_owned())))
+    })
+}
+
+/// redb asserts about what it reads, so damage may come as a panic. It must end neither the process
+/// nor the writer's thread.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Records("the file is damaged".to_owned())))
 }
 
 fn probe(database: &Database) -> Result<(), Error> {

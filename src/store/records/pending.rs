@@ -36,13 +36,18 @@ impl Pending {
         within(&groups.waiting).or_else(|| within(&groups.leaving))
     }
 
-    /// All pending changes of keys that start with `prefix`.
-    pub(super) fn under(&self, table: &str, prefix: &[u8]) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    /// All pending changes of keys that start with `prefix`, from the key `from` on.
+    pub(super) fn under(
+        &self,
+        table: &str,
+        prefix: &[u8],
+        from: &[u8],
+    ) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
         let groups = locked(&self.0);
         let mut found = BTreeMap::new();
         for group in [&*groups.leaving, &groups.waiting] {
             let Some(table) = group.get(table) else { continue };
-            let matching = table.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+            let matching = table.range(from.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
             found.extend(matching.map(|(key, value)| (key.clone(), value.clone())));
         }
         found

@@ -26,6 +26,8 @@ async fn what_was_written_is_seen_at_once_and_after_a_restart() {
     let seen = table.scan(b"a", 10).await.unwrap();
     assert_eq!(seen, [(b"a1".to_vec(), b"new".to_vec()), (b"a3".to_vec(), b"w".to_vec())]);
     assert_eq!(table.scan(b"a", 1).await.unwrap().len(), 1);
+    let page = table.page_now(b"a1\0", 1).unwrap();
+    assert_eq!(page, [(b"a3".to_vec(), b"w".to_vec())]);
     assert_eq!(table.get(b"a2").await.unwrap(), None);
     drop((table, records));
     let again = in_file(&path).unwrap();
