@@ -105,7 +105,7 @@ impl Settings {
     /// A single name has no index.
     fn as_written(&self, mut fault: SettingError) -> SettingError {
         if matches!(self.trust_store, Some(OneOrMore::One(_)))
-            && fault.path[..].first().is_some_and(|k| k == "trust_store")
+            && fault.path.first().is_some_and(|k| k == "trust_store")
         {
             fault.path.truncate(1);
         }
