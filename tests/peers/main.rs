@@ -20,5 +20,7 @@ mod docker;
 mod helm;
 mod oras;
 mod podman;
+mod signers;
 mod skopeo;
+mod tampering;
 mod verify;
