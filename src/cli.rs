@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod demo;
 mod serve;
 mod verify;
 
@@ -45,6 +46,8 @@ enum Command {
     Check(check::Arguments),
     /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
     Verify(verify::Arguments),
+    /// Show what the gate does, on content that is signed on the spot.
+    Demo(demo::Arguments),
 }
 
 /// Runs the program to its exit code.
@@ -61,11 +64,15 @@ pub fn main() -> ExitCode {
         LogFormat::Json => logs::Format::Json,
         LogFormat::Text => logs::Format::Text,
     };
-    logs::init(format);
+    // The demo is a table to be read; what it warns about on the way is part of the story.
+    if !matches!(cli.command, Command::Demo(_)) {
+        logs::init(format);
+    }
     let code = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)
 }

@@ -150,6 +150,12 @@ impl Package {
         self
     }
 
+    /// The same manifest without the blobs that it names: a registry that lost them.
+    pub fn without_blobs(mut self) -> Self {
+        self.blobs.clear();
+        self
+    }
+
     /// The manifest's bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

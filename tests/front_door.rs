@@ -1,0 +1,25 @@
+//! The proxy through its front door: real configuration, engine and listeners on loopback, upstreams
+//! in memory that are honest or not. Each security check has a test here that fails without it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "front_door/gate.rs"]
+mod gate;
+#[path = "front_door/links.rs"]
+mod links;
+#[path = "front_door/modes.rs"]
+mod modes;
+#[path = "front_door/names.rs"]
+mod names;
+#[path = "front_door/protocol.rs"]
+mod protocol;
+#[path = "front_door/referrers.rs"]
+mod referrers;
+#[path = "front_door/restart.rs"]
+mod restart;
+#[path = "front_door/test_proxy.rs"]
+mod test_proxy;
+#[path = "front_door/trouble.rs"]
+mod trouble;
+#[path = "front_door/watch.rs"]
+mod watch;
