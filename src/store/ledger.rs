@@ -1,6 +1,8 @@
 //! What is kept, how large it is, in which order it was last used, and what may not go. Start reads
 //! two numbers of it and scans nothing. Use is a running number, not a time: clocks jump.
 
+mod row;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Error;
 use super::records::{Change, Records, Table};
 use crate::oci::Digest;
-use crate::oci::digest::Algorithm;
 use crate::telemetry::Metrics;
+use row::{Row, digest_key, hold_key, read_digest, read_u64, use_key};
 
 /// Past this many, uses that were noted in memory are written without waiting for the job.
 const MOST_TOUCHED: usize = 16_384;
@@ -41,12 +43,6 @@ struct State {
     held: u64,
     /// Bytes that arriving content was promised.
     reserved: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Row {
-    size: u64,
-    last_use: u64,
 }
 
 impl Ledger {
@@ -328,46 +324,4 @@ impl State {
     fn room(&self, size: u64) -> bool {
         self.total.saturating_add(self.reserved).saturating_add(size) <= self.max
     }
-}
-
-impl Row {
-    fn read(value: &[u8]) -> Self {
-        Self { size: read_u64(value), last_use: value.get(8..).map_or(0, read_u64) }
-    }
-
-    fn write(self) -> Vec<u8> {
-        [self.size.to_be_bytes(), self.last_use.to_be_bytes()].concat()
-    }
-}
-
-fn read_u64(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
-}
-
-fn digest_key(digest: &Digest) -> Vec<u8> {
-    let algorithm = match digest.algorithm() {
-        Algorithm::Sha256 => 1,
-        Algorithm::Sha512 => 2,
-    };
-    let mut key = vec![algorithm];
-    key.extend_from_slice(digest.as_bytes());
-    key
-}
-
-fn read_digest(key: &[u8]) -> Option<Digest> {
-    let (algorithm, hash) = key.split_first()?;
-    let algorithm = match algorithm {
-        1 => Algorithm::Sha256,
-        2 => Algorithm::Sha512,
-        _ => return None,
-    };
-    Digest::parse(&format!("{}:{}", algorithm.as_str(), hex::encode(hash))).ok()
-}
-
-fn use_key(last_use: u64, digest: &Digest) -> Vec<u8> {
-    [last_use.to_be_bytes().as_slice(), &digest_key(digest)].concat()
-}
-
-fn hold_key(digest: &Digest, owner: &str) -> Vec<u8> {
-    [digest_key(digest).as_slice(), owner.as_bytes()].concat()
 }
