@@ -150,3 +150,25 @@ fn a_revision_moves_with_what_decisions_depend_on_and_with_nothing_else() {
     let [new_p, new_q, new_none] = revisions(base, &[exception("gcr.io/x")], 1);
     assert!(new_p == p && new_q == q && new_none != none, "an exception without a policy");
 }
+
+#[test]
+fn a_folder_of_notation_decides_with_the_strength_that_it_has_for_each_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = serde_json::json!([{
+        "name": "p",
+        "scopes": ["ghcr.io/**"],
+        "from": { "notation": folder.path() },
+    }]);
+    let json = entry.to_string();
+    assert!(path(&json).starts_with("policies.0.from.notation"), "nothing is there yet: {}", fault(&json));
+    let trust_policy = r#"{"version": "1.0", "trustPolicies": [
+        {"name": "skipped", "registryScopes": ["ghcr.io/skipped"], "signatureVerification": {"level": "skip"}}]}"#;
+    std::fs::write(folder.path().join("trustpolicy.json"), trust_policy).unwrap();
+    let built = build(&policies(&json), &[], &signers(1)).unwrap();
+    let mode = |name: &str| {
+        let repository = Repository::parse(name).unwrap();
+        built.matching(&repository).unwrap().mode(&repository)
+    };
+    assert_eq!(mode("ghcr.io/skipped"), Mode::Allow);
+    assert_eq!(mode("ghcr.io/other"), Mode::Enforce, "no statement applies: nothing is believed");
+}
