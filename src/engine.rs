@@ -6,14 +6,16 @@ pub mod reload;
 mod state;
 
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwap;
 
 use crate::admission::{Gate, Parts};
 use crate::config::{self, Settings};
-use crate::policy::Report;
+use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::SignerCertificate;
 use crate::upstream::{Upstream, Upstreams};
 
 pub use state::{OpenError, State, Unmatched};
@@ -44,6 +46,7 @@ impl Engine {
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
         metrics.know_registries(upstreams.names().map(|name| name.as_str()));
         let mut policies = settings.policies()?;
+        watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
@@ -90,6 +93,18 @@ impl Engine {
         let decision = self.gate.decision(id)?;
         let reference = format!("{}@{}", decision.repository(), decision.subject());
         Some(decision.report(&reference))
+    }
+}
+
+/// Shows when trust ends, for alerts well before it does.
+fn watch_certificates(policies: &Policies, metrics: &Metrics) {
+    metrics.certificate_expiry.clear();
+    for (name, signer) in policies.signers() {
+        let ends = signer.verifier.trust_ends().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        if let Some(ends) = ends {
+            let seconds = i64::try_from(ends.as_secs()).unwrap_or(i64::MAX);
+            metrics.certificate_expiry.at(SignerCertificate { signer: &name.0 }).set(seconds);
+        }
     }
 }
 

@@ -132,6 +132,11 @@ pub trait Verifier: Send + Sync {
         None
     }
 
+    /// When the first of the certificates ends that it trusts: for the metric that warns of it.
+    fn trust_ends(&self) -> Option<SystemTime> {
+        None
+    }
+
     /// What must be fetched before [`Verifier::verify`] can decide.
     fn needs(&self, _signature: &Signature) -> Vec<Need> {
         Vec::new()

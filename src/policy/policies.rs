@@ -160,6 +160,11 @@ impl Policies {
         self.audit_everything
     }
 
+    /// The signers that policies name, each as often as it is named.
+    pub fn signers(&self) -> impl Iterator<Item = (&SignerName, &Signer)> {
+        self.scopes.iter().flat_map(|(_, policy)| policy.signers())
+    }
+
     /// The policy that applies: the one with the most specific scope.
     pub fn matching(&self, repository: &Repository) -> Option<&Arc<Policy>> {
         self.scopes.iter().find(|(scope, _)| scope.matches(repository)).map(|(_, policy)| policy)

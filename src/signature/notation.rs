@@ -86,6 +86,10 @@ impl Verifier for Notation {
         hash.finalize().into()
     }
 
+    fn trust_ends(&self) -> Option<SystemTime> {
+        self.policy.trust_ends()
+    }
+
     fn limitation(&self) -> Option<String> {
         self.policy.asks_for_revocation().then(|| {
             "revocation, which its level enforces, is not checked by this version: take a stolen \

@@ -124,6 +124,10 @@ impl Verifier for Until {
         })
     }
 
+    fn trust_ends(&self) -> Option<SystemTime> {
+        self.verifier.trust_ends()
+    }
+
     fn needs(&self, signature: &Signature) -> Vec<Need> {
         self.verifier.needs(signature)
     }

@@ -53,8 +53,6 @@ pub struct Metrics {
     pub store_corrupt: Counter,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
-    /// `trust_root_age_seconds`: since the oldest trust material was last changed.
-    pub trust_root_age: Gauge,
     /// `certificate_expiry_timestamp_seconds`
     pub certificate_expiry: CertificateExpiries,
     /// `config_reloads_total`
@@ -93,8 +91,6 @@ impl Metrics {
                 .counter("store_corrupt_total", "Stored content that no longer had its digest."),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
-            trust_root_age: make
-                .gauge("trust_root_age_seconds", "Seconds since the oldest trust material was changed."),
             certificate_expiry: make.certificate_expiry(),
             config_reloads: make.config_reloads(),
             audit_write_failures: make
@@ -202,7 +198,6 @@ mod tests {
             "portcullis_upstream_rate_limit_remaining{registry=\"docker.io\"} 76",
             "portcullis_store_bytes 0",
             "portcullis_store_evictions_total 0",
-            "portcullis_trust_root_age_seconds 0",
             "portcullis_certificate_expiry_timestamp_seconds{signer=\"wabbit\"} 1",
             "portcullis_config_reloads_total{result=\"ok\"} 1",
             concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -16,6 +17,7 @@ use super::scope::Scope;
 use super::statement::{Statement, Terms};
 use crate::oci::{Repository, json};
 use crate::setting::SettingError;
+use crate::x509::Certificate;
 
 /// The files that are looked for, the first that exists being read.
 const FILES: [&str; 2] = ["trustpolicy.oci.json", "trustpolicy.json"];
@@ -39,6 +41,13 @@ pub(super) struct TrustPolicy {
 }
 
 impl TrustPolicy {
+    /// When the first certificate of all trust stores ends.
+    pub(super) fn trust_ends(&self) -> Option<SystemTime> {
+        let checks = self.statements.iter().filter_map(|(_, statement)| statement.checks.as_ref());
+        let stores = checks.flat_map(|checks| &checks.stores);
+        stores.flat_map(|store| &store.certificates).map(Certificate::not_after).min()
+    }
+
     /// Whether some statement enforces what is not verified yet.
     pub(super) fn asks_for_revocation(&self) -> bool {
         let checks = self.statements.iter().filter_map(|(_, statement)| statement.checks.as_ref());

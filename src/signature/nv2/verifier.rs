@@ -87,6 +87,10 @@ impl Verifier for Nv2 {
         })
     }
 
+    fn trust_ends(&self) -> Option<SystemTime> {
+        self.anchors.iter().map(Certificate::not_after).min()
+    }
+
     fn verify(
         &self,
         subject: &Subject,
