@@ -13,8 +13,9 @@ use super::meters::{Kind, Meters};
 use super::registry::{self, Problem};
 use super::reply::{Body, Reply};
 use super::route::{Names, Route, route};
-use crate::access::Principal;
+use crate::access::{Access, Principal};
 use crate::engine::{Current, Engine};
+use crate::oci::Repository;
 use crate::telemetry::{Metrics, Untrusted};
 
 /// How long an answer's head may take. Judging has a deadline of its own below it; bodies stream
@@ -36,6 +37,7 @@ struct Prepared {
     /// Where decisions can be read, ending in a slash.
     decisions: Option<String>,
     log_requests: bool,
+    access: Access,
 }
 
 impl Front {
@@ -61,6 +63,9 @@ impl Front {
         let head = parts.method == Method::HEAD;
         let mut reply = match routed {
             Ok(Route::Base) => Reply::base(head),
+            Ok(Route::Content(content)) if !prepared.admits(who, &content.repository) => {
+                Reply::problem(&Problem::not_allowed(), head)
+            }
             Ok(Route::Content(content)) => {
                 let decisions = prepared.decisions.as_deref();
                 let gate = prepared.engine.gate();
@@ -120,8 +125,14 @@ impl Prepared {
                 .as_ref()
                 .map(|url| format!("{}/decisions/", url.as_str().trim_end_matches('/'))),
             log_requests: settings.log.requests,
+            access: Access::new(settings.listen.authenticates_clients()),
             engine,
         }
+    }
+
+    /// TLS lets nobody in without a certificate where one is needed; this holds should it ever.
+    fn admits(&self, who: &Principal, repository: &Repository) -> bool {
+        self.access.authorize(who, repository).is_ok()
     }
 
     /// Gives the request a number, for the client and the log alike.

@@ -83,3 +83,17 @@ async fn requests_after_a_reload_are_routed_by_the_new_engine() {
     current.store(engine(settings(&with_quay)).await);
     assert_eq!(ask(&front, Method::GET, quay).await.0, 503);
 }
+
+#[tokio::test]
+async fn where_callers_must_be_known_an_unknown_one_is_refused_before_anything_is_looked_up() {
+    let mut known_only = settings(SETTINGS);
+    known_only.listen.tls = Some(crate::config::Tls {
+        certificate: "proxy.crt".into(),
+        key: "proxy.key".into(),
+        client_ca: Some("clients.crt".into()),
+    });
+    let front = Front::new(&Arc::new(ArcSwap::new(engine(known_only).await)));
+    let (status, _, body) = ask(&front, Method::GET, "/v2/library/app/manifests/v1").await;
+    assert_eq!(status, 403);
+    assert!(body.contains("listen.tls.client_ca"), "{body}");
+}

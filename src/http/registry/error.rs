@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::access::NotAllowed;
 use crate::admission::{Refusal, Trouble, Unknown};
 use crate::http::route::RouteError;
 use crate::policy::Decision;
@@ -81,6 +82,11 @@ impl Problem {
             RouteError::Page => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
         };
         Self::new(status, code, error.to_string())
+    }
+
+    /// The caller may pull nothing here.
+    pub fn not_allowed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "DENIED", NotAllowed.to_string())
     }
 
     /// The manifest's type is none of those that the client takes.
