@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use portcullis::oci::{Algorithm, Descriptor, Manifest, Repository};
+use portcullis::oci::{Algorithm, Manifest, Repository};
 use portcullis::signature::{Format, Signature, SignerName, Subject, Verifier};
 use portcullis::trust::RevocationData;
 
