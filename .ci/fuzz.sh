@@ -19,7 +19,7 @@ target_dir=${CARGO_TARGET_DIR:-../target}/fuzz
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"
-cargo build --quiet --locked --release --target "$host" --target-dir "$target_dir" --bins
+cargo build --quiet --release --target "$host" --target-dir "$target_dir" --bins
 
 found=0
 for target in "${targets[@]}"; do
