@@ -2,15 +2,22 @@
 //! the policy, keeps the decision and what it unlocks. The one door between content and `http`.
 
 mod admitted;
+mod climb;
 mod collection;
 mod discovery;
 mod gate;
+mod gathering;
 mod judge;
 mod kept;
 mod links;
 mod memory;
+mod reach;
 mod referrers;
 mod refusal;
+mod request;
+
+#[cfg(test)]
+mod tests;
 
 pub use admitted::{Admitted, Content, Unlocks};
 pub use gate::{Gate, Parts, Referrers};
@@ -23,7 +30,7 @@ pub use crate::upstream::TagPage;
 
 use std::time::Duration;
 
-/// Bounds of one evaluation that are not the operator's to set.
+/// Evaluations of one upstream's content at once: a slow one holds up no other.
 const MAX_EVALUATIONS: usize = 8;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A clock that goes back further than this cannot be decided by.

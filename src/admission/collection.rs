@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::discovery::{Found, Sources};
+use super::discovery::{Found, Sources, in_time};
 use crate::cache::Error;
 use crate::oci::Digest;
-use crate::policy::{Findings, Judged, Policy, Trouble};
+use crate::policy::{Belief, Decision, Findings, Judged, Policy, SignatureReport, Trouble};
 use crate::signature::{Code, Signature, Subject, Verifier, layout};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -18,15 +18,33 @@ use crate::trust::RevocationData;
 /// One signature part is at most this long, and all of a subject's together at most four times it.
 pub(super) const MAX_PART_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_SUBJECT_BYTES: u64 = 16 * 1024 * 1024;
+/// At most so many signatures of a subject are read: one artifact may carry any number.
+const MAX_SUBJECT_PARTS: usize = 256;
 
 /// What was collected: the findings, and which artifacts they come from.
 #[derive(Default)]
 pub(super) struct Collected {
     pub(super) findings: Findings,
-    /// The artifacts whose parts were all read, to be kept with the subject.
+    /// The artifacts whose parts were all read.
     pub(super) read: Vec<Found>,
     /// Those of them of which each part is a claim about the subject, proven or not.
     pub(super) claims: HashSet<Digest>,
+}
+
+impl Collected {
+    /// The artifacts that are nothing but claims about the subject and of which `decision` believed
+    /// one: only they may be served as proven.
+    pub(super) fn proven(&self, decision: &Decision) -> Vec<&Found> {
+        let is_proven =
+            |f: &&Found| f.carrier.pure && self.claims.contains(&f.artifact.digest) && believed(decision, f);
+        self.read.iter().filter(is_proven).collect()
+    }
+}
+
+/// Whether a signature that the artifact carries was believed.
+pub(super) fn believed(decision: &Decision, found: &Found) -> bool {
+    let trusted = |s: &SignatureReport| s.digest == found.artifact.digest && s.result == Belief::Trusted;
+    decision.signatures().iter().any(trusted)
 }
 
 /// Where the parts of an artifact are read from.
@@ -49,35 +67,41 @@ pub(super) struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    pub(super) async fn collect(&self, found: Vec<Found>, troubles: Vec<Trouble>) -> Collected {
-        let mut collected = Collected::default();
-        collected.findings.troubles = troubles;
-        let mut bytes = 0;
+    /// Adds what these artifacts say to what was collected before.
+    pub(super) async fn collect(&self, collected: &mut Collected, found: Vec<Found>) {
+        let (mut bytes, mut parts) = (0_u64, 0_usize);
         for found in found {
             if (self.enough)(&collected.findings) {
                 break;
             }
-            bytes += found.carrier.parts.iter().map(|p| p.size).fold(0, u64::saturating_add);
-            if bytes > MAX_SUBJECT_BYTES || found.carrier.parts.iter().any(|p| p.size > MAX_PART_BYTES) {
-                collected.findings.troubles.push(too_large(&found.artifact.digest));
-                break;
+            let size = found.carrier.parts.iter().map(|p| p.size).fold(0, u64::saturating_add);
+            let too_large = found.carrier.parts.iter().any(|p| p.size > MAX_PART_BYTES)
+                || bytes.saturating_add(size) > MAX_SUBJECT_BYTES
+                || parts + found.carrier.parts.len() > MAX_SUBJECT_PARTS;
+            if too_large {
+                collected.findings.troubles.push(out_of_bounds(&found.artifact.digest));
+                continue;
             }
-            match self.signatures(&found).await {
-                Ok(signatures) => {
-                    let descriptor = &self.subject.descriptor;
-                    if signatures.iter().all(|s| layout::claims(s, descriptor).is_ok()) {
-                        collected.claims.insert(found.artifact.digest);
-                    }
-                    collected.findings.signatures.extend(signatures.iter().map(|s| self.judge(s)));
-                    collected.read.push(found);
-                }
-                Err(error) => collected.findings.troubles.push(Trouble {
-                    code: Code::SourceUnavailable,
-                    message: format!("signature {} could not be read: {error}", found.artifact.digest),
-                }),
-            }
+            (bytes, parts) = (bytes + size, parts + found.carrier.parts.len());
+            self.add(collected, found).await;
         }
-        collected
+    }
+
+    async fn add(&self, collected: &mut Collected, found: Found) {
+        match self.signatures(&found).await {
+            Ok(signatures) => {
+                let descriptor = &self.subject.descriptor;
+                if signatures.iter().all(|s| layout::claims(s, descriptor).is_ok()) {
+                    collected.claims.insert(found.artifact.digest);
+                }
+                collected.findings.signatures.extend(signatures.iter().map(|s| self.judge(s)));
+                collected.read.push(found);
+            }
+            Err(error) => collected.findings.troubles.push(Trouble {
+                code: Code::SourceUnavailable,
+                message: format!("signature {} could not be read: {error}", found.artifact.digest),
+            }),
+        }
     }
 
     /// Fetches the parts of one artifact. One that is gone is trouble: the artifact names it.
@@ -86,7 +110,7 @@ impl Collector<'_> {
         for part in &found.carrier.parts {
             let payload = match self.parts {
                 Parts::Fetched(s) => {
-                    s.cache.small_blob(s.upstream, s.repository, part, MAX_PART_BYTES).await?
+                    in_time(s.cache.small_blob(s.upstream, s.repository, part, MAX_PART_BYTES)).await?
                 }
                 Parts::Kept(store) => store
                     .read(&part.digest, MAX_PART_BYTES)
@@ -120,12 +144,12 @@ impl Collector<'_> {
     }
 }
 
-fn too_large(artifact: &Digest) -> Trouble {
+fn out_of_bounds(artifact: &Digest) -> Trouble {
     Trouble {
         code: Code::BoundExceeded,
         message: format!(
-            "signature {artifact} takes the signatures of this subject over {MAX_SUBJECT_BYTES} bytes, \
-             or one part over {MAX_PART_BYTES}"
+            "signature {artifact} was not read: with it, the signatures of this subject are more than \
+             {MAX_SUBJECT_PARTS} or {MAX_SUBJECT_BYTES} bytes, or one is over {MAX_PART_BYTES}"
         ),
     }
 }

@@ -1,7 +1,9 @@
 //! Finds the artifacts that carry signatures for a subject. Proves nothing; `signature/` does.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -14,6 +16,9 @@ use crate::upstream::Upstream;
 
 /// At most so many artifacts are read for one subject.
 pub(super) const MAX_ARTIFACTS: usize = 64;
+
+/// A source that takes longer has failed: what another one gave may suffice, before the deadline.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where signatures are looked for.
 pub(super) struct Sources<'a> {
@@ -45,9 +50,9 @@ pub(super) async fn discover(sources: &Sources<'_>, subject: &Digest, formats: &
     let mut discovered = Discovered::default();
     let tags = signature_tags(subject, formats);
     let (listed, by_schema, tagged) = tokio::join!(
-        sources.cache.referrers(sources.upstream, sources.repository, subject, sources.freshness),
-        listed_by_schema(sources, subject),
-        join_all(tags.iter().cloned().map(|tag| tag_digest(sources, tag))),
+        in_time(sources.cache.referrers(sources.upstream, sources.repository, subject, sources.freshness)),
+        in_time(listed_by_schema(sources, subject)),
+        join_all(tags.iter().cloned().map(|tag| in_time(tag_digest(sources, tag)))),
     );
     let mut candidates = Vec::new();
     match listed {
@@ -96,7 +101,7 @@ async fn read(
         candidates.truncate(MAX_ARTIFACTS);
     }
     for chunk in candidates.chunks(8) {
-        let manifests = join_all(chunk.iter().copied().map(|d| manifest(sources, d))).await;
+        let manifests = join_all(chunk.iter().copied().map(|d| in_time(manifest(sources, d)))).await;
         for (digest, manifest) in chunk.iter().zip(manifests) {
             match manifest {
                 Ok(artifact) => discovered.found.extend(signature(&artifact, subject, formats)),
@@ -145,6 +150,12 @@ fn signature_tags(subject: &Digest, formats: &[Format]) -> Vec<Tag> {
         Format::Notation => &[][..],
     });
     suffixes.map(|suffix| Tag::about(subject, suffix)).collect()
+}
+
+/// What a source says, unless it takes too long to say it.
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = || Error::Unavailable(format!("no answer within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
 }
 
 fn failed(what: &str, error: &Error) -> Trouble {

@@ -1,29 +1,29 @@
-//! Makes decisions: collects evidence, asks the policy, records what came of it.
+//! Makes decisions: has evidence gathered, asks the policy, records what came of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::AtomicUsize;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
 
-use super::DEADLINE;
-use super::collection::{self, Collected, Collector};
-use super::discovery::{Sources, discover};
-use super::gate::{Parts, Request, internal};
+use super::collection::believed;
+use super::gate::Parts;
+use super::gathering::{Gathered, Judging};
 use super::kept;
-use super::links::{Leave, Role};
+use super::links::Role;
 use super::memory::{Evaluation, How, Key};
-use super::refusal::Refusal;
+use super::reach::Reach;
+use super::refusal::{Refusal, internal};
+use super::request::Request;
 use crate::audit;
-use crate::oci::{Descriptor, Digest, Kind, Manifest, ManifestError, Tag};
-use crate::policy::{
-    self, Belief, Decision, Findings, IndexRule, Mode, Policy, Reason, Revision, Trouble, Verdict,
-};
-use crate::signature::{Code, Format, Subject};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Tag};
+use crate::policy::{self, Belief, Decision, Mode, Policy, Reason, Revision};
+use crate::signature::{Code, Subject};
 use crate::telemetry::metrics::{InRegistry, Verification, WouldDeny};
 
-/// At most so many manifests of an index are judged, in indexes nested so deep.
-const MAX_CHILDREN: usize = 256;
-const MAX_NESTING: usize = 2;
+/// At most so many manifests that an index lists are judged for one decision, in indexes nested so
+/// deep.
+pub(super) const MAX_CHILDREN: usize = 256;
+pub(super) const MAX_NESTING: usize = 2;
 
 impl Request {
     /// The decision about a manifest: a live one, else a new one that concurrent requests share.
@@ -39,42 +39,31 @@ impl Request {
         }
         self.memory().metrics.decision_cache_misses.inc();
         if let Some(decision) = self.memory().lapsed_audit(self, subject, tag) {
-            self.judge_behind(manifest, tag, How::Usual);
+            self.judge_behind(subject, tag, How::Usual);
             return Ok(decision);
         }
-        self.evaluate(manifest, tag, How::Usual).await
+        self.evaluate(subject, Some(manifest), tag, How::Usual).await
     }
 
     /// A new decision from what the sources say now.
-    pub(super) async fn judge_anew(
-        &self,
-        manifest: &Arc<Manifest>,
-        tag: Option<&Tag>,
-    ) -> Result<Arc<Decision>, Refusal> {
-        self.evaluate(manifest, tag, How::Anew).await
+    pub(super) async fn judge_anew(&self, subject: &Digest) -> Result<Arc<Decision>, Refusal> {
+        self.evaluate(subject, None, None, How::Anew).await
     }
 
     /// A decision for which every signature was judged: lists of referrers show all that are
     /// proven.
-    pub(super) async fn judge_whole(&self, manifest: &Arc<Manifest>) -> Result<Arc<Decision>, Refusal> {
-        if let Some(decision) = self.memory().live_whole(self, manifest.digest()) {
+    pub(super) async fn judge_whole(&self, subject: &Digest) -> Result<Arc<Decision>, Refusal> {
+        if let Some(decision) = self.memory().live_whole(self, subject) {
             return Ok(decision);
         }
-        self.evaluate(manifest, None, How::Whole).await
+        self.evaluate(subject, None, None, How::Whole).await
     }
 
-    /// Renews a decision behind the answer that it gave; one renewal runs at a time.
-    pub(super) fn renew_behind(&self, subject: &Digest) {
-        let evaluation = self.evaluation(subject, None, How::Anew);
-        if self.memory().evaluations.is_under_way(&evaluation) {
-            return;
+    /// Renews a decision behind the answer that it gave, unless that was tried a moment ago.
+    pub(super) fn renew_behind(&self, subject: &Digest, tag: Option<&Tag>) {
+        if !self.memory().rests(self, subject, tag) {
+            self.judge_behind(subject, tag, How::Anew);
         }
-        let (request, subject) = (self.clone(), *subject);
-        tokio::spawn(async move {
-            if let Ok(manifest) = request.fetch(&subject).await {
-                let _ = request.judge_anew(&manifest, None).await;
-            }
-        });
     }
 
     /// The key of a decision.
@@ -88,7 +77,13 @@ impl Request {
         self.gate.0.policies.revision(&self.repository)
     }
 
-    /// The decision about bytes that are no manifest that may be judged.
+    /// The live decision about bytes that are no manifest that may be judged.
+    pub(super) fn refused_manifest(&self, digest: &Digest) -> Option<Arc<Decision>> {
+        let live = self.memory().live(self, digest, None)?;
+        live.reasons().iter().any(|r| r.code == Code::ManifestInvalid).then_some(live)
+    }
+
+    /// A new one.
     pub(super) async fn refuse_manifest(
         &self,
         digest: &Digest,
@@ -101,47 +96,64 @@ impl Request {
         let reason = Reason { code: Code::ManifestInvalid, message: format!("may not be judged: {error}") };
         let decision = Arc::new(policy::refuse(&subject, &parts.policies, reason, &parts.limits, self.now()));
         self.record(&decision, false).await?;
+        self.memory().remember(self, None, &decision, false, Vec::new());
         Ok(decision)
     }
 
-    fn evaluation(&self, subject: &Digest, tag: Option<&Tag>, how: How) -> Evaluation {
-        Evaluation { key: self.key(subject, tag), revision: self.revision(), how }
-    }
-
+    /// `manifest` is the subject's, where the caller has it already.
     async fn evaluate(
         &self,
-        manifest: &Arc<Manifest>,
+        subject: &Digest,
+        manifest: Option<&Arc<Manifest>>,
         tag: Option<&Tag>,
         how: How,
     ) -> Result<Arc<Decision>, Refusal> {
-        let evaluation = self.evaluation(manifest.digest(), tag, how);
-        let (request, manifest, tag) = (self.clone(), Arc::clone(manifest), tag.cloned());
-        let run = async move { request.decide_now(&manifest, tag.as_ref(), how, 0).await };
+        let evaluation = Evaluation { key: self.key(subject, tag), revision: self.revision(), how };
+        let (request, subject) = (self.clone(), *subject);
+        let (manifest, tag) = (manifest.cloned(), tag.cloned());
+        let run = async move {
+            let manifest = match manifest {
+                Some(manifest) => manifest,
+                None => request.fetch(&subject).await?,
+            };
+            let left = AtomicUsize::new(MAX_CHILDREN);
+            request.decide_now(&manifest, tag.as_ref(), how, Reach::new(MAX_NESTING, &left)).await
+        };
         self.memory().evaluations.run(evaluation, || run).await.map_err(|e| internal(&e))?
     }
 
+    /// Judges behind an answer; the decision is for the next one. The evaluation is a task of its own
+    /// from the first poll on, and there is one at a time, however many ask for it.
+    fn judge_behind(&self, subject: &Digest, tag: Option<&Tag>, how: How) {
+        let _ = self.evaluate(subject, None, tag, how).now_or_never();
+    }
+
     /// One evaluation, from the evidence to the record.
-    async fn decide_now(
+    pub(super) async fn decide_now(
         &self,
         manifest: &Arc<Manifest>,
         tag: Option<&Tag>,
         how: How,
-        nesting: usize,
+        reach: Reach<'_>,
     ) -> Result<Arc<Decision>, Refusal> {
-        let now = self.now();
+        let moment = self.memory().moment();
         let subject =
             Subject { repository: self.repository.clone(), descriptor: manifest.descriptor().clone() };
-        let judging = Judging { subject: &subject, manifest, tag, how, nesting, now };
+        let judging = Judging { subject: &subject, manifest, tag, how, reach, moment };
         let gathered = match self.verifying_policy() {
             Some(policy) => self.gather(policy, &judging).await,
             None => Gathered::default(),
         };
         let decision = Arc::new(self.conclude(&judging, &gathered));
-        self.record(&decision, gathered.from_kept).await?;
-        self.keep(&judging, &decision, &gathered).await;
-        self.memory().remember(self, tag, &decision, how == How::Whole);
-        if gathered.from_kept && how == How::Usual {
-            self.discover_behind(manifest, now).await;
+        self.record(&decision, gathered.from_kept.is_some()).await?;
+        let proven = self.keep(&judging, &decision, &gathered).await;
+        self.memory().remember(self, tag, &decision, how == How::Whole, proven);
+        // Kept signatures sufficed: the sources are asked behind the answer, where that was long ago.
+        let is_old = gathered.from_kept.is_some_and(|asked| {
+            moment.now.duration_since(asked).map_or(true, |age| age > self.freshness().referrers_ttl)
+        });
+        if is_old && !self.upstream.is_offline() {
+            self.judge_behind(manifest.digest(), tag, How::Anew);
         }
         Ok(decision)
     }
@@ -153,126 +165,14 @@ impl Request {
 
     fn conclude(&self, judging: &Judging<'_>, gathered: &Gathered) -> Decision {
         let Parts { policies, limits, .. } = &*self.gate.0;
-        let Judging { subject, tag, now, .. } = judging;
+        let Judging { subject, tag, moment, .. } = judging;
         let findings = &gathered.collected.findings;
         match &gathered.children {
-            Some(children) => policy::decide_index(subject, *tag, policies, findings, children, limits, *now),
-            None => policy::decide(subject, *tag, policies, findings, limits, *now),
-        }
-    }
-
-    /// Gathers what the policy needs within the deadline and the number of evaluations that run at
-    /// once.
-    async fn gather(&self, policy: &Arc<Policy>, judging: &Judging<'_>) -> Gathered {
-        if let Some(back) = self.memory().clock_went_back(judging.now) {
-            return Gathered::trouble(
-                Code::ClockWentBack,
-                format!(
-                    "the clock is {} behind a time that it showed before: set it right; if the earlier time was \
-                 wrong, stop the server and remove the store's records",
-                    humantime::format_duration(back)
-                ),
-            );
-        }
-        let work = async {
-            let children = judges_children(policy, judging.manifest);
-            let mut gathered = Gathered::default();
-            // Children take permits of their own: holding one meanwhile could starve them.
-            if !children || policy.index() == IndexRule::Both {
-                let _permit = self.memory().permits.acquire().await;
-                gathered = self.gather_own(policy, judging).await;
+            Some(children) => {
+                policy::decide_index(subject, *tag, policies, findings, children, limits, moment.now)
             }
-            if children {
-                self.gather_children(judging, &mut gathered).await;
-            }
-            gathered
-        };
-        tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| {
-            let seconds = DEADLINE.as_secs();
-            Gathered::trouble(Code::Deadline, format!("judging it took longer than {seconds} s"))
-        })
-    }
-
-    /// Kept signatures first, without network; the sources where they do not suffice.
-    async fn gather_own(&self, policy: &Arc<Policy>, judging: &Judging<'_>) -> Gathered {
-        let digest = judging.manifest.digest();
-        let suffices = |findings: &Findings| {
-            judging.how != How::Whole && {
-                let Parts { policies, limits, .. } = &*self.gate.0;
-                policy::decide(judging.subject, judging.tag, policies, findings, limits, judging.now)
-                    .verdict()
-                    == Verdict::Allow
-            }
-        };
-        let mut collector = Collector {
-            parts: collection::Parts::Kept(&self.memory().store),
-            policy,
-            subject: judging.subject,
-            metrics: &self.memory().metrics,
-            now: judging.now,
-            enough: &suffices,
-        };
-        if judging.how == How::Usual
-            && let Some(recalled) = self.memory().kept.recall(&self.repository, digest).await
-        {
-            let collected = collector.collect(recalled.found, Vec::new()).await;
-            if suffices(&collected.findings) {
-                return Gathered { collected, from_kept: true, children: None };
-            }
+            None => policy::decide(subject, *tag, policies, findings, limits, moment.now),
         }
-        let sources = self.sources();
-        let discovered = discover(&sources, digest, &in_order_of_trial(policy)).await;
-        collector.parts = collection::Parts::Fetched(&sources);
-        let collected = collector.collect(discovered.found, discovered.troubles).await;
-        Gathered { collected, from_kept: false, children: None }
-    }
-
-    pub(super) fn sources(&self) -> Sources<'_> {
-        Sources {
-            cache: &self.memory().cache,
-            upstream: &self.upstream,
-            repository: &self.repository,
-            freshness: self.freshness(),
-        }
-    }
-
-    /// Judges what an index lists, by the bytes of each.
-    async fn gather_children(&self, judging: &Judging<'_>, gathered: &mut Gathered) {
-        let listed = judging.manifest.manifests();
-        let troubles = &mut gathered.collected.findings.troubles;
-        let children = gathered.children.insert(Vec::new());
-        if judging.nesting >= MAX_NESTING || listed.len() > MAX_CHILDREN {
-            let message = format!(
-                "it lists {} manifests, {} levels deep; at most {MAX_CHILDREN} and {MAX_NESTING} are judged",
-                listed.len(),
-                judging.nesting + 1
-            );
-            troubles.push(Trouble { code: Code::BoundExceeded, message });
-            return;
-        }
-        let digests: Vec<Digest> = listed.iter().map(|d| d.digest).collect();
-        for chunk in digests.chunks(8) {
-            let decisions = join_all(chunk.iter().copied().map(|child| self.child(child, judging))).await;
-            for (child, decision) in chunk.iter().zip(decisions) {
-                match decision {
-                    Ok(decision) | Err(Refusal::Denied(decision)) => children.push(decision),
-                    // A listed manifest that is not there cannot vouch, and need not be pulled.
-                    Err(Refusal::Unknown(_)) => {}
-                    Err(refusal) => troubles.push(Trouble {
-                        code: Code::SourceUnavailable,
-                        message: format!("listed manifest {child} could not be judged: {refusal}"),
-                    }),
-                }
-            }
-        }
-    }
-
-    async fn child(&self, digest: Digest, judging: &Judging<'_>) -> Result<Arc<Decision>, Refusal> {
-        if let Some(decision) = self.memory().live(self, &digest, None) {
-            return Ok(decision);
-        }
-        let manifest = self.fetch(&digest).await?;
-        Box::pin(self.decide_now(&manifest, None, judging.how, judging.nesting + 1)).await
     }
 
     /// Writes the audit line and counts. An Allow that cannot be recorded is not given.
@@ -308,77 +208,34 @@ impl Request {
         }
     }
 
-    /// Keeps what the decision was made from, and links its signatures to the subject.
-    async fn keep(&self, judging: &Judging<'_>, decision: &Arc<Decision>, gathered: &Gathered) {
-        let Some(leave) = Leave::of_subject(decision) else { return };
+    /// Keeps what the decision rests on, and links what it proved to the subject. Returns the
+    /// proven artifacts.
+    async fn keep(
+        &self,
+        judging: &Judging<'_>,
+        decision: &Arc<Decision>,
+        gathered: &Gathered,
+    ) -> Vec<Digest> {
         let (memory, subject) = (self.memory(), judging.manifest.digest());
-        let Collected { read, claims, .. } = &gathered.collected;
-        for found in read.iter().filter(|f| f.carrier.pure && claims.contains(&f.artifact.digest)) {
-            memory.links.write(&self.repository, leave.manifest(), Role::Signature, &found.artifact);
+        let found = gathered.collected.proven(decision);
+        let proven = found.iter().map(|found| found.artifact.digest).collect();
+        if !decision.serve() {
+            return proven;
         }
+        for found in &found {
+            memory.links.write(&self.repository, subject, Role::Referrer, &found.artifact);
+        }
+        // What nobody believed is not kept: whoever can push signatures could fill the store.
+        let used: Vec<_> = gathered.collected.read.iter().filter(|f| believed(decision, f)).collect();
         let held = memory.store.hold(subject, &kept::owner(&self.repository, subject)).await;
-        let kept = if gathered.from_kept || read.is_empty() {
+        let kept = if gathered.from_kept.is_some() || used.is_empty() {
             Ok(())
         } else {
-            memory.kept.keep(&self.repository, subject, read, judging.now).await
+            memory.kept.keep(&self.repository, subject, &used, judging.moment.now).await
         };
         if let Err(error) = held.and(kept) {
             tracing::error!(repository = %self.repository, %subject, %error, "signatures cannot be kept");
         }
+        proven
     }
-
-    /// Asks the sources again where kept signatures sufficed and the last asking is long ago.
-    async fn discover_behind(&self, manifest: &Arc<Manifest>, now: SystemTime) {
-        let recalled = self.memory().kept.recall(&self.repository, manifest.digest()).await;
-        let old = recalled.is_some_and(|r| {
-            now.duration_since(r.discovered).is_ok_and(|age| age > self.freshness().referrers_ttl)
-        });
-        if old && !self.upstream.is_offline() {
-            self.judge_behind(manifest, None, How::Anew);
-        }
-    }
-
-    /// Judges behind an answer; the decision is for the next one.
-    fn judge_behind(&self, manifest: &Arc<Manifest>, tag: Option<&Tag>, how: How) {
-        let (request, manifest, tag) = (self.clone(), Arc::clone(manifest), tag.cloned());
-        tokio::spawn(async move { request.evaluate(&manifest, tag.as_ref(), how).await });
-    }
-}
-
-/// One evaluation's question.
-struct Judging<'a> {
-    subject: &'a Subject,
-    manifest: &'a Arc<Manifest>,
-    tag: Option<&'a Tag>,
-    how: How,
-    nesting: usize,
-    now: SystemTime,
-}
-
-/// What was gathered to answer it.
-#[derive(Default)]
-struct Gathered {
-    collected: Collected,
-    /// Kept signatures sufficed: no source was asked.
-    from_kept: bool,
-    /// The decisions about what an index lists, where the policy asks for them.
-    children: Option<Vec<Arc<Decision>>>,
-}
-
-impl Gathered {
-    fn trouble(code: Code, message: String) -> Self {
-        let mut gathered = Self::default();
-        gathered.collected.findings.troubles.push(Trouble { code, message });
-        gathered
-    }
-}
-
-/// Whether what the manifest lists has to be judged too.
-fn judges_children(policy: &Policy, manifest: &Manifest) -> bool {
-    manifest.kind() == Kind::Index && policy.index() != IndexRule::Index
-}
-
-fn in_order_of_trial(policy: &Policy) -> Vec<Format> {
-    let wanted = policy.formats();
-    Format::ALL.into_iter().filter(|f| wanted.contains(f)).collect()
 }

@@ -42,7 +42,7 @@ impl Kept {
         &self,
         repository: &Repository,
         subject: &Digest,
-        found: &[Found],
+        found: &[&Found],
         now: SystemTime,
     ) -> Result<(), Error> {
         let mut artifacts: Vec<Descriptor> = found.iter().map(|f| f.artifact.clone()).collect();
@@ -77,7 +77,8 @@ impl Kept {
         for artifact in record.artifacts {
             found.extend(self.read(&artifact, subject).await);
         }
-        Some(Recalled { found, discovered: UNIX_EPOCH + Duration::from_secs(record.discovered) })
+        let discovered = UNIX_EPOCH.checked_add(Duration::from_secs(record.discovered));
+        Some(Recalled { found, discovered: discovered.unwrap_or(UNIX_EPOCH) })
     }
 
     async fn read(&self, artifact: &Descriptor, subject: &Digest) -> Option<Found> {

@@ -3,7 +3,9 @@
 //! parent, which only a live decision gives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +20,7 @@ use crate::store::{Records, Table};
 pub(super) enum Role {
     /// A manifest that an index lists.
     Child,
-    /// A signature that the subject's decision rests on, or could.
-    Signature,
-    /// Any other artifact about the subject.
+    /// An artifact about the subject. Which of them are served is found out each time.
     Referrer,
     /// An image's config.
     Config,
@@ -29,7 +29,7 @@ pub(super) enum Role {
 }
 
 /// Where a link is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// `/manifests/<digest>`
     Manifests,
@@ -40,7 +40,7 @@ pub(super) enum Place {
 impl Role {
     fn place(self) -> Place {
         match self {
-            Self::Child | Self::Signature | Self::Referrer => Place::Manifests,
+            Self::Child | Self::Referrer => Place::Manifests,
             Self::Config | Self::Layer => Place::Blobs,
         }
     }
@@ -53,6 +53,20 @@ pub(super) struct Link {
     pub(super) role: Role,
     /// What the parent says of the child: `HEAD` is answered from it, and its size binds.
     pub(super) child: Descriptor,
+}
+
+impl Link {
+    /// Whether the parent's own bytes name the child in this role.
+    pub(super) fn stands_in(&self, parent: &Manifest) -> bool {
+        let names = |d: &Descriptor| d.digest == self.child.digest && d.size == self.child.size;
+        *parent.digest() == self.parent
+            && match self.role {
+                Role::Child => parent.manifests().iter().any(names),
+                Role::Config => parent.config().is_some_and(names),
+                Role::Layer => parent.blobs().iter().any(names),
+                Role::Referrer => false,
+            }
+    }
 }
 
 /// Leave to serve one manifest: by a decision of its own, or through a parent's.
@@ -102,68 +116,105 @@ impl Leave {
 /// The links of every repository: kept as records, with those in use in memory.
 pub(super) struct Links {
     table: Table,
-    recent: Cache<(Repository, Digest), Arc<[Link]>>,
+    /// What was read of the records.
+    recent: Cache<(Repository, Digest), Arc<[Link]>, ByNumber>,
+    /// The link of the parent that was served last: it stands first.
+    latest: Cache<(Repository, Digest, Place), Link>,
     written: Cache<(Repository, Digest), ()>,
+    /// Counts writes, so that nothing older than a write is taken for recent.
+    writes: AtomicU64,
 }
 
 /// At most so many records are read for one child.
-const MAX_RECORDS: usize = 64;
-/// At most so many parents are judged again for one request.
-pub(super) const MAX_PARENTS: usize = 8;
+const MAX_RECORDS: usize = 256;
+/// At most so many records are in memory.
+const MAX_RECENT: u64 = 200_000;
+
+#[derive(Clone)]
+struct ByNumber;
+
+impl<K> Weighter<K, Arc<[Link]>> for ByNumber {
+    fn weight(&self, _: &K, links: &Arc<[Link]>) -> u64 {
+        1 + links.len() as u64
+    }
+}
 
 impl Links {
     pub(super) fn open(records: &Records) -> Self {
-        Self { table: records.table("links"), recent: Cache::new(50_000), written: Cache::new(20_000) }
+        Self {
+            table: records.table("links"),
+            recent: Cache::with_weighter(50_000, MAX_RECENT, ByNumber),
+            latest: Cache::new(50_000),
+            written: Cache::new(20_000),
+            writes: AtomicU64::new(0),
+        }
     }
 
-    /// Writes the links of an admitted manifest: its children where `children` says that an index
-    /// admits what it lists, its config and its layers.
-    pub(super) fn write_content(&self, repository: &Repository, manifest: &Manifest, children: bool) {
+    /// Writes the links of an admitted manifest: to what it lists, its config and its layers.
+    /// Whether an index admits what it lists is asked when a link is gone through.
+    pub(super) fn write_content(&self, repository: &Repository, manifest: &Manifest) {
         let key = (repository.clone(), *manifest.digest());
         if self.written.get(&key).is_some() {
             return;
         }
-        let parent = manifest.digest();
-        let listed = manifest.manifests().iter().filter(|_| children).map(|d| (Role::Child, d));
+        let listed = manifest.manifests().iter().map(|d| (Role::Child, d));
         let config = manifest.config().map(|d| (Role::Config, d));
         let layers = manifest.blobs().iter().map(|d| (Role::Layer, d));
         for (role, child) in listed.chain(config).chain(layers) {
-            self.write(repository, parent, role, child);
+            self.write(repository, manifest.digest(), role, child);
         }
         self.written.insert(key, ());
     }
 
-    /// Writes one link; writing it again changes nothing.
+    /// Writes one link; writing it again changes nothing but that it stands first.
     pub(super) fn write(&self, repository: &Repository, parent: &Digest, role: Role, child: &Descriptor) {
-        let known = self.recent.get(&(repository.clone(), child.digest));
         let child = Descriptor { annotations: Default::default(), platform: None, ..child.clone() };
         let link = Link { parent: *parent, role, child };
-        if known.is_some_and(|links| links.contains(&link)) {
+        let latest = (repository.clone(), link.child.digest, role.place());
+        if self.latest.get(&latest).is_some_and(|known| known == link) {
             return;
         }
-        if let Ok(value) = serde_json::to_vec(&link) {
-            self.table.put(key(repository, &link), value);
+        let recent = (repository.clone(), link.child.digest);
+        if !self.recent.get(&recent).is_some_and(|links| links.contains(&link)) {
+            if let Ok(value) = serde_json::to_vec(&link) {
+                self.table.put(key(repository, &link), value);
+            }
+            self.writes.fetch_add(1, Ordering::AcqRel);
+            self.recent.remove(&recent);
         }
-        self.recent.remove(&(repository.clone(), link.child.digest));
+        self.latest.insert(latest, link);
     }
 
-    /// The links that lead to `child` at `place`, last written first, at most [`MAX_PARENTS`].
+    /// The links that lead to `child` at `place`: first the parent's that was served last.
     pub(super) async fn parents(
         &self,
         repository: &Repository,
         child: &Digest,
         place: Place,
     ) -> Result<Vec<Link>, crate::store::Error> {
-        let cached = (repository.clone(), *child);
-        let links = match self.recent.get(&cached) {
-            Some(links) => links,
-            None => {
-                let links: Arc<[Link]> = self.read(repository, child).await?.into();
-                self.recent.insert(cached, Arc::clone(&links));
-                links
-            }
-        };
-        Ok(links.iter().filter(|l| l.role.place() == place).take(MAX_PARENTS).cloned().collect())
+        let latest = self.latest.get(&(repository.clone(), *child, place));
+        let links = self.recorded(repository, child).await?;
+        let others = links.iter().filter(|l| l.role.place() == place && latest.as_ref() != Some(l)).cloned();
+        Ok(latest.clone().into_iter().chain(others).collect())
+    }
+
+    async fn recorded(
+        &self,
+        repository: &Repository,
+        child: &Digest,
+    ) -> Result<Arc<[Link]>, crate::store::Error> {
+        let key = (repository.clone(), *child);
+        if let Some(links) = self.recent.get(&key) {
+            return Ok(links);
+        }
+        let writes = self.writes.load(Ordering::Acquire);
+        let links: Arc<[Link]> = self.read(repository, child).await?.into();
+        self.recent.insert(key.clone(), Arc::clone(&links));
+        // A link that was written meanwhile may be missing in what was read.
+        if self.writes.load(Ordering::Acquire) != writes {
+            self.recent.remove(&key);
+        }
+        Ok(links)
     }
 
     async fn read(&self, repository: &Repository, child: &Digest) -> Result<Vec<Link>, crate::store::Error> {

@@ -1,34 +1,43 @@
 //! What admission remembers, over reloads and (as far as it is kept in records) restarts:
 //! decisions, hot manifests, links, kept signatures, the latest time that was seen.
 
+mod hot;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dashmap::DashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Map;
 use tokio::sync::Semaphore;
 
-use super::gate::Request;
 use super::kept::Kept;
-use super::links::{Leave, Links};
+use super::links::Links;
 use super::refusal::Refusal;
+use super::request::Request;
 use super::{MAX_CLOCK_SETBACK, MAX_EVALUATIONS};
 use crate::audit::Audit;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::flight::Flight;
-use crate::oci::{Digest, Manifest, Repository, Tag};
-use crate::policy::{Decision, Mode, Revision};
+use crate::oci::{Digest, Registry, Repository, Tag};
+use crate::policy::{Decision, Limits, Mode, Revision, Verdict};
+use crate::signature::Code;
 use crate::store::{self, Store, Table};
 use crate::telemetry::Metrics;
 
-/// Memory for hot manifests, in bytes.
-const HOT_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) use hot::Hot;
+
 /// The record of the latest time that was seen.
 const LATEST: &[u8] = b"latest";
+/// The end of the year 9999, in Unix seconds: no record makes a later time.
+const END_OF_TIME: u64 = 253_402_300_799;
 const MAX_DECISIONS: usize = 100_000;
 const MAX_DECISIONS_BY_ID: usize = 4096;
+/// A decision is at most so many signatures' reports away from being forgotten.
+const MAX_REPORTS: u64 = 200_000;
+const MAX_REPORTS_BY_ID: u64 = 20_000;
 
 /// What outlives an engine.
 pub struct Memory {
@@ -40,10 +49,10 @@ pub struct Memory {
     pub(super) links: Links,
     pub(super) kept: Kept,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
-    pub(super) permits: Semaphore,
-    decisions: Map<Key, Arc<Live>>,
-    by_id: Map<String, Arc<Decision>>,
-    hot: Map<(Repository, Digest), Arc<Warm>, ByBytes>,
+    permits: DashMap<Registry, Arc<Semaphore>>,
+    decisions: Map<Key, Arc<Live>, ByReports>,
+    by_id: Map<String, Arc<Decision>, ByReports>,
+    hot: hot::HotMap,
     /// Raised when a decision falls: what is hot must be looked at again.
     epoch: AtomicU64,
     latest: AtomicU64,
@@ -81,39 +90,37 @@ struct Live {
     decision: Arc<Decision>,
     /// Every signature was judged, not only as many as the policy needed.
     whole: bool,
+    /// The artifacts that the decision proved to be signatures of its subject and nothing else.
+    proven: Vec<Digest>,
+    /// It could not be renewed a moment ago: until then nobody tries again.
+    rests: Option<SystemTime>,
     /// The engine under which the decision was last found to hold.
     generation: AtomicU64,
 }
 
-/// An admitted manifest with the leave it was served by.
-#[derive(Clone)]
-pub(super) struct Hot {
-    pub(super) leave: Leave,
-    pub(super) manifest: Arc<Manifest>,
-    /// The policy binds decisions to a tag: this one is for requests by digest.
-    pub(super) binds_tag: bool,
+/// The time by which is decided.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// What the clock shows, or the latest that it showed: nothing lives longer because a clock goes
+    /// back.
+    pub(super) now: SystemTime,
+    /// How far the clock is behind that, where a correction would not explain it.
+    pub(super) setback: Option<Duration>,
 }
 
-struct Warm {
-    hot: Hot,
-    generation: u64,
-    epoch: u64,
-}
-
+/// Decisions weigh as much as what they report.
 #[derive(Clone)]
-struct ByBytes;
+struct ByReports;
 
-impl Weighter<(Repository, Digest), Arc<Warm>> for ByBytes {
-    fn weight(&self, _: &(Repository, Digest), warm: &Arc<Warm>) -> u64 {
-        // The parsed view takes about as much again as the bytes.
-        2 * warm.hot.manifest.bytes().len() as u64 + 512
+impl Weighter<Key, Arc<Live>> for ByReports {
+    fn weight(&self, _: &Key, live: &Arc<Live>) -> u64 {
+        weight(&live.decision)
     }
 }
 
-impl Hot {
-    /// Whether it may answer a tag: the decision is about this very manifest, not about a parent.
-    pub(super) fn answers_tags(&self) -> bool {
-        !self.binds_tag && self.leave.decision().subject() == self.manifest.digest()
+impl Weighter<String, Arc<Decision>> for ByReports {
+    fn weight(&self, _: &String, decision: &Arc<Decision>) -> u64 {
+        weight(decision)
     }
 }
 
@@ -137,12 +144,12 @@ impl Memory {
             links: Links::open(store.records()),
             kept: Kept::open(store.records(), &store),
             evaluations: Flight::default(),
-            permits: Semaphore::new(MAX_EVALUATIONS),
-            decisions: Map::new(MAX_DECISIONS),
-            by_id: Map::new(MAX_DECISIONS_BY_ID),
-            hot: Map::with_weighter(10_000, HOT_BYTES, ByBytes),
+            permits: DashMap::new(),
+            decisions: Map::with_weighter(MAX_DECISIONS, MAX_REPORTS, ByReports),
+            by_id: Map::with_weighter(MAX_DECISIONS_BY_ID, MAX_REPORTS_BY_ID, ByReports),
+            hot: hot::map(),
             epoch: AtomicU64::new(0),
-            latest: AtomicU64::new(latest),
+            latest: AtomicU64::new(latest.min(END_OF_TIME)),
             store,
             cache,
             audit,
@@ -172,6 +179,12 @@ impl Memory {
         self.by_id.get(id)
     }
 
+    /// The permits for evaluations of one upstream's content.
+    pub(super) fn permits(&self, registry: &Registry) -> Arc<Semaphore> {
+        let permits = self.permits.entry(registry.clone());
+        Arc::clone(&permits.or_insert_with(|| Arc::new(Semaphore::new(MAX_EVALUATIONS))))
+    }
+
     /// The live decision about a subject, under the request's engine. One in the last tenth of its
     /// life is renewed behind the answer.
     pub(super) fn live(
@@ -180,12 +193,12 @@ impl Memory {
         subject: &Digest,
         tag: Option<&Tag>,
     ) -> Option<Arc<Decision>> {
-        let live = self.decisions.get(&request.key(subject, tag))?;
-        if !self.holds(request, &live) || request.now() >= live.decision.expires() {
+        let (live, moment) = (self.decisions.get(&request.key(subject, tag))?, self.moment());
+        if !self.is_live(request, &live, moment) {
             return None;
         }
-        if in_last_tenth(&live.decision, request.now()) {
-            request.renew_behind(subject);
+        if in_last_tenth(&live.decision, moment.now) {
+            request.renew_behind(subject, tag);
         }
         Some(Arc::clone(&live.decision))
     }
@@ -193,7 +206,7 @@ impl Memory {
     /// As [`Memory::live`], where every signature was judged.
     pub(super) fn live_whole(&self, request: &Request, subject: &Digest) -> Option<Arc<Decision>> {
         let live = self.decisions.get(&request.key(subject, None))?;
-        let holds = live.whole && self.holds(request, &live) && request.now() < live.decision.expires();
+        let holds = live.whole && self.is_live(request, &live, self.moment());
         holds.then(|| Arc::clone(&live.decision))
     }
 
@@ -210,87 +223,119 @@ impl Memory {
         (serves && self.holds(request, &live)).then(|| Arc::clone(&live.decision))
     }
 
-    /// Whether the request's engine judges as the one did that made the decision. Compares once an
-    /// engine; afterwards the generation tells.
+    /// Whether a decision could not be renewed a moment ago.
+    pub(super) fn rests(&self, request: &Request, subject: &Digest, tag: Option<&Tag>) -> bool {
+        let live = self.decisions.get(&request.key(subject, tag));
+        live.and_then(|live| live.rests).is_some_and(|until| self.moment().now < until)
+    }
+
+    /// Whether `decision`, which is the one in memory, proved that the artifact is a signature of its
+    /// subject and nothing else.
+    pub(super) fn proves(&self, request: &Request, decision: &Arc<Decision>, artifact: &Digest) -> bool {
+        let live = self.decisions.get(&request.key(decision.subject(), None));
+        live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision) && live.proven.contains(artifact))
+    }
+
+    fn is_live(&self, request: &Request, live: &Live, moment: Moment) -> bool {
+        // While the clock is wrong, nothing is served but by decisions that know of it.
+        let knows = live.decision.reasons().iter().any(|r| r.code == Code::ClockWentBack);
+        let in_time = moment.setback.is_none() || !live.decision.serve() || knows;
+        in_time && moment.now < live.decision.expires() && self.holds(request, live)
+    }
+
+    /// Whether the request's engine judges as the one did that made the decision, and lets it hold
+    /// for so long. Compares once an engine; afterwards the generation tells.
     fn holds(&self, request: &Request, live: &Live) -> bool {
         let generation = request.gate.0.generation;
         if live.generation.load(Ordering::Relaxed) == generation {
             return true;
         }
-        let same = live.decision.revision() == request.revision();
+        let decision = &live.decision;
+        let same = decision.revision() == request.revision() && !outlives(decision, &request.gate.0.limits);
         if same {
             live.generation.store(generation, Ordering::Relaxed);
         }
         same
     }
 
-    /// Takes a new decision in. One that does not serve cools what an earlier one had warmed.
+    /// Takes a new decision in. One that does not serve cools what an earlier one had warmed, and
+    /// one that could not be made leaves an Allow that still holds as it is.
     pub(super) fn remember(
         &self,
         request: &Request,
         tag: Option<&Tag>,
         decision: &Arc<Decision>,
         whole: bool,
+        proven: Vec<Digest>,
     ) {
-        let key = request.key(decision.subject(), tag);
-        if !decision.serve() {
-            self.epoch.fetch_add(1, Ordering::Release);
-        }
-        let generation = AtomicU64::new(request.gate.0.generation);
-        self.decisions.insert(key, Arc::new(Live { decision: Arc::clone(decision), whole, generation }));
         self.by_id.insert(decision.id().to_string(), Arc::clone(decision));
-    }
-
-    /// The hot manifest, where its leave still holds.
-    pub(super) fn hot(&self, request: &Request, digest: &Digest) -> Option<Hot> {
-        let warm = self.hot.get(&(request.repository.clone(), *digest))?;
-        let holds = warm.generation == request.gate.0.generation
-            && warm.epoch == self.epoch.load(Ordering::Acquire)
-            && request.now() < warm.hot.leave.decision().expires();
-        if !holds {
-            return None;
-        }
-        if in_last_tenth(warm.hot.leave.decision(), request.now()) {
-            request.renew_behind(warm.hot.leave.decision().subject());
-        }
-        self.metrics.decision_cache_hits.inc();
-        Some(warm.hot.clone())
-    }
-
-    /// Makes an admitted manifest hot.
-    pub(super) fn heat(&self, request: &Request, hot: Hot) {
-        // The epoch is read before the caller could have been overtaken by a falling decision only
-        // if the decision is still the live one.
-        let epoch = self.epoch.load(Ordering::Acquire);
-        let subject = *hot.leave.decision().subject();
-        if self.live_or_bound(request, &subject, hot.leave.decision()) {
-            let key = (request.repository.clone(), *hot.manifest.digest());
-            let generation = request.gate.0.generation;
-            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch }));
+        let key = request.key(decision.subject(), tag);
+        let generation = AtomicU64::new(request.gate.0.generation);
+        let new = match self.decisions.get(&key) {
+            Some(old) if decision.verdict() == Verdict::Indeterminate && self.still_allows(request, &old) => {
+                Live {
+                    decision: Arc::clone(&old.decision),
+                    whole: old.whole,
+                    proven: old.proven.clone(),
+                    rests: Some(decision.expires()),
+                    generation,
+                }
+            }
+            _ => Live { decision: Arc::clone(decision), whole, proven, rests: None, generation },
+        };
+        let falls = !new.decision.serve();
+        self.decisions.insert(key, Arc::new(new));
+        // Behind the insertion: what is warmed from now on is compared with the new decision, and
+        // what was warmed before has the epoch that ends here.
+        if falls {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn live_or_bound(&self, request: &Request, subject: &Digest, decision: &Arc<Decision>) -> bool {
-        let live = self.decisions.get(&request.key(subject, None));
-        live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision))
+    fn still_allows(&self, request: &Request, live: &Live) -> bool {
+        live.decision.verdict() == Verdict::Allow && self.is_live(request, live, self.moment())
     }
 
-    /// Whether the clock went back further than a correction would explain. Notes the time
-    /// otherwise.
-    pub(super) fn clock_went_back(&self, now: SystemTime) -> Option<Duration> {
-        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let latest = self.latest.fetch_max(seconds, Ordering::AcqRel);
-        if latest > seconds + MAX_CLOCK_SETBACK.as_secs() {
-            return Some(Duration::from_secs(latest - seconds));
+    /// The time now. Notes it, for a clock that goes back.
+    pub(super) fn moment(&self) -> Moment {
+        let shown = self.clock.now();
+        let latest = UNIX_EPOCH + Duration::from_secs(self.note(shown));
+        let back = latest.duration_since(shown).ok();
+        Moment { now: shown.max(latest), setback: back.filter(|back| *back > MAX_CLOCK_SETBACK) }
+    }
+
+    /// The latest time that was seen, in Unix seconds.
+    fn note(&self, shown: SystemTime) -> u64 {
+        let seconds = shown.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(END_OF_TIME);
+        let latest = self.latest.load(Ordering::Acquire);
+        if seconds <= latest {
+            return latest;
         }
-        if seconds > latest {
+        let before = self.latest.fetch_max(seconds, Ordering::AcqRel);
+        // For the next process a minute is near enough; hits write no more than that.
+        if seconds / 60 > before / 60 {
             self.clock_record.put(LATEST, seconds.to_be_bytes());
         }
-        None
+        before.max(seconds)
     }
+}
+
+/// Bounded, so that there is room for every decision.
+fn weight(decision: &Decision) -> u64 {
+    1 + decision.signatures().len().min(255) as u64
 }
 
 fn in_last_tenth(decision: &Decision, now: SystemTime) -> bool {
     let life = decision.expires().duration_since(decision.decided()).unwrap_or_default();
     decision.serve() && decision.expires().duration_since(now).is_ok_and(|left| left < life / 10)
+}
+
+/// Whether a decision was made under limits that let it hold longer than these.
+fn outlives(decision: &Decision, limits: &Limits) -> bool {
+    let limit = match decision.verdict() {
+        Verdict::Allow => limits.allow_max_age,
+        Verdict::Deny => limits.deny_ttl,
+        Verdict::Indeterminate => limits.indeterminate_ttl,
+    };
+    decision.decided().checked_add(limit).is_some_and(|end| end < decision.expires())
 }

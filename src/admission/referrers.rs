@@ -9,12 +9,17 @@ use serde::Serialize;
 
 use super::admitted::{Admitted, Content};
 use super::discovery::MAX_ARTIFACTS;
-use super::gate::{Request, denied, internal, proves, refusal};
 use super::links::{Leave, Link, Role};
-use super::refusal::{Refusal, Unknown};
+use super::refusal::{Refusal, Unknown, denied, internal, refusal};
+use super::request::Request;
 use crate::cache;
-use crate::oci::{Algorithm, Descriptor, Digest, Manifest, media_type};
+use crate::oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, media_type};
+use crate::policy::Verdict;
 use crate::signature::layout;
+
+/// A longer manifest is listed without its annotations, so that the whole list is no longer than a
+/// manifest may be.
+const MAX_ANNOTATED: u64 = MAX_MANIFEST_BYTES / MAX_ARTIFACTS as u64 / 2;
 
 /// An index of referrers, as it is served.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ pub(super) async fn list(
     subject: &Digest,
     artifact_type: Option<&str>,
 ) -> Result<Option<Admitted<Referrers>>, Refusal> {
-    let leave = match request.leave(subject, None, 0).await {
+    let leave = match request.leave(subject, None).await {
         Ok(leave) => leave,
         Err(Refusal::Unknown(_)) => return Ok(None),
         Err(other) => return Err(other),
@@ -79,7 +84,7 @@ pub(super) async fn as_manifest(
     request: &Request,
     subject: &Digest,
 ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
-    let leave = request.leave(subject, None, 0).await?;
+    let leave = request.leave(subject, None).await?;
     let artifacts = admitted(request, &leave).await?;
     if artifacts.is_empty() {
         return Err(Refusal::Unknown(Unknown::Manifest));
@@ -90,37 +95,47 @@ pub(super) async fn as_manifest(
     request.serve_list(list, Arc::new(manifest))
 }
 
-/// Leave for one artifact about an admitted subject, which is linked to it from then on.
-pub(super) async fn admit(request: &Request, parent: &Leave, artifact: &Manifest) -> Option<Leave> {
-    let link = link(request, parent, artifact)?;
-    if link.role == Role::Signature && !proves(parent.decision(), &link.child.digest) {
-        // The decision may have stopped at the first signature that sufficed.
-        let subject = request.fetch(parent.manifest()).await.ok()?;
-        let whole = request.judge_whole(&subject).await.ok()?;
-        if !proves(&whole, &link.child.digest) {
-            return None;
-        }
-        request.memory().links.write(&request.repository, &link.parent, link.role, &link.child);
-        return Leave::of_subject(&whole)?.through(&link);
-    }
-    request.memory().links.write(&request.repository, &link.parent, link.role, &link.child);
-    parent.through(&link)
+/// Leave for one artifact about an admitted subject, which is linked to it from then on: for any
+/// where the policy lists all, else for a signature that is nothing but a signature, and believed.
+///
+/// # Errors
+/// [`Refusal`] where the subject cannot be judged as a whole.
+pub(super) async fn admit(
+    request: &Request,
+    parent: &Leave,
+    artifact: &Manifest,
+) -> Result<Option<Leave>, Refusal> {
+    let subject = parent.manifest();
+    let is_pure = layout::carrier(artifact, subject).is_some_and(|carrier| carrier.pure);
+    let names_subject = artifact.subject().is_some_and(|s| s.digest == *subject);
+    let leave = if request.lists_all_referrers(parent.decision()) {
+        (names_subject || is_pure).then(|| parent.clone())
+    } else if is_pure {
+        proven(request, parent, artifact.digest()).await?
+    } else {
+        None
+    };
+    let Some(leave) = leave else { return Ok(None) };
+    let link = Link { parent: *subject, role: Role::Referrer, child: artifact.descriptor().clone() };
+    request.memory().links.write(&request.repository, subject, link.role, &link.child);
+    Ok(leave.through(&link))
 }
 
-/// What the artifact is to the subject: any referrer where the policy lists all, else a signature
-/// that is nothing but a signature.
-fn link(request: &Request, parent: &Leave, artifact: &Manifest) -> Option<Link> {
-    let subject = parent.manifest();
-    let carrier = layout::carrier(artifact, subject).filter(|c| c.pure);
-    let names_subject = artifact.subject().is_some_and(|s| s.digest == *subject);
-    let role = if request.lists_all_referrers(parent.decision()) && (names_subject || carrier.is_some()) {
-        Role::Referrer
-    } else if carrier.is_some() {
-        Role::Signature
-    } else {
-        return None;
-    };
-    Some(Link { parent: *subject, role, child: artifact.descriptor().clone() })
+/// The subject's leave, where a decision about it proved the artifact. The one at hand may have
+/// stopped at the first signature that sufficed, or may be about an index that lists the subject.
+async fn proven(request: &Request, parent: &Leave, artifact: &Digest) -> Result<Option<Leave>, Refusal> {
+    let (subject, decision) = (parent.manifest(), parent.decision());
+    let is_own = decision.subject() == subject;
+    if is_own && request.memory().proves(request, decision, artifact) {
+        return Ok(Some(parent.clone()));
+    }
+    let whole = request.judge_whole(subject).await?;
+    // A decision of its own that has fallen meanwhile opens nothing any more.
+    let leave = if is_own { Leave::of_subject(&whole) } else { Some(parent.clone()) };
+    if request.memory().proves(request, &whole, artifact) {
+        return Ok(leave);
+    }
+    if whole.verdict() == Verdict::Indeterminate { Err(denied(&whole)) } else { Ok(None) }
 }
 
 /// The descriptors of all artifacts about the subject that would be served, with the type and the
@@ -151,11 +166,13 @@ async fn describe(request: &Request, leave: &Leave, artifact: Digest) -> Result<
         Err(Refusal::Unknown(_) | Refusal::Denied(_)) => return Ok(None),
         Err(other) => return Err(other),
     };
-    if admit(request, leave, &manifest).await.is_none() {
+    if admit(request, leave, &manifest).await?.is_none() {
         return Ok(None);
     }
     let mut descriptor = manifest.descriptor().clone();
-    descriptor.annotations = manifest.annotations().clone();
+    if descriptor.size <= MAX_ANNOTATED {
+        descriptor.annotations = manifest.annotations().clone();
+    }
     Ok(Some(descriptor))
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache;
 use crate::oci::Repository;
-use crate::policy::{Decision, Reason};
+use crate::policy::{Decision, Reason, Verdict};
 use crate::signature::Code;
 use crate::telemetry::Untrusted;
 
@@ -75,7 +76,7 @@ pub enum Trouble {
 }
 
 /// How long a client should wait where nobody else says.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Refusal {
     /// The reason's code.
@@ -88,6 +89,52 @@ impl Refusal {
             Self::Unknown(_) | Self::Upstream(_) => Code::SourceUnavailable,
         }
     }
+
+    /// Whether it says that something could not be found out, rather than no.
+    pub(super) fn is_trouble(&self) -> bool {
+        matches!(self, Self::Undecided { .. } | Self::Upstream(_))
+    }
+
+    /// Of two refusals on the way to the same content the one that says more. Trouble comes first:
+    /// behind it there may have been leave.
+    pub(super) fn or(self, other: Self) -> Self {
+        let weight = |refusal: &Self| match refusal {
+            Self::Undecided { .. } | Self::Upstream(_) => 2,
+            Self::Denied(_) | Self::Uncovered { .. } => 1,
+            Self::Unknown(_) => 0,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
+}
+
+/// The refusal of a decision that does not let its subject be served.
+pub(super) fn denied(decision: &Arc<Decision>) -> Refusal {
+    match decision.verdict() {
+        Verdict::Indeterminate => {
+            Refusal::Undecided { decision: Arc::clone(decision), retry_after: RETRY_AFTER }
+        }
+        Verdict::Allow | Verdict::Deny => Refusal::Denied(Arc::clone(decision)),
+    }
+}
+
+/// The refusal where content cannot be had; `missing` is what a 404 means.
+pub(super) fn refusal(error: cache::Error, missing: Unknown) -> Refusal {
+    use cache::Error;
+    let unavailable = |message: String| {
+        Refusal::Upstream(Trouble::Unavailable { message: message.into(), retry_after: RETRY_AFTER })
+    };
+    match error {
+        Error::NotFound => Refusal::Unknown(missing),
+        Error::Refused { status, message } => Refusal::Upstream(Trouble::Refused { status, message }),
+        Error::Throttled { retry_after } => Refusal::Upstream(Trouble::Throttled { retry_after }),
+        Error::Store(message) => Refusal::Upstream(Trouble::Internal { message }),
+        other => unavailable(other.to_string()),
+    }
+}
+
+/// The refusal where something of our own failed.
+pub(super) fn internal(error: &dyn fmt::Display) -> Refusal {
+    Refusal::Upstream(Trouble::Internal { message: error.to_string() })
 }
 
 impl fmt::Display for Refusal {

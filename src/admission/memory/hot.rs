@@ -1,0 +1,94 @@
+//! Admitted manifests that are served from memory, with the leave that each was served by.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::{Memory, in_last_tenth};
+use crate::admission::links::Leave;
+use crate::admission::request::Request;
+use crate::oci::{Digest, Manifest, Repository};
+use crate::policy::Decision;
+
+/// In bytes.
+const HOT_BYTES: u64 = 64 * 1024 * 1024;
+
+pub(super) type HotMap = Cache<(Repository, Digest), Arc<Warm>, ByBytes>;
+
+/// An admitted manifest with the leave it was served by.
+#[derive(Clone)]
+pub(in crate::admission) struct Hot {
+    pub(in crate::admission) leave: Leave,
+    pub(in crate::admission) manifest: Arc<Manifest>,
+    /// The policy binds decisions to a tag: this one is for requests by digest.
+    pub(in crate::admission) binds_tag: bool,
+}
+
+pub(super) struct Warm {
+    hot: Hot,
+    generation: u64,
+    epoch: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct ByBytes;
+
+impl Weighter<(Repository, Digest), Arc<Warm>> for ByBytes {
+    fn weight(&self, _: &(Repository, Digest), warm: &Arc<Warm>) -> u64 {
+        // The parsed view takes about as much again as the bytes.
+        2 * warm.hot.manifest.bytes().len() as u64 + 512
+    }
+}
+
+pub(super) fn map() -> HotMap {
+    Cache::with_weighter(10_000, HOT_BYTES, ByBytes)
+}
+
+impl Hot {
+    /// Whether it may answer a tag: the decision is about this very manifest, not about a parent.
+    pub(in crate::admission) fn answers_tags(&self) -> bool {
+        !self.binds_tag && self.leave.decision().subject() == self.manifest.digest()
+    }
+}
+
+impl Memory {
+    /// The hot manifest, where its leave still holds.
+    pub(in crate::admission) fn hot(&self, request: &Request, digest: &Digest) -> Option<Hot> {
+        let warm = self.hot.get(&(request.repository.clone(), *digest))?;
+        let (decision, moment) = (warm.hot.leave.decision(), self.moment());
+        let holds = warm.generation == request.gate.0.generation
+            && warm.epoch == self.epoch.load(Ordering::Acquire)
+            && moment.setback.is_none()
+            && moment.now < decision.expires();
+        if !holds {
+            return None;
+        }
+        if in_last_tenth(decision, moment.now) {
+            // It may have been renewed already: then the new decision takes its place here too.
+            if !self.is_current(request, decision) {
+                return None;
+            }
+            request.renew_behind(decision.subject(), None);
+        }
+        self.metrics.decision_cache_hits.inc();
+        Some(warm.hot.clone())
+    }
+
+    /// Makes an admitted manifest hot, where its leave is by the decision in memory.
+    pub(in crate::admission) fn heat(&self, request: &Request, hot: Hot) {
+        // Read first: a decision that falls after the comparison ends this epoch.
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if self.is_current(request, hot.leave.decision()) {
+            let key = (request.repository.clone(), *hot.manifest.digest());
+            let generation = request.gate.0.generation;
+            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch }));
+        }
+    }
+
+    fn is_current(&self, request: &Request, decision: &Arc<Decision>) -> bool {
+        let live = self.decisions.get(&request.key(decision.subject(), None));
+        live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision))
+    }
+}
