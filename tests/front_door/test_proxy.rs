@@ -143,12 +143,7 @@ impl Running {
         self.folder.write("portcullis.yaml", &text).unwrap()
     }
 
-    /// Ends the process, as far as state goes, and begins it anew.
-    pub async fn restart(&mut self) {
-        self.stop().await;
-        self.begin().await;
-    }
-
+    /// Ends the process, as far as state goes.
     pub async fn stop(&mut self) {
         self.proxy.take().unwrap().stop().await;
     }
@@ -175,10 +170,6 @@ impl Running {
     /// The default upstream.
     pub fn upstream(&self) -> &Registry {
         &self.upstreams[HOST]
-    }
-
-    pub fn upstream_at(&self, host: &str) -> &Registry {
-        &self.upstreams[host]
     }
 
     /// Lets time pass: for the proxy, not for the test.
