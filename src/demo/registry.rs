@@ -130,6 +130,11 @@ impl Registry {
         self.state.lock().repositories.push_blob(repository, blob)
     }
 
+    /// Takes in bytes under a digest that is not theirs.
+    pub fn forge_blob(&self, repository: &str, digest: &Digest, bytes: &[u8]) {
+        self.state.lock().repositories.forge_blob(repository, *digest, bytes);
+    }
+
     /// Moves a tag to a digest that is there.
     pub fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
         self.state.lock().repositories.tag(repository, tag, *digest);

@@ -134,7 +134,9 @@ impl Stage {
         let mut bytes = layer.blobs().last().map(|blob| blob.to_vec()).unwrap_or_default();
         // Same length, one bit of the content changed.
         bytes.iter_mut().skip(100).take(1).for_each(|byte| *byte ^= 1);
-        self.hub.fault(&format!("tampered-layer/blobs/{}", layer.layer()), Fault::Bytes(bytes.into()));
+        self.hub.forge_blob("wabbit-networks/tampered-layer", &layer.layer(), &bytes);
+        // Slowly, so that the proxy passes on what came before it knows.
+        self.hub.fault("tampered-layer/blobs/", Fault::Drip(128, Duration::from_millis(40)));
         Ok(())
     }
 

@@ -129,6 +129,8 @@ async fn children_need_their_own_signatures_where_the_policy_says_so() {
             })
             .start()
             .await;
+        let parent = proxy.get("app:1").await;
+        assert_eq!(parent.status, 200, "{rule}: one child suffices: {:?}", parent.error_message());
         served(&proxy.get(&format!("app@{}", good.digest())).await, good.bytes());
         refused(&proxy.get(&format!("app@{}", bad.digest())).await, 403, "DENIED", "");
         refused(&proxy.blob("app", &bad.layer()).await, 404, "BLOB_UNKNOWN", "");

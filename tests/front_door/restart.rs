@@ -27,6 +27,22 @@ async fn admitted_content_is_served_after_a_restart_without_its_upstream() {
     served(&proxy.blob("app", &image.layer()).await, image.blobs().last().unwrap());
 }
 
+/// What is kept is proven anew on its first use, and asks nobody for it.
+#[tokio::test]
+async fn a_kept_decision_is_proven_again_without_the_sources() {
+    let image = Package::image("app");
+    let mut proxy = TestProxy::new().upstream(signed("app")).start().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let asked = proxy.upstream().count("/referrers/");
+    proxy.restart().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(proxy.upstream().count("/referrers/"), asked);
+    let lines = proxy.audit();
+    let allowed: Vec<_> = lines.iter().filter(|line| line["outcome"] == "allow").collect();
+    assert_eq!(allowed.iter().map(|line| line["cached"] == true).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(allowed[1]["signatures"][0]["result"], "trusted");
+}
+
 #[tokio::test]
 async fn a_kept_decision_does_not_outlive_its_trust() {
     let image = Package::image("app");

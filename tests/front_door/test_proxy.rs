@@ -24,11 +24,14 @@ pub static WABBIT: LazyLock<Identity> =
 pub static STRANGER: LazyLock<Identity> =
     LazyLock::new(|| Identity::self_signed(&Profile::of_host(HOST)).unwrap());
 
+/// What fills an upstream.
+pub type Content = Box<dyn FnOnce(&Registry)>;
+
 /// What a test's proxy will be.
 pub struct TestProxy {
     keys: BTreeMap<&'static str, String>,
-    upstreams: Vec<(&'static str, Registry, &'static str)>,
-    contents: Vec<(&'static str, Box<dyn FnOnce(&Registry)>)>,
+    upstreams: Vec<(&'static str, Registry, String)>,
+    contents: Vec<(&'static str, Content)>,
 }
 
 /// A running one.
@@ -81,13 +84,8 @@ impl TestProxy {
     }
 
     /// Says more about an upstream than its URL, in YAML's flow form: `timeouts: { headers: 1s }`.
-    pub fn upstream_settings(
-        mut self,
-        host: &'static str,
-        registry: Registry,
-        settings: &'static str,
-    ) -> Self {
-        self.upstreams.push((host, registry, settings));
+    pub fn upstream_settings(mut self, host: &'static str, registry: Registry, settings: &str) -> Self {
+        self.upstreams.push((host, registry, settings.to_owned()));
         self
     }
 
@@ -95,7 +93,7 @@ impl TestProxy {
         let mut upstreams = BTreeMap::new();
         let mut lines = Vec::new();
         for (host, registry, settings) in self.upstreams.drain(..) {
-            lines.push(upstream_line(host, &registry, settings));
+            lines.push(upstream_line(host, &registry, &settings));
             upstreams.insert(host, registry);
         }
         for host in std::iter::once(HOST).chain(self.contents.iter().map(|(host, _)| *host)) {

@@ -5,18 +5,30 @@ use std::time::Duration;
 
 use portcullis::demo::{Fault, Package, Registry};
 
-use crate::test_proxy::{HOST, TestProxy, WABBIT, refused, served, signature, signed, unsigned};
+use crate::test_proxy::{HOST, STRANGER, TestProxy, WABBIT, refused, served, signature, signed, unsigned};
 
 #[tokio::test]
 async fn signatures_that_cannot_be_read_are_no_denial() {
+    let failed = Fault::Status(500, None);
     for (needle, fault) in [
-        ("/referrers/", Fault::Status(500, None)),
+        ("/referrers/", failed.clone()),
         ("/referrers/", Fault::Status(429, Some(1))),
         ("/referrers/", Fault::Drop),
         ("/referrers/", Fault::Bytes("not json".into())),
         ("/referrers/", Fault::Status(401, None)),
+        // The tag schema, the tags of nv2, the artifact and the signature in it.
+        ("/manifests/sha256-", failed.clone()),
+        (".nv2", failed.clone()),
+        ("GET /v2/app/manifests/sha256:", failed.clone()),
+        ("GET /v2/app/blobs/", failed.clone()),
     ] {
-        let proxy = TestProxy::new().upstream(unsigned("app")).start().await;
+        let proxy = TestProxy::new()
+            .upstream(|registry| {
+                let image = registry.push("app", "1", &Package::image("app"));
+                registry.push("app", None, &signature(&STRANGER, &image));
+            })
+            .start()
+            .await;
         proxy.upstream().fault(needle, fault.clone());
         let got = proxy.get("app:1").await;
         refused(&got, 503, "UNAVAILABLE", "cannot be judged now");
@@ -24,6 +36,55 @@ async fn signatures_that_cannot_be_read_are_no_denial() {
         assert!(!got.error_message().unwrap().contains("none found"), "{fault:?}");
         let head = proxy.head("app:1").await;
         assert_eq!(head.status, 503, "{fault:?}");
+    }
+}
+
+/// The referrers tag alone fails; the tags that begin like it answer.
+#[tokio::test]
+async fn a_referrers_tag_that_cannot_be_read_is_no_denial() {
+    let proxy = TestProxy::new().upstream(unsigned("app")).start().await;
+    proxy.upstream().fault("/manifests/sha256-", Fault::Status(500, None));
+    proxy.upstream().fault(".nv2", Fault::Status(404, None));
+    refused(&proxy.get("app:1").await, 503, "UNAVAILABLE", "the referrers tag could not be read");
+}
+
+/// A tag that moves to what cannot be judged stays where it was, as long as that may be served.
+#[tokio::test]
+async fn a_tag_does_not_move_to_what_cannot_be_judged() {
+    let (old, new) = (Package::image("app"), Package::image("new"));
+    let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    served(&proxy.get("app:1").await, old.bytes());
+    crate::test_proxy::push_signed(proxy.upstream(), "app", "1", &new);
+    proxy.upstream().fault(&format!("/referrers/{}", new.digest()), Fault::Status(500, None));
+    proxy.pass(Duration::from_secs(3600));
+    served(&proxy.get("app:1").await, old.bytes());
+    proxy.upstream().heal();
+    proxy.pass(Duration::from_secs(3600));
+    served(&proxy.get("app:1").await, new.bytes());
+}
+
+/// What a decision was made from is kept: an upstream that loses a signature changes nothing, by
+/// renewal neither.
+#[tokio::test]
+async fn kept_signatures_count_where_the_upstream_lost_them() {
+    let image = Package::image("app");
+    let signature = signature(&WABBIT, image.descriptor());
+    let (pushed, lost) = (image.clone(), signature.digest());
+    let proxy = TestProxy::new()
+        .upstream(move |registry| {
+            registry.push("app", "1", &pushed);
+            registry.push("app", None, &signature);
+        })
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    proxy.upstream().delete("app", &lost);
+    for hours in [23, 2] {
+        proxy.pass(Duration::from_secs(hours * 3600));
+        proxy.get("app:1").await;
+        // Renewal runs behind the answer.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        served(&proxy.get("app:1").await, image.bytes());
     }
 }
 
@@ -178,6 +239,25 @@ async fn bytes_flow_before_the_blob_is_whole() {
     assert!(!got.body.is_empty(), "what came is passed on, but for the end");
     proxy.upstream().heal();
     served(&proxy.blob("app", &digest).await, &big);
+}
+
+#[tokio::test]
+async fn an_upstreams_certificate_must_be_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    for (trusted, status) in [(true, 200), (false, 503)] {
+        let (registry, certificate) = Registry::start_tls().await.unwrap();
+        std::fs::write(&ca, certificate).unwrap();
+        let settings = if trusted { format!("ca: {}", ca.display()) } else { String::new() };
+        let proxy = TestProxy::new()
+            .upstream_settings(HOST, registry, &settings)
+            .upstream(signed("app"))
+            .start()
+            .await;
+        let got = proxy.get("app:1").await;
+        assert_eq!(got.status, status, "{:?}", got.error_message());
+        assert_eq!(proxy.upstream().seen().is_empty(), !trusted, "nothing is asked of a stranger");
+    }
 }
 
 #[tokio::test]

@@ -57,6 +57,19 @@ async fn each_decision_is_one_audit_line_in_a_chain() {
 }
 
 #[tokio::test]
+async fn an_allow_that_cannot_be_recorded_is_not_served() {
+    for (key, status) in [("false", 503), ("true", 200)] {
+        let proxy = TestProxy::new().with("dangerous_skip_audit", key).upstream(signed("app")).start().await;
+        // A rotated log is opened again at its path; here something stands in the way.
+        let log = proxy.folder.path().join("audit.jsonl");
+        std::fs::remove_file(&log).unwrap();
+        std::fs::create_dir(&log).unwrap();
+        let got = proxy.get("app:1").await;
+        assert_eq!(got.status, status, "{:?}", got.error_message());
+    }
+}
+
+#[tokio::test]
 async fn health_and_decisions_are_told_on_the_admin_listener() {
     let proxy = TestProxy::new().upstream(unsigned("app")).start().await;
     let admin = proxy.proxy().admin_url();

@@ -191,14 +191,18 @@ async fn a_clock_that_went_back_makes_nothing_fresh() {
 }
 
 #[tokio::test]
-async fn a_tag_that_names_no_manifest_now_is_no_outage() {
+async fn what_may_not_be_judged_moves_a_tag_and_is_no_outage() {
     let (bed, _) = known().await;
     let old = Package::image("newer").edited(|manifest| manifest["schemaVersion"] = 1.into());
     bed.registry.push("a", "1", &old);
     bed.registry.fault("HEAD", Fault::Header("docker-content-digest", "nonsense".to_owned()));
     bed.clock.advance(2 * TTL);
     for _ in 0..2 {
-        let refused = resolve(&bed).await;
-        assert!(matches!(refused, Err(Error::Manifest(_))), "{refused:?}");
+        let resolved = resolve(&bed).await.unwrap();
+        assert_eq!(resolved.digest, old.digest());
+        assert!(matches!(resolved.standing, Standing::New { .. }));
     }
+    let fresh = Freshness::default();
+    let refused = bed.cache.manifest(&bed.upstream, &repository("a"), &old.digest(), &fresh).await;
+    assert!(matches!(refused, Err(Error::Manifest(_))), "{refused:?}");
 }

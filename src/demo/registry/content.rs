@@ -51,9 +51,13 @@ impl Repositories {
 
     pub(super) fn push_blob(&mut self, name: &str, blob: &[u8]) -> Digest {
         let digest = Digest::sha256(blob);
-        let repository = self.by_name.entry(name.to_owned()).or_default();
-        repository.blobs.insert(digest, Bytes::copy_from_slice(blob));
+        self.forge_blob(name, digest, blob);
         digest
+    }
+
+    pub(super) fn forge_blob(&mut self, name: &str, digest: Digest, bytes: &[u8]) {
+        let repository = self.by_name.entry(name.to_owned()).or_default();
+        repository.blobs.insert(digest, Bytes::copy_from_slice(bytes));
     }
 
     pub(super) fn tag(&mut self, name: &str, tag: &str, digest: Digest) {
