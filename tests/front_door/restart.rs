@@ -34,7 +34,8 @@ async fn a_kept_decision_is_proven_again_without_the_sources() {
     let mut proxy = TestProxy::new().upstream(signed("app")).start().await;
     served(&proxy.get("app:1").await, image.bytes());
     let asked = proxy.upstream().count("/referrers/");
-    proxy.restart().await;
+    proxy.stop().await;
+    proxy.start_again().await;
     served(&proxy.get("app:1").await, image.bytes());
     assert_eq!(proxy.upstream().count("/referrers/"), asked);
     let lines = proxy.audit();
