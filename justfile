@@ -18,9 +18,9 @@ peers *FILTER:
     .ci/peers.sh
     cargo test --test peers -- --ignored --test-threads 2 {{FILTER}}
 
-# Some seconds for every fuzz target, or for those named
-fuzz SECONDS="30" *TARGETS:
-    .ci/fuzz.sh {{SECONDS}} {{TARGETS}}
+# Search with every fuzz target for some seconds, or with those named (nightly Rust)
+fuzz SECONDS="60" *TARGETS:
+    SANITIZER=address .ci/fuzz.sh {{SECONDS}} {{TARGETS}}
 
 # Licences, bans, sources and advisories of all dependencies
 deny:
