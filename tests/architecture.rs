@@ -73,6 +73,32 @@ impl<T> Admitted<T>
     assert_eq!(pinned::declarations(&text).join("\n"), pinned);
 }
 
+/// An answer's body is made of admitted content, or of texts that `http/reply.rs` writes in one place.
+#[test]
+fn the_file_that_makes_bodies_is_pinned() {
+    let text = fs::read_to_string(root().join("src/http/reply/body.rs")).unwrap();
+    let pinned = "\
+pub struct Body { Inner }
+enum Inner { Whole(Option<Bytes>), Blob { reader: BlobReader, left: u64, served: Counter }, }
+impl Body
+    pub(super) fn empty() -> Self
+    pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &Counter) -> Self
+    pub(super) fn referrers(list: &Admitted<Referrers>) -> Self
+    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &Counter) -> Self
+    pub(super) fn written_here(json: Vec<u8>) -> Self
+    pub(super) fn literal(text: &'static [u8]) -> Self
+impl http_body::Body for Body
+    type Data = Bytes
+    type Error = io::Error
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>,) -> Poll<Option<Result<Frame<Bytes>, io::Error>>>
+    fn is_end_stream(&self) -> bool
+    fn size_hint(&self) -> SizeHint";
+    assert_eq!(pinned::declarations(&text).join("\n"), pinned);
+    let uses =
+        production_sources(root()).iter().map(|s| s.text.matches("written_here(").count()).sum::<usize>();
+    assert_eq!(uses, 2, "its definition, and the one that writes JSON");
+}
+
 /// Leave is made from what links know, and nothing outside the pinned file adds to the proof's type.
 #[test]
 fn only_links_say_what_a_decision_unlocks() {

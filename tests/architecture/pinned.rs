@@ -1,6 +1,7 @@
 //! Writes down what a file declares: items, derives, visibilities, fields and signatures, without
 //! bodies. A pinned file cannot grow a way in unnoticed.
 
+use super::source::for_tests;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, TraitItem};
@@ -13,10 +14,11 @@ pub fn declarations(text: &str) -> Vec<String> {
 fn declaration(item: &Item) -> Vec<String> {
     match item {
         Item::Use(_) => Vec::new(),
+        Item::Mod(item) if for_tests(&item.attrs) => Vec::new(),
         Item::Struct(item) => {
             let fields = item.fields.iter().map(|field| {
-                let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-                format!("{} {name}: {}", words(&field.vis), words(&field.ty)).trim().to_owned()
+                let name = field.ident.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+                format!("{} {name}{}", words(&field.vis), words(&field.ty)).trim().to_owned()
             });
             let fields = fields.collect::<Vec<_>>().join(", ");
             let head = format!("{} struct {}{}", words(&item.vis), item.ident, words(&item.generics));
@@ -108,5 +110,5 @@ fn words(tokens: &impl ToTokens) -> String {
     ] {
         text = text.replace(loose, tight);
     }
-    text.replace("->", " ->").replace("  ", " ").trim().to_owned()
+    text.replace("->", " ->").replace("  ", " ").trim_end_matches([' ', ';']).trim().to_owned()
 }

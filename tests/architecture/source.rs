@@ -198,7 +198,7 @@ impl<'ast> Visit<'ast> for Reader {
 }
 
 /// `#[cfg(test)]`.
-fn for_tests(attributes: &[Attribute]) -> bool {
+pub fn for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
         _ => false,
