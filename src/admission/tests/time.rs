@@ -100,6 +100,26 @@ async fn a_renewal_that_cannot_decide_rests_and_leaves_the_allow_to_its_end() {
     undecided(stand.pull_digest(&image.digest()).await);
 }
 
+/// Its signature is gone, upstream and here: what was warmed by the Allow is not served by it.
+#[tokio::test]
+async fn a_decision_that_falls_cools_all_that_it_admitted() {
+    let stand = Stand::new("require: acme").await;
+    let index = Package::multi_arch("app");
+    let child = index.children()[0].clone();
+    let signature = stand.push_signed("v1", &index);
+    stand.pull(":v1").await.unwrap();
+    stand.pull_digest(&child.digest()).await.unwrap();
+    stand.blob(&child.layer()).await.unwrap();
+    stand.memory().store.quarantine(&signature.digest()).await.unwrap();
+    stand.registry.delete("app", &signature.digest());
+    stand.clock.advance(Duration::from_secs(61));
+    stand.gate().renew(&repository(), &index.digest()).await;
+    denial(stand.pull_digest(&index.digest()).await);
+    denial(stand.pull_digest(&child.digest()).await);
+    denial(stand.blob(&child.layer()).await);
+    denial(stand.pull(":v1").await);
+}
+
 #[tokio::test]
 async fn shorter_limits_count_for_decisions_that_were_made_before_them() {
     let mut stand = Stand::new("require: acme").await;
