@@ -194,7 +194,7 @@ impl Gate {
         self.0.upstreams.of(repository.registry()).ok_or(Refusal::Unknown(Unknown::Name))
     }
 
-    fn request(&self, repository: &Repository, who: &Principal) -> Result<Request, Refusal> {
+    pub(super) fn request(&self, repository: &Repository, who: &Principal) -> Result<Request, Refusal> {
         let upstream = Arc::clone(self.upstream(repository)?);
         Ok(Request { gate: self.clone(), upstream, repository: repository.clone(), who: who.clone() })
     }

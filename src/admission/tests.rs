@@ -73,6 +73,10 @@ impl Stand {
         self.gate().memory()
     }
 
+    fn request(&self) -> request::Request {
+        self.gate().request(&repository(), &Principal::Anonymous).unwrap()
+    }
+
     fn push<'a>(&self, tag: impl Into<Option<&'a str>>, package: &Package) -> Digest {
         self.registry.push("app", tag, package).digest
     }
@@ -148,7 +152,7 @@ fn configuration(
         .collect();
     let policies = if policies.is_empty() { " []\n".to_owned() } else { format!("\n{}", policies.concat()) };
     let text = format!(
-        "upstreams:\n  reg.test: {{ url: \"{}\", timeouts: {{ connect: 2s, headers: 20s, idle: 2s }} }}\n\
+        "upstreams:\n  reg.test: {{ url: \"{}\", timeouts: {{ connect: 2s, headers: 60s, idle: 2s }} }}\n\
          signers:\n  acme: {}\n  rival: {}\npolicies:{policies}{rest}\n",
         registry.url(),
         signer(acme),
