@@ -56,7 +56,7 @@ impl Case {
         let verifier = build(&SignerName(name.into()), &settings).unwrap();
         let signature = Signature {
             format,
-            digest: subject.descriptor.digest.clone(),
+            digest: subject.descriptor.digest,
             media_type: media_type.into(),
             payload,
             annotations: BTreeMap::new(),
@@ -70,7 +70,7 @@ impl Case {
             self.verifier.verify(&self.subject, &self.signature, &data, SystemTime::now()).unwrap();
         Judged {
             format: self.signature.format,
-            digest: self.signature.digest.clone(),
+            digest: self.signature.digest,
             results: vec![(self.verifier.signer().clone(), Ok(evidence))],
         }
     }
