@@ -4,7 +4,7 @@
 //! for containerd and dockerd, root: `.ci/peers.sh && cargo test --test peers -- --ignored`.
 //! Everything runs on loopback, on free ports, in a folder that goes away with the test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod content;
 mod namespace;
