@@ -30,7 +30,7 @@ use crate::oci::Registry;
 use crate::policy::{self, Policies, Signer};
 use crate::setting::SettingError;
 use crate::signature::{self, SignerName, SignerSettings};
-use crate::{cache, egress, store, upstream};
+use crate::{cache, egress, store, trust, upstream};
 
 /// The registries that are upstreams where the file names none: the well-known public ones, of
 /// which Docker Hub is the default.
@@ -47,6 +47,8 @@ pub struct Settings {
     pub admin: Admin,
     /// What may be asked of the network beside upstreams.
     pub egress: egress::Settings,
+    /// What is known of revoked certificates, and for how long.
+    pub trust: trust::Settings,
     /// Where content is kept and how much of it.
     pub store: store::Settings,
     /// Where decisions are written down.
@@ -125,7 +127,9 @@ impl Settings {
         let upstreams = self.upstreams.values().flat_map(upstream::Settings::paths);
         let signers = self.signers.values().flat_map(SignerSettings::paths);
         let policies = self.policies.iter().flat_map(policy::Settings::paths);
-        self.source.file().into_iter().chain(tls).chain(upstreams).chain(signers).chain(policies).collect()
+        let trust = self.trust.paths();
+        let files = self.source.file().into_iter().chain(tls).chain(upstreams).chain(signers);
+        files.chain(policies).chain(trust).collect()
     }
 }
 

@@ -13,6 +13,7 @@ const MAX_SIGNER_NAME: usize = 64;
 
 /// Everything that needs no other file.
 pub(super) fn all(settings: &Settings) -> Result<(), SettingError> {
+    settings.egress.hosts().map_err(|fault| fault.under("egress"))?;
     hosts(settings)?;
     admin(settings)?;
     defaults(settings)?;

@@ -93,6 +93,7 @@ impl Settings {
             *path = base.join(&*path);
         }
         self.store.resolve(base);
+        self.trust.resolve(base);
         self.upstreams.values_mut().for_each(|upstream| upstream.resolve(base));
         self.signers.values_mut().for_each(|signer| signer.resolve(base));
         self.policies.iter_mut().for_each(|policy| policy.resolve(base));

@@ -51,6 +51,9 @@ fn defaults_are_those_that_are_documented() {
     assert_eq!(seconds(settings.decisions.indeterminate_ttl), 5);
     assert!(!settings.log.requests && !settings.dangerous_skip_audit);
     assert!(!settings.listen.dangerous_anonymous_clients);
+    assert_eq!(settings.trust.crls.as_deref(), Some(Path::new("/etc/portcullis/trust/crls")));
+    assert_eq!(seconds(settings.trust.revocation_ttl), 3600);
+    assert_eq!(seconds(settings.trust.dangerous_revocation_grace), 0);
     assert_eq!(settings.upstreams.len(), 5);
 }
 
@@ -321,4 +324,21 @@ mod random {
             let _ = read(&text);
         }
     }
+}
+
+#[test]
+fn a_host_that_is_none_is_named_by_its_index() {
+    assert_eq!(
+        fault("egress:\n  allow:\n    - ocsp.corp\n    - http://pki.corp\n"),
+        ":4:7: egress.allow.1: expected host or host:port, found \"http://pki.corp\""
+    );
+}
+
+#[test]
+fn grace_for_ended_answers_is_warned_about() {
+    let settings = read("trust: { dangerous_revocation_grace: 72h }").unwrap();
+    assert!(
+        settings.warnings().iter().any(|w| w.contains("dangerous_revocation_grace") && w.contains("3days"))
+    );
+    assert!(settings.paths().contains(&"/etc/portcullis/trust/crls".into()));
 }

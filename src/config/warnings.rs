@@ -8,6 +8,14 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
     listeners(settings, &mut warnings);
     upstreams(settings, &mut warnings);
     policies(settings, &mut warnings);
+    let grace = settings.trust.dangerous_revocation_grace;
+    if !grace.is_zero() {
+        warnings.push(format!(
+            "trust.dangerous_revocation_grace: a revocation may go unnoticed for {} after the answers that \
+             knew nothing of it have ended",
+            humantime::format_duration(grace)
+        ));
+    }
     if settings.dangerous_skip_audit {
         warnings.push(
             "dangerous_skip_audit: content is served though its admission cannot be recorded".to_owned(),

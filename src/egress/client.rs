@@ -18,12 +18,13 @@ use super::message::{Request, Response};
 use super::origin::{HostPattern, Origin};
 use super::proxy::{Environment, Proxies, Way};
 use super::rules::Rules;
-use super::{Error, tls};
+use super::{Error, Settings, tls};
+use crate::setting::SettingError;
 
 /// Redirects followed for one request.
 const MAX_HOPS: usize = 8;
 
-/// HTTP for one purpose: an upstream with the hosts it sends us to, or a list of hosts. Cheap to
+/// HTTP for one purpose: an upstream with the hosts it sends us to, or what certificates name. Cheap to
 /// clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
@@ -78,21 +79,24 @@ impl Client {
     /// What is wrong with the authorities.
     pub fn for_service(options: Options, environment: Environment<'_>) -> Result<Self, String> {
         let authorities = tls::Trusted::new(&options.authorities)?;
-        let rules = Rules::new(Some(options.own), options.resolve, options.allowed, false);
+        let rules = Rules::for_service(options.own, options.resolve, options.allowed);
         Self::new(rules, authorities, options.timeouts, environment)
     }
 
-    /// A client for these hosts and no others.
+    /// A client for the revocation servers that certificates name: any public host, hosts in
+    /// [`Settings::allow`] at private addresses, and this machine where the URL and that list say so.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
-    pub fn for_hosts(
-        allowed: Vec<HostPattern>,
+    /// An entry of the list that names no host, by its index, or that TLS cannot be set up.
+    pub fn for_revocation(
+        settings: &Settings,
         timeouts: Timeouts,
         environment: Environment<'_>,
-    ) -> Result<Self, String> {
-        let rules = Rules::new(None, Vec::new(), allowed, true);
-        Self::new(rules, tls::Trusted::new(&Authorities::System)?, timeouts, environment)
+    ) -> Result<Self, SettingError> {
+        let rules = Rules::for_revocation(settings.hosts()?, settings.revocation_everywhere);
+        let made = tls::Trusted::new(&Authorities::System)
+            .and_then(|authorities| Self::new(rules, authorities, timeouts, environment));
+        made.map_err(SettingError::here)
     }
 
     fn new(

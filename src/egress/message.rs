@@ -22,13 +22,13 @@ pub struct Request {
     accept: Option<HeaderValue>,
     from: u64,
     pub(super) credential: Option<HeaderValue>,
-    form: Option<Bytes>,
+    content: Option<(HeaderValue, Bytes)>,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, accept: None, from: 0, credential: None, form: None }
+        Self { method: Method::GET, url, accept: None, from: 0, credential: None, content: None }
     }
 
     /// A HEAD.
@@ -38,7 +38,13 @@ impl Request {
 
     /// A POST of a form that is already encoded.
     pub fn post_form(url: Url, form: String) -> Self {
-        Self { method: Method::POST, form: Some(form.into()), ..Self::get(url) }
+        Self::post(url, "application/x-www-form-urlencoded", form)
+    }
+
+    /// A POST of content of that media type.
+    pub fn post(url: Url, media_type: &'static str, content: impl Into<Bytes>) -> Self {
+        let content = Some((HeaderValue::from_static(media_type), content.into()));
+        Self { method: Method::POST, content, ..Self::get(url) }
     }
 
     /// The media types wanted.
@@ -74,7 +80,8 @@ impl Request {
         &self,
         proxy_authorization: Option<HeaderValue>,
     ) -> Result<http::Request<Full<Bytes>>, Error> {
-        let mut request = http::Request::new(Full::new(self.form.clone().unwrap_or_default()));
+        let (media_type, body) = self.content.clone().unzip();
+        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self
             .url
@@ -82,13 +89,12 @@ impl Request {
             .parse()
             .map_err(|_| Error::Forbidden("a URL that is not a valid request target".to_owned()))?;
         let range = (self.from > 0).then(|| format!("bytes={}-", self.from)).and_then(|r| r.parse().ok());
-        let form = self.form.as_ref().map(|_| HeaderValue::from_static("application/x-www-form-urlencoded"));
         let headers: [(HeaderName, Option<HeaderValue>); 7] = [
             (USER_AGENT, Some(HeaderValue::from_static(AGENT))),
             (ACCEPT_ENCODING, Some(HeaderValue::from_static("identity"))),
             (ACCEPT, self.accept.clone()),
             (RANGE, range),
-            (CONTENT_TYPE, form),
+            (CONTENT_TYPE, media_type),
             (AUTHORIZATION, self.credential.clone()),
             (http::header::PROXY_AUTHORIZATION, proxy_authorization),
         ];

@@ -46,7 +46,7 @@ impl Proxies {
 
     pub(super) fn way(&self, to: &Uri, origin: &Origin, rules: &Rules) -> Way {
         // As Go's tools do: this machine is not reached by way of another.
-        if rules.is_own_loopback(origin) && rules.fixed(origin).is_empty() {
+        if rules.is_meant_here(origin) && rules.fixed(origin).is_empty() {
             return Way::Direct;
         }
         let Some(found) = self.0.intercept(to) else { return Way::Direct };

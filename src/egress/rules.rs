@@ -20,23 +20,39 @@ pub(super) struct Rules {
     /// The own host has been seen at a private address, so it may send us to its neighbours.
     private: AtomicBool,
     allowed: Vec<HostPattern>,
-    /// Nothing but `own` and `allowed` is contacted.
-    closed: bool,
+    reach: Reach,
+}
+
+/// How far an entry in `allowed` and a name that nobody listed lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To the service and to where it sends us; listed hosts may be private, never this machine.
+    Service,
+    /// To any public host; listed hosts may be private, and this machine where their name says so.
+    Revocation,
+    /// To every address but those that are nobody's.
+    Everywhere,
 }
 
 impl Rules {
-    pub(super) fn new(
-        own: Option<Origin>,
-        fixed: Vec<SocketAddr>,
-        allowed: Vec<HostPattern>,
-        closed: bool,
-    ) -> Self {
+    /// The rules for one service, which is at `fixed` where that is not empty.
+    pub(super) fn for_service(own: Origin, fixed: Vec<SocketAddr>, allowed: Vec<HostPattern>) -> Self {
+        Self::new(Some(own), fixed, allowed, Reach::Service)
+    }
+
+    /// The rules for asking whether certificates are revoked. They name the hosts themselves.
+    pub(super) fn for_revocation(allowed: Vec<HostPattern>, everywhere: bool) -> Self {
+        let reach = if everywhere { Reach::Everywhere } else { Reach::Revocation };
+        Self::new(None, Vec::new(), allowed, reach)
+    }
+
+    fn new(own: Option<Origin>, fixed: Vec<SocketAddr>, allowed: Vec<HostPattern>, reach: Reach) -> Self {
         let literal = own.as_ref().and_then(Origin::literal);
         let named = || fixed.iter().map(SocketAddr::ip).chain(literal).map(Zone::of);
         // The operator wrote the address or the name; what DNS says is not enough for loopback.
         let loopback = named().any(|z| z == Zone::Loopback) || own.as_ref().is_some_and(Origin::is_localhost);
         let private = AtomicBool::new(named().any(|z| z == Zone::Private));
-        Self { own, fixed, loopback, private, allowed, closed }
+        Self { own, fixed, loopback, private, allowed, reach }
     }
 
     /// The addresses that stand in for what DNS says of this host.
@@ -48,16 +64,13 @@ impl Rules {
         self.own.as_ref().is_some_and(|own| own.same_host_and_port(to))
     }
 
-    /// Whether this is our own upstream on this machine, which no proxy can reach.
-    pub(super) fn is_own_loopback(&self, to: &Origin) -> bool {
-        self.loopback && self.is_own(to)
+    /// Whether this is a service on this machine that is meant, and that no proxy can reach.
+    pub(super) fn is_meant_here(&self, to: &Origin) -> bool {
+        (self.loopback && self.is_own(to)) || (says_loopback(to) && self.may_ask_here(to))
     }
 
     /// Judges a name before anything is asked about it.
     pub(super) fn permit_name(&self, to: &Origin) -> Result<(), Error> {
-        if self.closed && !self.is_own(to) && !self.is_allowed(to) {
-            return Err(Error::Forbidden(format!("{to} is neither an upstream nor in egress.allow")));
-        }
         if to.is_localhost() {
             return self.permit_zone(to, Zone::Loopback, "localhost");
         }
@@ -75,24 +88,49 @@ impl Rules {
         match zone {
             Zone::Public => Ok(()),
             Zone::Never(why) => refused(format!("{host} is at {shown}, which is {why}: never connected to")),
-            Zone::Loopback if self.loopback => Ok(()),
-            Zone::Loopback => refused(format!(
-                "{host} is at {shown}, this machine: only an upstream whose url or resolve says so is asked there"
-            )),
+            Zone::Loopback if self.loopback || self.may_ask_here(to) => Ok(()),
+            Zone::Loopback => refused(format!("{host} is at {shown}, this machine: {}", self.way_here())),
             Zone::Private if self.is_own(to) => {
                 self.private.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Zone::Private if self.private.load(Ordering::Relaxed) || self.is_allowed(to) => Ok(()),
-            Zone::Private => refused(format!(
-                "{host} is at {shown}, a private address: put the host into allowed_hosts if it is meant"
-            )),
+            Zone::Private if self.reach == Reach::Everywhere => Ok(()),
+            Zone::Private => {
+                let list = if self.reach == Reach::Service { "allowed_hosts" } else { "egress.allow" };
+                refused(format!(
+                    "{host} is at {shown}, a private address: put the host into {list} if it is meant"
+                ))
+            }
+        }
+    }
+
+    /// Whether a host that is not the own one may be on this machine. A certificate can name any host
+    /// and DNS can point it here, so both the list and the name in the URL have to say so.
+    fn may_ask_here(&self, to: &Origin) -> bool {
+        match self.reach {
+            Reach::Service => false,
+            Reach::Revocation => says_loopback(to) && self.is_allowed(to),
+            Reach::Everywhere => true,
+        }
+    }
+
+    fn way_here(&self) -> &'static str {
+        match self.reach {
+            Reach::Service => "only an upstream whose url or resolve says so is asked there",
+            Reach::Revocation | Reach::Everywhere => {
+                "only localhost or a loopback address that stands in egress.allow is asked there"
+            }
         }
     }
 
     fn is_allowed(&self, to: &Origin) -> bool {
         self.allowed.iter().any(|pattern| pattern.matches(to))
     }
+}
+
+fn says_loopback(to: &Origin) -> bool {
+    to.is_localhost() || to.literal().map(Zone::of) == Some(Zone::Loopback)
 }
 
 #[cfg(test)]
@@ -104,12 +142,15 @@ mod tests {
     }
 
     fn rules(own: &str, fixed: &[&str], allowed: &[&str]) -> Rules {
-        Rules::new(
-            Some(origin(own)),
+        Rules::for_service(
+            origin(own),
             fixed.iter().map(|a| SocketAddr::new(a.parse().unwrap(), 443)).collect(),
-            allowed.iter().map(|p| HostPattern::parse(p).unwrap()).collect(),
-            false,
+            patterns(allowed),
         )
+    }
+
+    fn patterns(allowed: &[&str]) -> Vec<HostPattern> {
+        allowed.iter().map(|p| HostPattern::parse(p).unwrap()).collect()
     }
 
     fn permits(rules: &Rules, to: &str, address: &str) -> bool {
@@ -165,9 +206,37 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_client_contacts_listed_hosts_only() {
-        let rules = Rules::new(None, vec![], vec![HostPattern::parse("ocsp.io").unwrap()], true);
-        rules.permit_name(&origin("http://ocsp.io")).unwrap();
-        assert!(matches!(rules.permit_name(&origin("http://other.io")), Err(Error::Forbidden(_))));
+    fn certificates_send_us_to_public_hosts_and_to_listed_ones() {
+        let rules = Rules::for_revocation(patterns(&["ocsp.corp", "pki.corp:8080"]), false);
+        assert!(permits(&rules, "http://ocsp.io", "1.1.1.1"));
+        assert!(!permits(&rules, "http://ocsp.io", "10.0.0.1"));
+        assert!(permits(&rules, "http://ocsp.corp", "10.0.0.1"));
+        assert!(permits(&rules, "http://pki.corp:8080", "10.0.0.1"));
+        assert!(!permits(&rules, "http://pki.corp", "10.0.0.1"), "another port of a listed host");
+        assert!(!permits(&rules, "http://ocsp.corp", "169.254.169.254"));
+        assert!(!permits(&rules, "http://ocsp.io", "10.0.0.1"), "a private neighbour opens nothing");
+        assert!(matches!(rules.permit_name(&origin("http://10.0.0.1")), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn certificates_send_us_to_this_machine_only_where_list_and_name_say_so() {
+        let rules = Rules::for_revocation(patterns(&["127.0.0.1:8888", "localhost", "ocsp.corp"]), false);
+        assert!(permits(&rules, "http://127.0.0.1:8888", "127.0.0.1"));
+        assert!(permits(&rules, "http://localhost:1", "::1"));
+        assert!(rules.is_meant_here(&origin("http://127.0.0.1:8888")));
+        assert!(!permits(&rules, "http://127.0.0.1", "127.0.0.1"), "another port");
+        assert!(!permits(&rules, "http://ocsp.corp", "127.0.0.1"), "a listed name that DNS points here");
+        assert!(!rules.is_meant_here(&origin("http://ocsp.corp")));
+        assert!(!permits(&rules, "http://ocsp.io", "127.0.0.1"));
+        let unlisted = Rules::for_revocation(Vec::new(), false);
+        assert!(matches!(unlisted.permit_name(&origin("http://localhost")), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn on_ones_own_machine_any_address_is_asked_that_is_a_hosts() {
+        let rules = Rules::for_revocation(Vec::new(), true);
+        assert!(permits(&rules, "http://ocsp.io", "127.0.0.1"));
+        assert!(permits(&rules, "http://ocsp.io", "10.0.0.1"));
+        assert!(!permits(&rules, "http://ocsp.io", "169.254.169.254"));
     }
 }

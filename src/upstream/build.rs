@@ -93,7 +93,8 @@ impl Ground<'_> {
         let allowed = patterns(&self.settings.allowed_hosts)?;
         // What may be contacted anyway may be contacted when a redirect points there. Logins go to
         // the upstream's own allowed hosts only.
-        let everywhere = self.egress.allow.iter().filter_map(|host| HostPattern::parse(host));
+        let everywhere =
+            self.egress.hosts().map_err(|fault| SettingError::here(format!("egress.{fault}")))?;
         let timeouts = &self.settings.timeouts;
         let options = egress::Options {
             own: origin.clone(),

@@ -1,0 +1,68 @@
+//! The `trust` key of the configuration.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::setting::duration;
+
+/// Where CRLs that were carried in by hand lie, beside the configuration file.
+const CRLS: &str = "trust/crls";
+
+/// What is known of revoked certificates, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder of CRLs that were carried in by hand. It may be absent: there are none then.
+    /// Default: `trust/crls` beside the file.
+    pub crls: Option<PathBuf>,
+    /// A fetched answer younger than this is used without asking again; an older one is used until
+    /// its own end where nobody answers.
+    #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub revocation_ttl: Duration,
+    /// For so long after their end, answers that say nothing of a revocation are believed still.
+    #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub dangerous_revocation_grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            crls: None,
+            revocation_ttl: Duration::from_secs(3600),
+            dangerous_revocation_grace: Duration::ZERO,
+        }
+    }
+}
+
+impl Settings {
+    /// Makes paths absolute, from `base`.
+    pub fn resolve(&mut self, base: &Path) {
+        let folder = self.crls.take().unwrap_or_else(|| PathBuf::from(CRLS));
+        self.crls = Some(base.join(folder));
+    }
+
+    /// The folder to watch.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.crls.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crls_lie_beside_the_file_unless_told_elsewhere() {
+        let mut settings = Settings::default();
+        settings.resolve(Path::new("/etc/portcullis"));
+        assert_eq!(settings.paths(), [Path::new("/etc/portcullis/trust/crls")]);
+        let mut elsewhere = Settings { crls: Some("/srv/crls".into()), ..Settings::default() };
+        elsewhere.resolve(Path::new("/etc/portcullis"));
+        assert_eq!(elsewhere.paths(), [Path::new("/srv/crls")]);
+    }
+}
