@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod chain;
 pub mod key;
 pub mod name;
+pub mod timestamp;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ mod profile;
 mod scope;
 mod settings;
 mod statement;
+#[allow(dead_code, reason = "validations asks for it next")]
+mod timestamp;
 mod trust_policy;
 mod validations;
 

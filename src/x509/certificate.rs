@@ -48,6 +48,7 @@ struct Extensions {
     basic_constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<ExtendedKeyUsage>,
+    subject_key_id: Option<Vec<u8>>,
     has_san: bool,
     dns_names: Vec<String>,
     unhandled_critical: Vec<String>,
@@ -275,6 +276,11 @@ impl Certificate {
         self.0.extensions.basic_constraints
     }
 
+    /// What it calls its key, where it says so (RFC 5280, section 4.2.1.2).
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.0.extensions.subject_key_id.as_deref()
+    }
+
     /// Whether it limits the names of what it issues.
     pub fn has_name_constraints(&self) -> bool {
         self.0.extensions.name_constraints
@@ -412,6 +418,9 @@ impl Extensions {
             }
             // Without required policies (policyConstraints, which is unhandled) any policy will do.
             ParsedExtension::CertificatePolicies(_) => {}
+            ParsedExtension::SubjectKeyIdentifier(id) if !critical => {
+                self.subject_key_id = Some(id.0.to_vec())
+            }
             ParsedExtension::NameConstraints(_) => self.name_constraints = true,
             ParsedExtension::ParseError { error } => {
                 return Err(Error::malformed("certificate", format_args!("extension {oid}: {error}")));
@@ -448,7 +457,7 @@ fn purposes(usage: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> Vec<String
 
 /// The algorithm of a certificate's signature: RFC 3279, 4055, 5758 and 8410. SHA-1 and older are not
 /// verified.
-fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
+pub(super) fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
     match identifier.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.11" => Some(Algorithm::RsaPkcs1(Hash::Sha256)),
         "1.2.840.113549.1.1.12" => Some(Algorithm::RsaPkcs1(Hash::Sha384)),

@@ -17,15 +17,25 @@ const FORBIDDEN_PURPOSES: [(&str, &str); 6] = [
 /// `digitalSignature` and `contentCommitment`; every other usage is forbidden to a signer.
 const LEAF_USAGES: u16 = 0b11;
 
+/// What the chain's leaf signs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Artifacts.
+    CodeSigning,
+    #[allow(dead_code, reason = "used by timestamp alone")]
+    /// Timestamps. That its leaf is for these alone was checked with the token ([`crate::x509::timestamp`]).
+    Timestamping,
+}
+
 /// Checks a whole chain, the signer first and a self-signed root last.
 ///
 /// Only basic constraints, key usage and extended key usage are honoured: the specification says that
 /// all other extensions must not be evaluated, critical or not.
-pub(super) fn check(chain: &[Certificate]) -> Result<(), Rejection> {
+pub(super) fn check(chain: &[Certificate], purpose: Purpose) -> Result<(), Rejection> {
     let Some((leaf, issuers)) = chain.split_first() else {
         return Err(Rejection::Malformed { what: "certificate chain", why: "it is empty".into() });
     };
-    check_leaf(leaf)?;
+    check_leaf(leaf, purpose)?;
     for (at, pair) in chain.windows(2).enumerate() {
         let [child, issuer] = pair else { continue };
         // A self-signed certificate on the way would be a second root.
@@ -33,17 +43,17 @@ pub(super) fn check(chain: &[Certificate]) -> Result<(), Rejection> {
             return Err(broken(child, "it is self-signed, but the chain goes on"));
         }
         issuer.issued(child).map_err(|e| broken(child, &e.to_string()))?;
-        check_issuer(issuer, at)?;
+        check_issuer(issuer, at, purpose)?;
     }
     let root = issuers.last().unwrap_or(leaf);
     root.issued(root).map_err(|e| broken(root, &format!("the chain must end at a self-signed root: {e}")))
 }
 
-fn check_leaf(leaf: &Certificate) -> Result<(), Rejection> {
+fn check_leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Rejection> {
     if leaf.basic_constraints().is_some_and(|b| b.ca) {
         return Err(broken(leaf, "a signing certificate must not be a CA's"));
     }
-    let usage = critical_key_usage(leaf)?;
+    let usage = key_usage(leaf, purpose)?;
     if !usage.digital_signature() {
         return Err(broken(leaf, "its key usage lacks digitalSignature"));
     }
@@ -51,7 +61,8 @@ fn check_leaf(leaf: &Certificate) -> Result<(), Rejection> {
         let names = usage.names().join(", ");
         return Err(broken(leaf, &format!("its key usage is more than digitalSignature: {names}")));
     }
-    if let Some(purposes) = leaf.extended_key_usage()
+    if purpose == Purpose::CodeSigning
+        && let Some(purposes) = leaf.extended_key_usage()
         && let Some((_, name)) = FORBIDDEN_PURPOSES.iter().find(|(oid, _)| purposes.has(oid))
     {
         return Err(broken(leaf, &format!("its extended key usage must not contain {name}")));
@@ -60,7 +71,7 @@ fn check_leaf(leaf: &Certificate) -> Result<(), Rejection> {
 }
 
 /// `below` is how many CA certificates stand between the issuer and the signer.
-fn check_issuer(issuer: &Certificate, below: usize) -> Result<(), Rejection> {
+fn check_issuer(issuer: &Certificate, below: usize, purpose: Purpose) -> Result<(), Rejection> {
     match issuer.basic_constraints() {
         Some(b) if !b.ca => return Err(broken(issuer, "its basic constraints say that it is no CA's")),
         Some(b) if !b.critical => return Err(broken(issuer, "its basic constraints are not critical")),
@@ -70,16 +81,19 @@ fn check_issuer(issuer: &Certificate, below: usize) -> Result<(), Rejection> {
         Some(_) => {}
         None => return Err(broken(issuer, "it has no basic constraints")),
     }
-    if !critical_key_usage(issuer)?.key_cert_sign() {
+    if !key_usage(issuer, purpose)?.key_cert_sign() {
         return Err(broken(issuer, "its key usage lacks keyCertSign"));
     }
     Ok(())
 }
 
-fn critical_key_usage(certificate: &Certificate) -> Result<KeyUsage, Rejection> {
+/// Must be there; and critical, where the specification says MUST and not SHOULD.
+fn key_usage(certificate: &Certificate, purpose: Purpose) -> Result<KeyUsage, Rejection> {
     match certificate.key_usage() {
         None => Err(broken(certificate, "it has no key usage")),
-        Some(usage) if !usage.critical => Err(broken(certificate, "its key usage is not critical")),
+        Some(usage) if purpose == Purpose::CodeSigning && !usage.critical => {
+            Err(broken(certificate, "its key usage is not critical"))
+        }
         Some(usage) => Ok(usage),
     }
 }

@@ -7,7 +7,7 @@ use super::algorithm::Algorithm;
 use super::attributes::Scheme;
 use super::envelope::Envelope;
 use super::level::{Action, Validation, VerifyTimestamp};
-use super::profile;
+use super::profile::{self, Purpose};
 use super::statement::Checks;
 use crate::signature::evidence::{Evidence, Fingerprint, TimeSource};
 use crate::signature::rejection::Ends;
@@ -75,7 +75,7 @@ fn integrity<'a>(envelope: &'a Envelope, subject: &Subject) -> Result<&'a Certif
     key.verify(stated.verification(), &envelope.signed, &envelope.signature).map_err(|_| {
         Rejection::BadSignature { algorithm: stated.as_str(), key: Fingerprint(leaf.fingerprint()) }
     })?;
-    profile::check(&envelope.chain)?;
+    profile::check(&envelope.chain, Purpose::CodeSigning)?;
     envelope.target.is(&subject.descriptor)?;
     Ok(leaf)
 }
