@@ -1,6 +1,6 @@
 //! Content as upstream registries have it: the login dance, retries, mirrors, the referrers API and
-//! its tag fallback. Checks no digest but that of a mirror's manifest (`cache/` does) and keeps
-//! nothing but tokens.
+//! its tag fallback; or as an OCI image layout on disk has it. Checks no digest but that of a mirror's
+//! manifest (`cache/` does) and keeps nothing but tokens.
 
 mod answer;
 mod blob;
@@ -11,10 +11,12 @@ mod credentials;
 mod endpoint;
 mod error;
 mod grant;
+mod layout;
 mod link;
 mod meter;
 mod realm;
 mod referrers;
+mod remote;
 mod settings;
 mod tags;
 #[cfg(test)]
@@ -29,18 +31,18 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::egress::{self, Environment};
-use crate::oci::media_type::ACCEPTED_MANIFESTS;
-use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Registry, Repository, Tag, Target};
+use crate::oci::{Descriptor, Digest, Registry, Repository, Tag, Target};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 
-use build::{Ground, Mirror as MirrorEndpoint};
-use endpoint::{Answer, Ask, Endpoint, Part};
+use build::Ground;
+use layout::ImageLayout;
 use meter::Meter;
+use remote::Remote;
 
 pub use blob::BlobStream;
 pub use error::Error;
-pub use settings::{Credentials, Mirror, Secret, Settings, Timeouts};
+pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
 
 /// Who waits longer for one of `max_requests` gives up.
 const MAX_QUEUE: Duration = Duration::from_secs(60);
@@ -52,9 +54,15 @@ pub struct Upstream {
     settings: Settings,
     egress: egress::Settings,
     authorities: Option<Vec<u8>>,
-    home: Endpoint,
-    mirrors: Vec<MirrorEndpoint>,
+    source: Source,
     permits: Arc<Semaphore>,
+}
+
+/// Where the content is.
+#[derive(Debug)]
+enum Source {
+    Remote(Box<Remote>),
+    Layout(ImageLayout),
 }
 
 /// What a HEAD of a manifest tells. Nothing of it is proven.
@@ -112,16 +120,20 @@ impl Upstream {
         if let Some(before) = before.filter(is_same) {
             return Ok(before.clone());
         }
-        let meter = Arc::new(Meter::new(name.clone(), metrics.clone()));
-        let ground =
-            Ground { name: &name, settings, egress, authorities: authorities.clone(), meter, environment };
-        let (home, mirrors) = (ground.home()?, ground.mirrors()?);
+        let source = match &settings.layout {
+            Some(layout) => Source::Layout(ImageLayout::open(layout)?),
+            None => {
+                let meter = Arc::new(Meter::new(name.clone(), metrics.clone()));
+                let authorities = authorities.clone();
+                let ground = Ground { name: &name, settings, egress, authorities, meter, environment };
+                Source::Remote(Box::new(Remote { home: ground.home()?, mirrors: ground.mirrors()? }))
+            }
+        };
         Ok(Arc::new(Self {
             settings: settings.clone(),
             egress: egress.clone(),
             authorities,
-            home,
-            mirrors,
+            source,
             permits: Arc::new(Semaphore::new(settings.max_requests.get().min(Semaphore::MAX_PERMITS))),
             name,
         }))
@@ -153,15 +165,10 @@ impl Upstream {
     /// [`Error`].
     pub async fn head_manifest(&self, repository: &Repository, target: &Target) -> Result<Head, Error> {
         let _permit = self.enter().await?;
-        let accept = accepted_manifests();
-        let answer = self.ask(&manifest(repository, target, &accept, Part::Head), target).await?;
-        let digest =
-            answer.headers.get("docker-content-digest").and_then(|d| Digest::parse(d.to_str().ok()?).ok());
-        Ok(Head {
-            digest,
-            media_type: answer::media_type(&answer.headers),
-            size: blob::length(&answer.headers),
-        })
+        match &self.source {
+            Source::Remote(remote) => remote.head_manifest(repository, target).await,
+            Source::Layout(layout) => layout.head_manifest(repository, target).await,
+        }
     }
 
     /// A manifest's bytes, at most [`MAX_MANIFEST_BYTES`], as the upstream sent them: the caller checks
@@ -171,10 +178,10 @@ impl Upstream {
     /// [`Error`].
     pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Bytes, Error> {
         let _permit = self.enter().await?;
-        let accept = accepted_manifests();
-        let whole = Part::Whole(MAX_MANIFEST_BYTES);
-        let answer = self.ask(&manifest(repository, target, &accept, whole), target).await?;
-        Ok(answer.bytes)
+        match &self.source {
+            Source::Remote(remote) => remote.manifest(repository, target).await,
+            Source::Layout(layout) => layout.manifest(repository, target).await,
+        }
     }
 
     /// A blob from the byte `from` on, or from its start where the upstream cannot do that.
@@ -188,9 +195,10 @@ impl Upstream {
         from: u64,
     ) -> Result<BlobStream, Error> {
         let permit = self.enter().await?;
-        let answer =
-            self.ask(&blob(repository, digest, Part::Stream(from)), &Target::Digest(*digest)).await?;
-        BlobStream::of(answer, from, permit)
+        match &self.source {
+            Source::Remote(remote) => remote.blob(repository, digest, from, permit).await,
+            Source::Layout(layout) => layout.blob(repository, digest, from).await,
+        }
     }
 
     /// A blob's length in bytes, as the upstream announces it.
@@ -199,16 +207,10 @@ impl Upstream {
     /// [`Error`].
     pub async fn head_blob(&self, repository: &Repository, digest: &Digest) -> Result<u64, Error> {
         let permit = self.enter().await?;
-        let size = match self.ask(&blob(repository, digest, Part::Head), &Target::Digest(*digest)).await {
-            Ok(answer) => blob::length(&answer.headers),
-            // Links that a registry signs for GET are refused to HEAD by the storage behind it.
-            Err(Error::Refused { .. }) => {
-                drop(permit);
-                self.blob(repository, digest, 0).await?.size
-            }
-            Err(error) => return Err(error),
-        };
-        size.ok_or_else(|| Error::nonsense("a blob without a length"))
+        match &self.source {
+            Source::Remote(remote) => remote.head_blob(repository, digest, permit).await,
+            Source::Layout(layout) => layout.head_blob(repository, digest).await,
+        }
     }
 
     /// What refers to `digest`: by the referrers API, all pages, or by its tag schema where the
@@ -223,7 +225,10 @@ impl Upstream {
         digest: &Digest,
     ) -> Result<Vec<Descriptor>, Error> {
         let _permit = self.enter().await?;
-        referrers::referrers(&self.home, repository, digest).await
+        match &self.source {
+            Source::Remote(remote) => remote.referrers(repository, digest).await,
+            Source::Layout(layout) => layout.referrers(repository, digest).await,
+        }
     }
 
     /// At most `n` of the tags that follow `last`.
@@ -237,7 +242,10 @@ impl Upstream {
         last: Option<&str>,
     ) -> Result<TagPage, Error> {
         let _permit = self.enter().await?;
-        tags::tags(&self.home, repository, n, last).await
+        match &self.source {
+            Source::Remote(remote) => remote.tags(repository, n, last).await,
+            Source::Layout(layout) => layout.tags(repository, n, last).await,
+        }
     }
 
     /// Leave for one of `max_requests`.
@@ -250,38 +258,6 @@ impl Upstream {
             Ok(Err(_)) | Err(_) => Err(Error::Unavailable("all of its max_requests are taken".to_owned())),
         }
     }
-
-    /// Asks the mirrors that may know, then the upstream. Whatever is wrong with a mirror means that
-    /// the next is asked, so a mirror can slow things down but not decide anything.
-    async fn ask(&self, ask: &Ask<'_>, target: &Target) -> Result<Answer, Error> {
-        let digest = match target {
-            Target::Digest(digest) => Some(digest),
-            Target::Tag(_) => None,
-        };
-        for mirror in self.mirrors.iter().filter(|mirror| mirror.tags || digest.is_some()) {
-            let host = mirror.endpoint.origin.host();
-            match (mirror.endpoint.ask(ask).await, digest, ask.part) {
-                (Ok(answer), Some(digest), Part::Whole(_)) if !digest.matches(&answer.bytes) => {
-                    tracing::warn!(mirror = host, %digest, "a mirror sent other content than was asked for");
-                }
-                (Ok(answer), ..) => return Ok(answer),
-                (Err(error), ..) => tracing::debug!(mirror = host, %error, "a mirror does not help"),
-            }
-        }
-        self.home.ask(ask).await
-    }
-}
-
-fn manifest<'a>(repository: &'a Repository, target: &Target, accept: &'a str, part: Part) -> Ask<'a> {
-    Ask { repository, what: format!("manifests/{target}"), query: None, accept: Some(accept), part }
-}
-
-fn blob<'a>(repository: &'a Repository, digest: &Digest, part: Part) -> Ask<'a> {
-    Ask { repository, what: format!("blobs/{digest}"), query: None, accept: None, part }
-}
-
-fn accepted_manifests() -> String {
-    ACCEPTED_MANIFESTS.join(", ")
 }
 
 /// The closed list of upstreams.

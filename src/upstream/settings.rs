@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::oci::Repository;
+
 /// One upstream registry.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -34,6 +36,19 @@ pub struct Settings {
     pub resolve: Vec<String>,
     /// Never ask; serve what is stored.
     pub offline: bool,
+    /// Read a folder instead of asking a registry. Set by the command line alone: in a served
+    /// configuration, one folder under a whole registry's name would be every repository of it.
+    #[serde(skip)]
+    pub layout: Option<Layout>,
+}
+
+/// An OCI image layout that stands for one repository.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// The folder that holds `oci-layout`, `index.json` and `blobs/`.
+    pub folder: PathBuf,
+    /// The repository that it holds; every other one is not there.
+    pub repository: Repository,
 }
 
 impl Default for Settings {
@@ -49,6 +64,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             resolve: Vec::new(),
             offline: false,
+            layout: None,
         }
     }
 }
