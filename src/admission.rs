@@ -20,6 +20,7 @@ mod request;
 mod tests;
 
 pub use admitted::{Admitted, Content, Unlocks};
+pub use discovery::Bounds;
 pub use gate::{Gate, Parts, Referrers};
 pub use memory::Memory;
 pub use refusal::{Refusal, Trouble, Unknown};

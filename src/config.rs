@@ -30,7 +30,7 @@ use crate::oci::Registry;
 use crate::policy::{self, Policies, Signer};
 use crate::setting::SettingError;
 use crate::signature::{self, SignerName, SignerSettings};
-use crate::{cache, egress, store, trust, upstream};
+use crate::{admission, cache, egress, store, trust, upstream};
 
 /// The registries that are upstreams where the file names none: the well-known public ones, of
 /// which Docker Hub is the default.
@@ -70,6 +70,9 @@ pub struct Settings {
     pub freshness: cache::Freshness,
     /// How long decisions hold.
     pub decisions: policy::Limits,
+    /// How much is looked at for one subject. Set by the command line alone.
+    #[serde(skip)]
+    pub bounds: admission::Bounds,
     /// Serve content whose admission could not be written to the audit log.
     pub dangerous_skip_audit: bool,
     #[serde(skip)]

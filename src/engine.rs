@@ -57,6 +57,7 @@ impl Engine {
             upstreams,
             freshness: settings.freshness.clone(),
             limits: settings.decisions.clone(),
+            bounds: settings.bounds,
             dangerous_skip_audit: settings.dangerous_skip_audit,
             generation: state.next_generation(),
         });

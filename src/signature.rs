@@ -112,6 +112,24 @@ pub enum Strength {
     Skipped,
 }
 
+/// What of a signer's own policy file decides for a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Basis {
+    /// The file, or what stands in for one.
+    pub policy: String,
+    /// The statement that applies; `None` where none does.
+    pub applying: Option<Applying>,
+}
+
+/// The statement of a policy file that applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applying {
+    /// Its name.
+    pub statement: String,
+    /// How much it insists on, in the file's words.
+    pub level: String,
+}
+
 /// One configured signer: decides whether one signature proves that it vouches for the subject.
 /// Synchronous, pure and network-free, so that it can be fuzzed, replayed and run on any thread.
 pub trait Verifier: Send + Sync {
@@ -126,6 +144,11 @@ pub trait Verifier: Send + Sync {
 
     /// SHA-256 over everything its answers depend on but the signature: settings, trust material.
     fn revision(&self) -> [u8; 32];
+
+    /// What of the signer's own policy file decides for subjects of this repository, where it has one.
+    fn basis(&self, _repository: &Repository) -> Option<Basis> {
+        None
+    }
 
     /// What an operator should know about this signer's settings, such as a check that is not made yet.
     fn limitation(&self) -> Option<String> {

@@ -17,6 +17,21 @@ use crate::upstream::Upstream;
 /// At most so many artifacts are read for one subject.
 pub(super) const MAX_ARTIFACTS: usize = 64;
 
+/// How much is looked at for one subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Artifacts that refer to it, signatures or not.
+    pub artifacts: usize,
+    /// Signatures of the formats that the policy wants, in the order in which they are listed.
+    pub signatures: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { artifacts: MAX_ARTIFACTS, signatures: MAX_ARTIFACTS }
+    }
+}
+
 /// A source that takes longer has failed: what another one gave may suffice, before the deadline.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -26,6 +41,7 @@ pub(super) struct Sources<'a> {
     pub(super) upstream: &'a Arc<Upstream>,
     pub(super) repository: &'a Repository,
     pub(super) freshness: &'a Freshness,
+    pub(super) bounds: Bounds,
 }
 
 /// An artifact that is laid out as a signature of the subject.
@@ -93,12 +109,13 @@ async fn read(
 ) {
     let mut seen = HashSet::new();
     let mut candidates: Vec<Digest> = candidates.into_iter().filter(|d| seen.insert(*d)).collect();
-    if candidates.len() > MAX_ARTIFACTS {
+    let Bounds { artifacts: most, signatures } = sources.bounds;
+    if candidates.len() > most {
         discovered.troubles.push(Trouble {
             code: Code::BoundExceeded,
-            message: format!("{} artifacts refer to it; {MAX_ARTIFACTS} were read", candidates.len()),
+            message: format!("{} artifacts refer to it; {most} were read", candidates.len()),
         });
-        candidates.truncate(MAX_ARTIFACTS);
+        candidates.truncate(most);
     }
     for chunk in candidates.chunks(8) {
         let manifests = join_all(chunk.iter().copied().map(|d| in_time(manifest(sources, d)))).await;
@@ -113,6 +130,13 @@ async fn read(
         }
     }
     discovered.found.sort_by_key(|f| formats.iter().position(|format| *format == f.carrier.format));
+    if discovered.found.len() > signatures {
+        discovered.troubles.push(Trouble {
+            code: Code::BoundExceeded,
+            message: format!("{} signatures refer to it; {signatures} were read", discovered.found.len()),
+        });
+        discovered.found.truncate(signatures);
+    }
 }
 
 fn signature(manifest: &Manifest, subject: &Digest, formats: &[Format]) -> Option<Found> {

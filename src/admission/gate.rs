@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::admitted::Admitted;
+use super::discovery::Bounds;
 use super::links::{Leave, Link};
 use super::memory::Memory;
 use super::referrers;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub freshness: Freshness,
     /// How long decisions hold.
     pub limits: Limits,
+    /// How much is looked at for one subject.
+    pub bounds: Bounds,
     /// Serve what the audit log could not record.
     pub dangerous_skip_audit: bool,
     /// Different for each engine of a process.
@@ -154,6 +157,28 @@ impl Gate {
             Ok(leave) => Ok(Arc::clone(leave.decision())),
             Err(Refusal::Denied(decision) | Refusal::Undecided { decision, .. }) => Ok(decision),
             Err(other) => Err(self.uncovered(repository, other)),
+        }
+    }
+
+    /// The decision about what a reference names, on its own signatures alone: what it is attached to or
+    /// listed in gives it nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is nothing to decide about.
+    pub async fn decide_alone(
+        &self,
+        reference: &Reference,
+        who: &Principal,
+    ) -> Result<Arc<Decision>, Refusal> {
+        let request = self.request(&reference.repository, who)?;
+        let (digest, tag) = match &reference.target {
+            Target::Digest(digest) => (*digest, None),
+            Target::Tag(tag) => (request.resolve(tag).await?.digest, Some(tag)),
+        };
+        match request.fetch(&digest).await {
+            Ok(manifest) => request.judge(&manifest, tag).await,
+            Err(Refusal::Denied(decision)) => Ok(decision),
+            Err(other) => Err(other),
         }
     }
 

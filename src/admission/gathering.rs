@@ -136,6 +136,7 @@ impl Request {
             upstream: &self.upstream,
             repository: &self.repository,
             freshness: self.freshness(),
+            bounds: self.gate.0.bounds,
         }
     }
 

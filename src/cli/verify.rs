@@ -1,7 +1,12 @@
 //! `portcullis verify REFERENCE`: the decision that serving would make, with every signature found
-//! and why it was believed or not. Keeps nothing, so it works beside a running server.
+//! and why it was believed or not. Keeps nothing, so it works beside a running server. With
+//! `--notation-config` notation's own files decide instead, and its exit codes are kept.
 
-use std::io::Write as _;
+mod login;
+mod notation;
+mod print;
+mod target;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,16 +16,19 @@ use crate::admission::Refusal;
 use crate::clock::Clock;
 use crate::engine::{Engine, State};
 use crate::oci::Reference;
-use crate::policy::{Belief, Decision, Verdict};
+use crate::policy::{Decision, Verdict};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration file; without one, the built-in defaults.
-    #[arg(long, env = "PORTCULLIS_CONFIG")]
+    /// The configuration file [env: PORTCULLIS_CONFIG]; without one, the built-in defaults.
+    // Read by hand: what is only in the environment contradicts no other argument.
+    #[arg(long)]
     config: Option<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    #[command(flatten)]
+    notation: notation::Flags,
     /// What to judge, by its source name: docker.io/library/nginx:1.27
     reference: String,
 }
@@ -32,37 +40,44 @@ enum Output {
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    match verify(arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            report(&error);
-            exit::USAGE
-        }
-    }
+    let (outcome, failed) = match arguments.notation.folder() {
+        Some(folder) => (notation::verify(arguments, folder), exit::DENIED),
+        None => (verify(arguments), exit::USAGE),
+    };
+    outcome.unwrap_or_else(|error| {
+        report(&error);
+        failed
+    })
 }
 
 fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
     let reference = Reference::parse(&arguments.reference)
         .map_err(|e| anyhow::anyhow!("reference {:?}: {e}", arguments.reference))?;
-    let settings = super::settings(arguments.config.as_deref())?;
-    let outcome = runtime()?.block_on(async {
+    let set = || std::env::var_os("PORTCULLIS_CONFIG").filter(|set| !set.is_empty()).map(PathBuf::from);
+    let settings = super::settings(arguments.config.clone().or_else(set).as_deref())?;
+    let outcome: Result<Arc<Decision>, Refusal> = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         let engine = Engine::build(settings, &state, None)?;
         anyhow::Ok(engine.gate().decide(&reference, &Principal::Process).await)
     })?;
     match outcome {
         Ok(decision) => {
-            print(arguments, &decision)?;
+            print::decision(arguments, &decision)?;
             Ok(code(decision.verdict()))
         }
         Err(refusal) => {
-            let verdict = match refusal {
-                Refusal::Uncovered { .. } => Verdict::Deny,
-                _ => Verdict::Indeterminate,
-            };
-            print_refusal(arguments, &reference, &refusal, verdict)?;
+            let verdict = verdict_of(&refusal);
+            print::refusal(arguments, &reference, &refusal, verdict)?;
             Ok(code(verdict))
         }
+    }
+}
+
+/// What a refusal without a decision comes to.
+fn verdict_of(refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::Uncovered { .. } => Verdict::Deny,
+        _ => Verdict::Indeterminate,
     }
 }
 
@@ -72,71 +87,4 @@ fn code(verdict: Verdict) -> u8 {
         Verdict::Deny => exit::DENIED,
         Verdict::Indeterminate => exit::UNDECIDED,
     }
-}
-
-fn print(arguments: &Arguments, decision: &Arc<Decision>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let report = decision.report(&arguments.reference);
-    if arguments.output == Output::Json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-        return Ok(());
-    }
-    let policy = report.policy.as_deref().unwrap_or("none");
-    writeln!(out, "{}@{}", report.repository, report.digest)?;
-    writeln!(
-        out,
-        "  outcome    {} (policy {policy}, mode {}{})",
-        report.outcome.as_str(),
-        report.mode.as_str(),
-        if decision.would_deny() { "; served with a warning" } else { "" }
-    )?;
-    for reason in &report.reasons {
-        writeln!(out, "  {:<10} {}", reason.code.as_str(), reason.message)?;
-    }
-    for signature in &report.signatures {
-        let mark = if signature.result == Belief::Trusted { "trusted" } else { "rejected" };
-        writeln!(
-            out,
-            "  signature  {} {}: {mark}, {}",
-            signature.format, signature.digest, signature.message
-        )?;
-        for origin in &signature.origin {
-            writeln!(out, "             signed as {origin}")?;
-        }
-    }
-    for url in &report.acquire {
-        writeln!(out, "  acquire    {url}")?;
-    }
-    if let Some(help) = decision.help() {
-        writeln!(out, "\n{help}")?;
-    }
-    Ok(())
-}
-
-/// The same object where there is nothing to decide about.
-fn print_refusal(
-    arguments: &Arguments,
-    reference: &Reference,
-    refusal: &Refusal,
-    verdict: Verdict,
-) -> anyhow::Result<()> {
-    let message = refusal.to_string();
-    if arguments.output == Output::Text {
-        writeln!(std::io::stderr(), "portcullis: {reference}: {message}")?;
-        return Ok(());
-    }
-    let object = serde_json::json!({
-        "reference": arguments.reference,
-        "repository": reference.repository,
-        "digest": null,
-        "outcome": verdict,
-        "mode": null,
-        "policy": null,
-        "reasons": [{ "code": refusal.code(), "message": message }],
-        "signatures": [],
-        "acquire": [],
-        "expires": null,
-    });
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&object)?)?;
-    Ok(())
 }

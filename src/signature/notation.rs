@@ -21,6 +21,7 @@ mod validations;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -28,7 +29,9 @@ use sha2::{Digest as _, Sha256};
 
 use self::envelope::Envelope;
 use self::trust_policy::TrustPolicy;
-use super::{Evidence, Format, Rejection, Signature, SignerName, Strength, Subject, Verifier};
+use super::{
+    Applying, Basis, Evidence, Format, Rejection, Signature, SignerName, Strength, Subject, Verifier,
+};
 use crate::oci::{Descriptor, Repository};
 use crate::setting::SettingError;
 use crate::trust::RevocationData;
@@ -42,7 +45,8 @@ pub use trust_policy::policy_files;
 /// # Errors
 /// The setting, or the part of the trust policy, that cannot be honoured.
 pub fn verifier(name: &SignerName, settings: &Settings) -> Result<impl Verifier + use<>, SettingError> {
-    Ok(Notation { signer: name.clone(), policy: settings.policy(name)? })
+    let annotations = settings.annotations.clone();
+    Ok(Notation { signer: name.clone(), policy: settings.policy(name)?, annotations })
 }
 
 /// A verifier that decides by a folder of notation's configuration as it stands.
@@ -50,7 +54,8 @@ pub fn verifier(name: &SignerName, settings: &Settings) -> Result<impl Verifier 
 /// # Errors
 /// The part of the trust policy or trust store that cannot be honoured.
 pub fn from_config_dir(name: &SignerName, dir: &Path) -> Result<impl Verifier + use<>, SettingError> {
-    Ok(Notation { signer: name.clone(), policy: TrustPolicy::read(dir)? })
+    let annotations = BTreeMap::new();
+    Ok(Notation { signer: name.clone(), policy: TrustPolicy::read(dir)?, annotations })
 }
 
 /// Whether the signature parses as a claim about the subject.
@@ -66,6 +71,18 @@ pub fn claims(signature: &Signature, subject: &Descriptor) -> Result<(), Rejecti
 struct Notation {
     signer: SignerName,
     policy: TrustPolicy,
+    /// What must be signed beside the descriptor.
+    annotations: BTreeMap<String, String>,
+}
+
+impl Notation {
+    /// Whatever the level: they were asked for beside the policy.
+    fn check_annotations(&self, signature: &Signature) -> Result<(), Rejection> {
+        match self.annotations.is_empty() {
+            true => Ok(()),
+            false => Envelope::parse(signature)?.target.carries(&self.annotations),
+        }
+    }
 }
 
 impl Verifier for Notation {
@@ -85,7 +102,19 @@ impl Verifier for Notation {
     fn revision(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         self.policy.hash_into(&mut hash);
+        for text in self.annotations.iter().flat_map(|(key, value)| [key, value]) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
         hash.finalize().into()
+    }
+
+    fn basis(&self, repository: &Repository) -> Option<Basis> {
+        let applying = |s: &statement::Statement| Applying { statement: s.name.clone(), level: s.level() };
+        Some(Basis {
+            policy: self.policy.source.clone(),
+            applying: self.policy.statement(repository).map(applying),
+        })
     }
 
     fn trust_ends(&self) -> Option<SystemTime> {
@@ -115,7 +144,11 @@ impl Verifier for Notation {
             });
         };
         match &statement.checks {
-            Some(checks) => validations::prove(checks, &self.signer, subject, signature, now),
+            Some(checks) => {
+                let evidence = validations::prove(checks, &self.signer, subject, signature, now)?;
+                self.check_annotations(signature)?;
+                Ok(evidence)
+            }
             None => Err(unsupported("level", format!("skip, by {}: nothing is verified", statement.name))),
         }
     }

@@ -27,6 +27,8 @@ pub enum Code {
     SizeMismatch,
     /// The claim is about another media type.
     MediaTypeMismatch,
+    /// An annotation that is required is not signed, or with another value.
+    AnnotationMismatch,
     /// The signed names do not fit the certificate, the signer or the repository.
     NameMismatch,
     /// The key or certificate ends at nothing that is configured as trusted.
@@ -97,6 +99,7 @@ impl Code {
             Self::DigestMismatch => "digest_mismatch",
             Self::SizeMismatch => "size_mismatch",
             Self::MediaTypeMismatch => "media_type_mismatch",
+            Self::AnnotationMismatch => "annotation_mismatch",
             Self::NameMismatch => "name_mismatch",
             Self::UntrustedKey => "untrusted_key",
             Self::KeyNotAcquired => "key_not_acquired",
@@ -172,6 +175,16 @@ pub enum Rejection {
         /// The names that would fit.
         expected: Untrusted,
         /// The name that stands there.
+        found: Untrusted,
+    },
+    /// What the signed annotations must hold is not there.
+    #[error("the signed annotation {key} is {found}, expected is {expected}")]
+    Annotation {
+        /// Which one.
+        key: Untrusted,
+        /// The value that was asked for.
+        expected: Untrusted,
+        /// What stands there, or that nothing does.
         found: Untrusted,
     },
     /// The signer's own trust policy says nothing about the repository.
@@ -317,6 +330,7 @@ impl Rejection {
             Self::Mismatch { field: Field::Digest, .. } => Code::DigestMismatch,
             Self::Mismatch { field: Field::Size, .. } => Code::SizeMismatch,
             Self::Mismatch { field: Field::MediaType, .. } => Code::MediaTypeMismatch,
+            Self::Annotation { .. } => Code::AnnotationMismatch,
             Self::Name { .. } => Code::NameMismatch,
             Self::NoStatement { .. } => Code::NoPolicy,
             Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => Code::UntrustedKey,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::material::Material;
 use super::{
-    Evidence, Format, Need, Rejection, Signature, SignerName, Strength, Subject, TimeSource, Verifier,
+    Basis, Evidence, Format, Need, Rejection, Signature, SignerName, Strength, Subject, TimeSource, Verifier,
     cosign, notation, nv2,
 };
 use crate::oci::Repository;
@@ -103,6 +103,10 @@ impl Verifier for Until {
 
     fn strength(&self, repository: &Repository) -> Strength {
         self.verifier.strength(repository)
+    }
+
+    fn basis(&self, repository: &Repository) -> Option<Basis> {
+        self.verifier.basis(repository)
     }
 
     fn revision(&self) -> [u8; 32] {

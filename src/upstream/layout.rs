@@ -47,7 +47,10 @@ impl ImageLayout {
     /// Why it is none.
     pub(super) fn open(settings: &Layout) -> Result<Self, SettingError> {
         let files = Files::new(settings.folder.clone());
-        check_version(&files).map_err(|why| SettingError::new(["layout"], why.to_string()))?;
+        check_version(&files).map_err(|why| match why {
+            Error::Unavailable(why) => SettingError::new(["layout"], why),
+            other => SettingError::new(["layout"], other.to_string()),
+        })?;
         Ok(Self { files, repository: settings.repository.clone() })
     }
 

@@ -23,6 +23,18 @@ pub enum Level {
     Skip,
 }
 
+impl Level {
+    /// The name in trust policies.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Permissive => "permissive",
+            Self::Audit => "audit",
+            Self::Skip => "skip",
+        }
+    }
+}
+
 /// A validation whose action may be overridden. Integrity is none of them: wherever anything is
 /// checked, it is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -62,6 +74,17 @@ pub enum Action {
     Log,
     /// The validation is not made.
     Skip,
+}
+
+impl Action {
+    /// The name in trust policies.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Log => "log",
+            Self::Skip => "skip",
+        }
+    }
 }
 
 /// When a timestamp countersignature has to be verified, where a `tsa` store is configured.

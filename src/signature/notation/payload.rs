@@ -50,6 +50,15 @@ impl TargetArtifact {
             None => Ok(()),
         }
     }
+
+    /// Whether the signer put all of these annotations there.
+    pub(super) fn carries(&self, annotations: &BTreeMap<String, String>) -> Result<(), Rejection> {
+        let missing = annotations.iter().find(|(key, value)| self.annotations.get(*key) != Some(value));
+        missing.map_or(Ok(()), |(key, value)| {
+            let found = self.annotations.get(key).map_or("not signed", String::as_str);
+            Err(Rejection::Annotation { key: key.into(), expected: value.into(), found: found.into() })
+        })
+    }
 }
 
 /// A key that differs from another in case alone: readers that ignore case, as Go's do, would see one

@@ -37,6 +37,9 @@ pub struct Settings {
     /// A folder with `trustpolicy.oci.json` or `trustpolicy.json` and `truststore/`, which decide.
     #[serde(default)]
     pub config_dir: Option<PathBuf>,
+    /// Annotations that must be signed with these values. Set by the command line alone.
+    #[serde(skip)]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// One name or a list of names.
@@ -81,7 +84,11 @@ impl Settings {
 
     pub(super) fn policy(&self, signer: &SignerName) -> Result<TrustPolicy, SettingError> {
         let Some(dir) = &self.config_dir else { return self.own_policy(signer) };
-        let alone = Self { config_dir: self.config_dir.clone(), ..Self::default() };
+        let alone = Self {
+            config_dir: self.config_dir.clone(),
+            annotations: self.annotations.clone(),
+            ..Self::default()
+        };
         if *self != alone {
             let why = "the trust policy in config_dir decides; no other key may stand beside it";
             return Err(SettingError::new(["config_dir"], why));

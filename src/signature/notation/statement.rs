@@ -26,6 +26,7 @@ pub(super) struct Terms<'a> {
 pub(super) struct Statement {
     /// What reports call it.
     pub(super) name: String,
+    level: String,
     /// `None`: nothing is checked.
     pub(super) checks: Option<Checks>,
 }
@@ -55,7 +56,7 @@ impl Statement {
     pub(super) fn new(name: String, terms: &Terms<'_>, base: &Path) -> Result<Self, SettingError> {
         let Some(actions) = Actions::new(terms.level, terms.overrides)? else {
             return match (terms.trust_stores, terms.trusted_identities) {
-                ([], []) => Ok(Self { name, checks: None }),
+                ([], []) => Ok(Self { name, level: described(terms), checks: None }),
                 _ => Err(SettingError::new(
                     ["level"],
                     "skip checks nothing: trust stores and identities beside it would have no effect",
@@ -68,7 +69,12 @@ impl Statement {
             SettingError::new(path, why)
         })?;
         let checks = Checks { actions, verify_timestamp: terms.verify_timestamp, stores, identities };
-        Ok(Self { name, checks: Some(checks) })
+        Ok(Self { name, level: described(terms), checks: Some(checks) })
+    }
+
+    /// How much it insists on, in words: the level with what overrides it.
+    pub(super) fn level(&self) -> String {
+        self.level.clone()
     }
 
     /// How much it insists on.
@@ -101,6 +107,19 @@ impl Checks {
     /// The stores of one type.
     pub(super) fn stores_of(&self, kind: Kind) -> impl Iterator<Item = &Store> {
         self.stores.iter().filter(move |s| s.name.kind() == kind)
+    }
+}
+
+/// `strict`, or `strict with expiry: log`.
+fn described(terms: &Terms<'_>) -> String {
+    let changes: Vec<String> = terms
+        .overrides
+        .iter()
+        .map(|(validation, action)| format!("{}: {}", validation.as_str(), action.as_str()))
+        .collect();
+    match changes.as_slice() {
+        [] => terms.level.as_str().to_owned(),
+        changes => format!("{} with {}", terms.level.as_str(), changes.join(", ")),
     }
 }
 

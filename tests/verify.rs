@@ -1,0 +1,13 @@
+//! `portcullis verify --notation-config` as people run it: the built program over the layouts in
+//! `tests/fixtures/notation`, whose verdicts the notation CLI gave. Needs nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "verify/arguments.rs"]
+mod arguments;
+#[path = "verify/layouts.rs"]
+mod layouts;
+#[path = "verify/run.rs"]
+mod run;
+#[path = "verify/verdicts.rs"]
+mod verdicts;
