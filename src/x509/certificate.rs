@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use der::{Decode as _, Header, Reader as _, SliceReader, Tag};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::der_parser::asn1_rs::Any;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
@@ -356,20 +356,24 @@ fn check_unsigned(der: &[u8], signed: &[u8], unused_bits: u8) -> Result<(), Erro
     // The version is optional; where it stands, it is tagged and the algorithm is one further.
     let at = if of_signed.first().is_some_and(|first| first.first() == Some(&0xa0)) { 2 } else { 1 };
     match (&parts[..], of_signed.get(at)) {
-        ([_, algorithm, _], Some(inner)) if algorithm == inner => Ok(()),
-        _ => Err(malformed("its two signature algorithms differ")),
+        ([_, algorithm, signature], Some(inner))
+            if algorithm == inner && signature.first() == Some(&0x03) =>
+        {
+            Ok(())
+        }
+        _ => Err(malformed("its two signature algorithms differ, or its signature is no bit string")),
     }
 }
 
-/// The elements of a sequence, each as its whole encoding.
+/// The elements of a sequence, each as its whole encoding; read by `der`, since the certificates' own parser
+/// takes other tags and longer lengths for the same.
 fn elements(sequence: &[u8]) -> Option<Vec<&[u8]>> {
-    let (_, outer) = Any::from_der(sequence).ok()?;
-    let mut rest = outer.data;
+    let mut outer = SliceReader::new(sequence).ok()?;
+    let header = Header::decode(&mut outer).ok().filter(|header| header.tag == Tag::Sequence)?;
+    let mut rest = SliceReader::new(outer.read_slice(header.length).ok()?).ok()?;
     let mut all = Vec::new();
-    while !rest.is_empty() {
-        let (after, _) = Any::from_der(rest).ok()?;
-        all.push(rest.get(..rest.len().checked_sub(after.len())?)?);
-        rest = after;
+    while !rest.is_finished() {
+        all.push(rest.tlv_bytes().ok()?);
     }
     Some(all)
 }
@@ -457,7 +461,7 @@ fn purposes(usage: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> Vec<String
 
 /// The algorithm of a certificate's signature: RFC 3279, 4055, 5758 and 8410. SHA-1 and older are not
 /// verified.
-pub(super) fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
+fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
     match identifier.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.11" => Some(Algorithm::RsaPkcs1(Hash::Sha256)),
         "1.2.840.113549.1.1.12" => Some(Algorithm::RsaPkcs1(Hash::Sha384)),

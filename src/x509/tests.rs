@@ -96,13 +96,22 @@ fn every_algorithm_that_certificates_are_signed_with() {
 fn a_changed_byte_breaks_the_signature_or_the_certificate() {
     let (root, middle, _) = three(|_| {});
     let der = middle.certificate.der().to_vec();
-    for at in 0..der.len() {
+    for (at, bit) in (0..der.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         let mut changed = der.clone();
-        changed[at] ^= 1;
+        changed[at] ^= 1 << bit;
         if let Ok(certificate) = Certificate::from_der(&changed) {
-            assert!(root.certificate.issued(&certificate).is_err(), "byte {at} of {}", hex::encode(&der));
+            let issued = root.certificate.issued(&certificate);
+            assert!(issued.is_err(), "bit {bit} of byte {at} of {}", hex::encode(&der));
         }
     }
+}
+
+#[test]
+fn a_certificate_has_one_encoding() {
+    let der = one("names.pem").der().to_vec();
+    assert_eq!(der[..2], [0x30, 0x82]);
+    let longer = [&[0x30, 0x83, 0], &der[2..]].concat();
+    assert!(Certificate::from_der(&longer).is_err());
 }
 
 #[test]

@@ -2,11 +2,17 @@
 //! proves nothing; [`Token::verify`] does, against given anchors. Asks no revocation: callers do, for the
 //! chain that the [`Timestamp`] brings.
 
+mod algorithm;
 mod attributes;
 mod imprint;
 mod info;
 mod signed_data;
 mod walk;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, SystemTime};
 

@@ -1,17 +1,17 @@
 //! The attributes that the authority's key really signed (RFC 5652, sections 5.3, 5.4 and 11), and what
 //! they bind: the content, and the signer's certificate (RFC 2634, section 5.4; RFC 5035).
 
-use der::asn1::ObjectIdentifier;
 use der::{Tag, TagNumber};
+use x509_parser::der_parser::asn1_rs::{Oid, oid};
 
 use super::super::{Certificate, Error, Hash};
 use super::imprint::{digest, hash, sha1};
 use super::walk::{Walk, malformed, tagged};
 
-const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
-const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+const CONTENT_TYPE: Oid<'_> = oid!(1.2.840.113549.1.9.3);
+const MESSAGE_DIGEST: Oid<'_> = oid!(1.2.840.113549.1.9.4);
+const SIGNING_CERTIFICATE: Oid<'_> = oid!(1.2.840.113549.1.9.16.2.12);
+const SIGNING_CERTIFICATE_V2: Oid<'_> = oid!(1.2.840.113549.1.9.16.2.47);
 
 /// The most attributes that are read.
 const MAX_ATTRIBUTES: usize = 32;
@@ -29,7 +29,7 @@ pub(super) struct SignedAttributes {
 
 impl SignedAttributes {
     /// Reads the element `[0] SignedAttributes`. Others than these four are passed over.
-    pub(super) fn parse(element: &[u8], content_type: ObjectIdentifier) -> Result<Self, Error> {
+    pub(super) fn parse(element: &[u8], content_type: &Oid<'_>) -> Result<Self, Error> {
         let mut within = Walk::over(element)?.enter(tagged(TagNumber::N0))?;
         let mut all = Vec::new();
         let mut last: &[u8] = &[];
@@ -46,26 +46,26 @@ impl SignedAttributes {
             last = attribute;
         }
         let missing = |what| move || malformed(format_args!("its signed attributes lack the {what}"));
-        let mut stated = only(&all, CONTENT_TYPE)?.ok_or_else(missing("content type"))?;
-        if stated.oid()? != content_type {
+        let mut stated = only(&all, &CONTENT_TYPE)?.ok_or_else(missing("content type"))?;
+        if stated.oid()? != *content_type {
             return Err(malformed("its signed attributes give another content type"));
         }
         stated.finish()?;
-        let mut imprint = only(&all, MESSAGE_DIGEST)?.ok_or_else(missing("message digest"))?;
+        let mut imprint = only(&all, &MESSAGE_DIGEST)?.ok_or_else(missing("message digest"))?;
         let message_digest = imprint.take(Tag::OctetString)?.to_vec();
         imprint.finish()?;
         let mut der = element.to_vec();
         if let Some(tag) = der.first_mut() {
             *tag = Tag::Set.octet();
         }
-        let v1 = only(&all, SIGNING_CERTIFICATE)?.map(Ess::parse_v1).transpose()?;
-        let v2 = only(&all, SIGNING_CERTIFICATE_V2)?.map(Ess::parse_v2).transpose()?;
+        let v1 = only(&all, &SIGNING_CERTIFICATE)?.map(Ess::parse_v1).transpose()?;
+        let v2 = only(&all, &SIGNING_CERTIFICATE_V2)?.map(Ess::parse_v2).transpose()?;
         Ok(Self { der, message_digest, v1, v2 })
     }
 }
 
 struct Attribute<'a> {
-    kind: ObjectIdentifier,
+    kind: Oid<'a>,
     /// The values, one after another.
     values: &'a [u8],
 }
@@ -80,8 +80,8 @@ impl<'a> Attribute<'a> {
 }
 
 /// The value of the attribute of this kind, which may stand there once; the walk's end is its end.
-fn only<'a>(all: &[Attribute<'a>], kind: ObjectIdentifier) -> Result<Option<Walk<'a>>, Error> {
-    let mut found = all.iter().filter(|attribute| attribute.kind == kind);
+fn only<'a>(all: &[Attribute<'a>], kind: &Oid<'_>) -> Result<Option<Walk<'a>>, Error> {
+    let mut found = all.iter().filter(|attribute| attribute.kind == *kind);
     let first = found.next();
     if found.next().is_some() {
         return Err(malformed(format_args!("the signed attribute {kind} stands there twice")));

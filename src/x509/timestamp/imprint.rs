@@ -2,14 +2,14 @@
 
 use aws_lc_rs::digest as lc;
 use der::Tag;
-use der::asn1::ObjectIdentifier;
+use x509_parser::der_parser::asn1_rs::{Oid, oid};
 
 use super::super::{Error, Hash};
 use super::walk::{Walk, malformed};
 
-const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
-const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
+const SHA256: Oid<'_> = oid!(2.16.840.1.101.3.4.2.1);
+const SHA384: Oid<'_> = oid!(2.16.840.1.101.3.4.2.2);
+const SHA512: Oid<'_> = oid!(2.16.840.1.101.3.4.2.3);
 
 /// A message's hash (`MessageImprint`).
 #[derive(Clone, Debug)]
@@ -33,12 +33,12 @@ impl Imprint {
 pub(super) fn hash(mut identifier: Walk<'_>) -> Result<Hash, Error> {
     let oid = identifier.oid()?;
     no_parameters(identifier)?;
-    match oid {
-        SHA256 => Ok(Hash::Sha256),
-        SHA384 => Ok(Hash::Sha384),
-        SHA512 => Ok(Hash::Sha512),
-        other => Err(Error::Unsupported { what: "hash of a timestamp token", found: other.to_string() }),
-    }
+    let known = [(SHA256, Hash::Sha256), (SHA384, Hash::Sha384), (SHA512, Hash::Sha512)];
+    known
+        .into_iter()
+        .find(|(known, _)| *known == oid)
+        .map(|(_, hash)| hash)
+        .ok_or_else(|| Error::Unsupported { what: "hash of a timestamp token", found: oid.to_id_string() })
 }
 
 /// What may follow an algorithm's identifier that has no parameters: nothing, or NULL.

@@ -8,7 +8,7 @@ use time::{Date, Month, PrimitiveDateTime, Time};
 
 use super::super::Error;
 use super::imprint::Imprint;
-use super::walk::{Walk, malformed, tagged, tagged_value};
+use super::walk::{Walk, malformed, tagged, tagged_value, unsigned};
 
 /// The baseline policy of RFC 3628, section 5.2, whose authorities keep time to a second.
 const BASELINE_POLICY: &str = "0.4.0.2023.1.1";
@@ -35,7 +35,7 @@ impl Info {
         if fields.take(Tag::Integer)? != [1] {
             return Err(Error::Unsupported { what: "version", found: "a TSTInfo other than 1".to_owned() });
         }
-        let policy = fields.oid()?.to_string();
+        let policy = fields.oid()?.to_id_string();
         let imprint = Imprint::parse(fields.enter(Tag::Sequence)?)?;
         let serial = fields.take(Tag::Integer)?.to_vec();
         let at = moment(fields.take(Tag::GeneralizedTime)?)
@@ -105,18 +105,6 @@ fn accuracy(contents: &[u8]) -> Result<Duration, Error> {
     Ok(Duration::from_secs(seconds.into()).saturating_add(fraction))
 }
 
-/// A DER integer that is not negative and fits.
-fn unsigned(content: &[u8]) -> Option<u32> {
-    let magnitude = match content {
-        [0] => &[][..],
-        [0, next, ..] if next & 0x80 == 0 => return None,
-        [0, magnitude @ ..] => magnitude,
-        [first, ..] if first & 0x80 == 0 => content,
-        _ => return None,
-    };
-    (magnitude.len() <= 4).then(|| magnitude.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
-}
-
 /// `BOOLEAN DEFAULT FALSE`; some authorities write the default out.
 fn boolean(fields: &mut Walk<'_>) -> Result<bool, Error> {
     match fields.optional(Tag::Boolean)? {
@@ -132,7 +120,7 @@ fn refuse_critical(mut extensions: Walk<'_>) -> Result<(), Error> {
         let mut extension = extensions.enter(Tag::Sequence)?;
         let oid = extension.oid()?;
         if boolean(&mut extension)? {
-            return Err(Error::Unsupported { what: "critical extension", found: oid.to_string() });
+            return Err(Error::Unsupported { what: "critical extension", found: oid.to_id_string() });
         }
         extension.take(Tag::OctetString)?;
         extension.finish()?;

@@ -2,20 +2,17 @@
 //! and the attributes are kept as the bytes that came: they are hashed, and encoding them anew could make
 //! other bytes.
 
-use der::asn1::ObjectIdentifier;
 use der::{Tag, TagNumber};
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::AlgorithmIdentifier;
+use x509_parser::der_parser::asn1_rs::{Oid, oid};
 
-use super::super::certificate;
 use super::super::{Algorithm, Certificate, Error, Hash};
+use super::algorithm::algorithm;
 use super::attributes::SignedAttributes;
-use super::imprint::{hash, no_parameters};
+use super::imprint::hash;
 use super::walk::{Walk, malformed, tagged, tagged_value};
 
-const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
-const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const SIGNED_DATA: Oid<'_> = oid!(1.2.840.113549.1.7.2);
+const TST_INFO: Oid<'_> = oid!(1.2.840.113549.1.9.16.1.4);
 
 /// The most certificates that are read: a chain, cross-certificates and the clutter of some authorities.
 const MAX_CERTIFICATES: usize = 32;
@@ -103,8 +100,8 @@ impl SignerInfo {
         if !fields.is_next(tagged(TagNumber::N0)) {
             return Err(malformed("it has no signed attributes"));
         }
-        let attributes = SignedAttributes::parse(fields.element()?, TST_INFO)?;
-        let algorithm = algorithm(fields.element()?, hash)?;
+        let attributes = SignedAttributes::parse(fields.element()?, &TST_INFO)?;
+        let algorithm = algorithm(fields.enter(Tag::Sequence)?, hash)?;
         let signature = fields.take(Tag::OctetString)?.to_vec();
         fields.optional(tagged(TagNumber::N1))?;
         fields.finish()?;
@@ -151,23 +148,5 @@ fn certificates(mut all: Walk<'_>) -> Result<Vec<Certificate>, Error> {
         Ok(out)
     } else {
         Err(Error::TooMany { what: "certificates", limit: MAX_CERTIFICATES })
-    }
-}
-
-/// The algorithm of the signature: as for certificates, or the key's alone with the hash of the content
-/// (RFC 5754, section 3.2). Ed25519 is not among those that timestamps use.
-fn algorithm(identifier: &[u8], hash: Hash) -> Result<Algorithm, Error> {
-    let mut fields = Walk::over(identifier)?.enter(Tag::Sequence)?;
-    let oid = fields.oid()?;
-    if oid == RSA_ENCRYPTION {
-        no_parameters(fields)?;
-        return Ok(Algorithm::RsaPkcs1(hash));
-    }
-    let unsupported = || Error::Unsupported { what: "signature algorithm", found: oid.to_string() };
-    let (_, parsed) = AlgorithmIdentifier::from_der(identifier).map_err(malformed)?;
-    match certificate::algorithm(&parsed).ok_or_else(unsupported)? {
-        Algorithm::Ed25519 => Err(unsupported()),
-        pss @ Algorithm::RsaPssSalt(..) => Ok(pss),
-        fixed => no_parameters(fields).map(|()| fixed),
     }
 }

@@ -1,8 +1,8 @@
 //! Walks DER one element after another. `der` reads the headers, and with them refuses indefinite
 //! and overlong lengths; what the elements mean is the caller's.
 
-use der::asn1::ObjectIdentifier;
 use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
+use x509_parser::der_parser::asn1_rs::Oid;
 
 use super::super::Error;
 
@@ -38,9 +38,17 @@ impl<'a> Walk<'a> {
         self.0.tlv_bytes().map_err(malformed)
     }
 
-    /// An object identifier.
-    pub(super) fn oid(&mut self) -> Result<ObjectIdentifier, Error> {
-        self.0.decode().map_err(malformed)
+    /// An object identifier, of any length: those made of UUIDs have arcs that `der` has no room for.
+    pub(super) fn oid(&mut self) -> Result<Oid<'a>, Error> {
+        match self.take(Tag::ObjectIdentifier)? {
+            content @ [.., last] if last & 0x80 == 0 => Ok(Oid::new(content.into())),
+            _ => Err(malformed("an object identifier ends early")),
+        }
+    }
+
+    /// An integer; `None` where it is negative or does not fit.
+    pub(super) fn unsigned(&mut self) -> Result<Option<u32>, Error> {
+        self.take(Tag::Integer).map(unsigned)
     }
 
     pub(super) fn is_next(&self, tag: Tag) -> bool {
@@ -65,6 +73,18 @@ pub(super) const fn tagged(number: TagNumber) -> Tag {
 /// The tag `[number]` of a value, by implicit tagging.
 pub(super) const fn tagged_value(number: TagNumber) -> Tag {
     Tag::ContextSpecific { constructed: false, number }
+}
+
+/// The value of a DER integer that is not negative and fits.
+pub(super) fn unsigned(content: &[u8]) -> Option<u32> {
+    let magnitude = match content {
+        [0] => &[][..],
+        [0, next, ..] if next & 0x80 == 0 => return None,
+        [0, magnitude @ ..] => magnitude,
+        [first, ..] if first & 0x80 == 0 => content,
+        _ => return None,
+    };
+    (magnitude.len() <= 4).then(|| magnitude.iter().fold(0, |n, byte| (n << 8) | u32::from(*byte)))
 }
 
 pub(super) fn malformed(why: impl std::fmt::Display) -> Error {
