@@ -2,6 +2,9 @@
 //! Timestamp"): proven against the `tsa` stores, its chain by the timestamping profile. Whether one is
 //! needed, what its time means for the signer's chain, and revocation are `validations`' business.
 
+#[cfg(test)]
+mod tests;
+
 use super::profile::{self, Purpose};
 use crate::signature::Rejection;
 use crate::x509::Certificate;

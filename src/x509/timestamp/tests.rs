@@ -384,9 +384,10 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..1600) {
         let _ = Token::parse(&bytes);
-        let mut spliced = genuine::token("p256-sha256");
+        let token = genuine::token("p256-sha256");
+        let mut spliced = token.clone();
         let at = at.min(spliced.len());
         spliced.splice(at.., bytes);
-        prop_assert!(Token::parse(&spliced).is_err());
+        prop_assert!(spliced == token || genuine::verify(&spliced).is_err());
     }
 }

@@ -15,7 +15,7 @@ fn anchors() -> Vec<Certificate> {
     Certificate::all_from(&fixture("root.pem")).unwrap()
 }
 
-fn verify(token: &[u8]) -> Result<Timestamp, Error> {
+pub(super) fn verify(token: &[u8]) -> Result<Timestamp, Error> {
     Token::parse(token)?.verify(&fixture("message"), &anchors())
 }
 
