@@ -58,6 +58,16 @@ pub fn from_config_dir(name: &SignerName, dir: &Path) -> Result<impl Verifier + 
     Ok(Notation { signer: name.clone(), policy: TrustPolicy::read(dir)?, annotations })
 }
 
+/// A verifier by the text of a trust policy alone: its trust stores count as empty, so that it trusts
+/// nobody. For judging the text.
+///
+/// # Errors
+/// The rule that the text breaks, with statement and field.
+pub fn from_text(name: &SignerName, policy: &[u8]) -> Result<impl Verifier + use<>, String> {
+    let policy = TrustPolicy::parse("the trust policy", policy, &statement::Shelf::Nowhere)?;
+    Ok(Notation { signer: name.clone(), policy, annotations: BTreeMap::new() })
+}
+
 /// Whether the signature parses as a claim about the subject.
 ///
 /// # Errors

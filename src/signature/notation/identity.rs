@@ -18,16 +18,21 @@ const REQUIRED: [(&str, &str); 3] = [("C", "C"), ("ST", "ST or S"), ("O", "O")];
 pub(super) enum Identities {
     /// `*`: whoever has a certificate of the trusted authorities.
     Any,
-    /// Who has all attributes of one of these.
-    Subjects(Vec<DistinguishedName>),
+    /// Who has all attributes of one of the subjects.
+    Listed {
+        /// The subjects.
+        subjects: Vec<DistinguishedName>,
+        /// Identities of other kinds, which only plugins understand: they match nobody.
+        others: Vec<String>,
+    },
 }
 
 impl Identities {
-    /// Reads a list of identities.
+    /// Reads a list of identities; those of other kinds are refused unless they are to be kept.
     ///
     /// # Errors
     /// The index of the faulty one, where there is one, and the rule it breaks.
-    pub(super) fn parse(list: &[String]) -> Result<Self, (Option<usize>, String)> {
+    pub(super) fn parse(list: &[String], keeps_others: bool) -> Result<Self, (Option<usize>, String)> {
         if list.is_empty() {
             let why = "name who may sign: \"x509.subject: C=…, ST=…, O=…\", or \"*\" for everybody whom the \
                        trust stores vouch for";
@@ -39,24 +44,35 @@ impl Identities {
                 _ => Err((Some(at), "\"*\" stands alone or not at all".to_owned())),
             };
         }
-        let mut subjects: Vec<DistinguishedName> = Vec::new();
+        let (mut subjects, mut others) = (Vec::<DistinguishedName>::new(), Vec::new());
         for (at, text) in list.iter().enumerate() {
-            let name = identity(text).map_err(|why| (Some(at), why))?;
+            let Some(name) = subject(text, keeps_others).map_err(|why| (Some(at), why))? else {
+                others.push(text.clone());
+                continue;
+            };
             if let Some(other) = subjects.iter().find(|s| s.overlaps(&name)) {
                 return Err((Some(at), format!("{name} overlaps with {other}: one certificate can be both")));
             }
             subjects.push(name);
         }
-        Ok(Self::Subjects(subjects))
+        Ok(Self::Listed { subjects, others })
     }
 
     /// Whether the certificate with this subject may sign.
     pub(super) fn admit(&self, subject: &Name) -> bool {
         match self {
             Self::Any => true,
-            Self::Subjects(names) => {
-                attributes_of(subject).is_some_and(|found| names.iter().any(|n| n.is_in(&found)))
+            Self::Listed { subjects, .. } => {
+                attributes_of(subject).is_some_and(|found| subjects.iter().any(|n| n.is_in(&found)))
             }
+        }
+    }
+
+    /// The identities that match nobody.
+    pub(super) fn others(&self) -> &[String] {
+        match self {
+            Self::Any => &[],
+            Self::Listed { others, .. } => others,
         }
     }
 }
@@ -65,17 +81,21 @@ impl fmt::Display for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Subjects(names) => {
-                let names: Vec<String> = names.iter().map(|n| format!("{SUBJECT}: {n}")).collect();
-                f.write_str(&names.join("; "))
+            Self::Listed { subjects, others } => {
+                let subjects = subjects.iter().map(|name| format!("{SUBJECT}: {name}"));
+                f.write_str(&subjects.chain(others.iter().cloned()).collect::<Vec<_>>().join("; "))
             }
         }
     }
 }
 
-fn identity(text: &str) -> Result<DistinguishedName, String> {
+/// The name that an identity is about; `None` for an identity of another kind ("Other types of trusted
+/// identities may be supported, by using an alternate prefix").
+fn subject(text: &str, keeps_others: bool) -> Result<Option<DistinguishedName>, String> {
     match text.split_once(':') {
-        Some((SUBJECT, name)) => DistinguishedName::parse(name),
+        Some((SUBJECT, name)) => DistinguishedName::parse(name).map(Some),
+        // What begins like ours is more likely a slip than a plugin's.
+        Some((kind, _)) if keeps_others && !kind.trim().to_ascii_lowercase().starts_with("x509") => Ok(None),
         _ => Err(format!("an identity is written \"{SUBJECT}: C=…, ST=…, O=…\" or \"*\"")),
     }
 }
@@ -258,7 +278,7 @@ mod tests {
     }
 
     fn identities(list: &[&str]) -> Result<Identities, (Option<usize>, String)> {
-        Identities::parse(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
+        Identities::parse(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(), true)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::level::{Action, Level, Validation, VerifyTimestamp};
-use super::statement::{Statement, Terms};
+use super::statement::{Shelf, Statement, Terms};
 use super::trust_policy::{TrustPolicy, policy_files};
 use crate::setting::SettingError;
 use crate::signature::SignerName;
@@ -103,9 +103,10 @@ impl Settings {
             verify_timestamp: self.verify_timestamp.unwrap_or_default(),
             trust_stores: self.trust_store.as_ref().map(OneOrMore::as_slice).unwrap_or_default(),
             trusted_identities: &self.trusted_identities,
+            keeps_other_identities: false,
         };
         let base = self.trust_store_dir.clone().unwrap_or_else(|| PathBuf::from("truststore"));
-        let statement = Statement::new(format!("signer {signer}"), &terms, &base);
+        let statement = Statement::new(format!("signer {signer}"), &terms, &Shelf::Folder(&base));
         statement.map(TrustPolicy::single).map_err(|fault| self.as_written(fault))
     }
 

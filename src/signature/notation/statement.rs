@@ -19,6 +19,25 @@ pub(super) struct Terms<'a> {
     pub(super) verify_timestamp: VerifyTimestamp,
     pub(super) trust_stores: &'a [String],
     pub(super) trusted_identities: &'a [String],
+    /// Whether identities that only plugins understand may stand among them: they match nobody.
+    pub(super) keeps_other_identities: bool,
+}
+
+/// Where trust stores are read from.
+pub(super) enum Shelf<'a> {
+    /// The folder that holds `x509/`.
+    Folder(&'a Path),
+    /// Nowhere: all are empty. For judging a policy's own text.
+    Nowhere,
+}
+
+impl Shelf<'_> {
+    fn read(&self, name: &StoreName) -> Result<(store::TrustStore, String), store::Error> {
+        match self {
+            Self::Folder(base) => Ok((store::read(base, name)?, name.folder(base).display().to_string())),
+            Self::Nowhere => Ok((store::TrustStore::default(), String::new())),
+        }
+    }
 }
 
 /// What one statement wants of a signature.
@@ -49,11 +68,11 @@ pub(super) struct Store {
 }
 
 impl Statement {
-    /// Checks the terms and reads their trust stores below `base`.
+    /// Checks the terms and reads their trust stores.
     ///
     /// # Errors
     /// The term that cannot be honoured.
-    pub(super) fn new(name: String, terms: &Terms<'_>, base: &Path) -> Result<Self, SettingError> {
+    pub(super) fn new(name: String, terms: &Terms<'_>, shelf: &Shelf<'_>) -> Result<Self, SettingError> {
         let Some(actions) = Actions::new(terms.level, terms.overrides)? else {
             return match (terms.trust_stores, terms.trusted_identities) {
                 ([], []) => Ok(Self { name, level: described(terms), checks: None }),
@@ -63,11 +82,13 @@ impl Statement {
                 )),
             };
         };
-        let stores = stores(terms.trust_stores, base)?;
-        let identities = Identities::parse(terms.trusted_identities).map_err(|(at, why)| {
-            let path = ["trusted_identities".to_owned()].into_iter().chain(at.map(|at| at.to_string()));
-            SettingError::new(path, why)
-        })?;
+        let stores = stores(terms.trust_stores, shelf)?;
+        let identities = Identities::parse(terms.trusted_identities, terms.keeps_other_identities).map_err(
+            |(at, why)| {
+                let path = ["trusted_identities".to_owned()].into_iter().chain(at.map(|at| at.to_string()));
+                SettingError::new(path, why)
+            },
+        )?;
         let checks = Checks { actions, verify_timestamp: terms.verify_timestamp, stores, identities };
         Ok(Self { name, level: described(terms), checks: Some(checks) })
     }
@@ -123,7 +144,7 @@ fn described(terms: &Terms<'_>) -> String {
     }
 }
 
-fn stores(names: &[String], base: &Path) -> Result<Vec<Store>, SettingError> {
+fn stores(names: &[String], shelf: &Shelf<'_>) -> Result<Vec<Store>, SettingError> {
     if names.is_empty() {
         let why = "name the trust store that the certificates are in, such as ca:acme";
         return Err(SettingError::new(["trust_store"], why));
@@ -136,11 +157,10 @@ fn stores(names: &[String], base: &Path) -> Result<Vec<Store>, SettingError> {
         if stores.iter().any(|s| s.name == name) {
             continue;
         }
-        let read = store::read(base, &name).map_err(|e| fault(e.to_string()))?;
+        let (read, place) = shelf.read(&name).map_err(|e| fault(e.to_string()))?;
         for warning in &read.warnings {
             tracing::warn!("trust store {name}: {warning}");
         }
-        let place = name.folder(base).display().to_string();
         stores.push(Store { name, place, certificates: read.certificates });
     }
     Ok(stores)

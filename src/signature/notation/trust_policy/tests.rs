@@ -17,7 +17,7 @@ fn document(statements: &[Value]) -> Value {
 }
 
 fn parse(document: &Value) -> Result<TrustPolicy, String> {
-    TrustPolicy::parse("trustpolicy.json", document.to_string().as_bytes(), Path::new("/nowhere"))
+    TrustPolicy::parse("trustpolicy.json", document.to_string().as_bytes(), &Shelf::Nowhere)
 }
 
 /// One statement `p` for `acme.io/a`, with a field set, or taken out where the value is null.
@@ -72,9 +72,9 @@ fn the_document_is_version_one_with_statements() {
     refused(parse(&json!({ "trustPolicies": [statement("p", &["*"])] })), &["version"]);
     refused(parse(&document(&[])), &["trustPolicies", "no statement"]);
     let twice = document(&[statement("p", &["*"])]).to_string().replacen('{', r#"{"version":"1.0","#, 1);
-    refused(TrustPolicy::parse("p", twice.as_bytes(), Path::new("/nowhere")), &["\"version\"", "twice"]);
+    refused(TrustPolicy::parse("p", twice.as_bytes(), &Shelf::Nowhere), &["\"version\"", "twice"]);
     let more = document(&[statement("p", &["*"])]).to_string() + "{}";
-    assert!(TrustPolicy::parse("p", more.as_bytes(), Path::new("/nowhere")).is_err());
+    assert!(TrustPolicy::parse("p", more.as_bytes(), &Shelf::Nowhere).is_err());
     assert!(with("comment", json!("left alone")).is_ok());
 }
 
@@ -104,14 +104,26 @@ fn scopes_are_repositories_or_one_star_each_in_one_statement() {
 fn levels_overrides_and_timestamps_are_of_closed_sets() {
     const VERIFICATION: &str = "signatureVerification";
     let verification = |value| with(VERIFICATION, value);
-    refused(with(VERIFICATION, Value::Null), &["signatureVerification.level"]);
+    refused(with(VERIFICATION, Value::Null), &["statement \"p\"", "signatureVerification: is missing"]);
+    refused(verification(json!({})), &["signatureVerification.level: is missing"]);
+    refused(verification(json!({ "level": null })), &["signatureVerification.level: is missing"]);
     refused(verification(json!({ "level": "Strict" })), &["signatureVerification.level", "`Strict`"]);
     let overridden = |validation: &str, action: &str| {
         verification(json!({ "level": "strict", "override": { validation: action } }))
     };
     assert!(overridden("revocation", "skip").is_ok());
     assert!(overridden("authenticity", "log").is_ok());
-    refused(overridden("integrity", "log"), &["signatureVerification.override.integrity"]);
+    for action in ["enforce", "log", "skip"] {
+        refused(overridden("integrity", action), &["signatureVerification.override.integrity", "always"]);
+    }
+    for validation in ["authenticity", "authenticTimestamp", "expiry"] {
+        assert!(overridden(validation, "enforce").is_ok() && overridden(validation, "log").is_ok());
+        refused(overridden(validation, "skip"), &["signatureVerification.override", validation]);
+    }
+    for action in ["enforce", "log", "skip"] {
+        assert!(overridden("revocation", action).is_ok());
+    }
+    refused(overridden("Expiry", "log"), &["signatureVerification.override.Expiry"]);
     refused(overridden("expiry", "skip"), &["signatureVerification.override.expiry", "only revocation"]);
     refused(overridden("expiry", "warn"), &["signatureVerification.override.expiry", "`warn`"]);
     let stamped = |when: &str| verification(json!({ "level": "strict", "verifyTimestamp": when }));
@@ -178,4 +190,140 @@ fn a_broken_store_is_a_broken_policy() {
     for part in ["trustpolicy.json", "statement \"p\"", "trustStores[0]", "root.pem"] {
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn empty_lists_may_be_null_as_go_writes_them() {
+    let skip = json!({
+        "name": "p",
+        "registryScopes": ["acme.io/a"],
+        "signatureVerification": { "level": "skip", "override": null, "verifyTimestamp": null },
+        "trustStores": null,
+        "trustedIdentities": null,
+    });
+    assert!(parse(&document(&[skip])).is_ok());
+    let with_null = |field: &str| {
+        let mut one = statement("p", &["acme.io/a"]);
+        one[field] = Value::Null;
+        parse(&document(&[one]))
+    };
+    refused(with_null("trustStores"), &["statement \"p\"", "trustPolicies[0].trustStores"]);
+    refused(with_null("trustedIdentities"), &["statement \"p\"", "trustPolicies[0].trustedIdentities"]);
+    refused(with_null("registryScopes"), &["statement \"p\"", "trustPolicies[0].registryScopes"]);
+}
+
+#[test]
+fn fields_in_another_case_are_refused_for_notation_reads_them() {
+    for (field, meant) in [
+        ("TrustStores", "trustStores"),
+        ("trustedidentities", "trustedIdentities"),
+        ("trust\u{17f}tores", "trustStores"),
+        ("signatureVerification.Override", "override"),
+        ("signatureVerification.verifytimestamp", "verifyTimestamp"),
+    ] {
+        refused(with(field, json!({})), &["trustPolicies[0]", "is written", meant]);
+    }
+    let mut other = document(&[statement("p", &["*"])]);
+    other["Version"] = "1.0".into();
+    refused(parse(&other), &["Version: is written \"version\""]);
+}
+
+#[test]
+fn values_of_another_kind_are_named() {
+    refused(with("name", json!(1)), &["trustPolicies[0].name", "string"]);
+    refused(with("registryScopes", json!("*")), &["statement \"p\"", "registryScopes", "sequence"]);
+    refused(with("trustStores", json!([1])), &["trustPolicies[0].trustStores"]);
+    refused(with("signatureVerification", json!("strict")), &["signatureVerification", "object"]);
+    refused(with("signatureVerification", json!({"level": "strict", "override": []})), &["override", "map"]);
+    refused(parse(&json!({"version": "1.0", "trustPolicies": [1]})), &["trustPolicies[0]", "object"]);
+    refused(parse(&json!([])), &["the file", "object"]);
+}
+
+#[test]
+fn identities_for_plugins_are_kept_and_match_nobody() {
+    let arn = "arn:aws:signer:us-west-2:111122223333:/signing-profiles/prod";
+    let policy = with("trustedIdentities", json!([arn])).unwrap();
+    let checks = policy.statements[0].1.checks.as_ref().unwrap();
+    assert_eq!(checks.identities.others(), [arn]);
+    assert_eq!(checks.identities.to_string(), arn);
+    let root = include_bytes!("../../../../tests/fixtures/notation/pki/root.pem");
+    let subject = crate::x509::Certificate::all_from(root).unwrap().remove(0);
+    assert!(!checks.identities.admit(subject.subject()));
+    for slip in ["x509.Subject: C=US, ST=WA, O=a", "X509.subject:C=US", "x509: C=US", "acme", ""] {
+        refused(with("trustedIdentities", json!([slip])), &["trustedIdentities[0]"]);
+    }
+}
+
+#[test]
+fn a_statement_without_a_store_of_signers_is_read_and_trusts_nobody() {
+    let policy = with("trustStores", json!(["tsa:acme"])).unwrap();
+    let checks = policy.statements[0].1.checks.as_ref().unwrap();
+    assert_eq!(checks.stores_of(crate::trust::store::Kind::Ca).count(), 0);
+    assert_eq!(checks.stores_of(crate::trust::store::Kind::SigningAuthority).count(), 0);
+}
+
+#[test]
+fn stores_are_named_by_known_types_and_plain_names() {
+    for (bad, why) in [
+        ("acme", "TYPE:NAME"),
+        ("CA:acme", "ca, signingAuthority, tsa"),
+        ("intermediate:acme", "ca, signingAuthority, tsa"),
+        ("ca:", "letters"),
+        ("ca:..", "letters"),
+        ("ca:a/b", "letters"),
+        ("ca:a b", "letters"),
+        ("ca:a:b", "letters"),
+    ] {
+        refused(with("trustStores", json!([bad])), &["statement \"p\"", "trustStores[0]", why]);
+    }
+    assert!(with("trustStores", json!(["ca:a_b.c-d", "signingAuthority:X", "tsa:1"])).is_ok());
+}
+
+/// The specification's own examples, comments taken out.
+#[test]
+fn the_specifications_policy_is_read() {
+    let ours = ["ca:acme-rockets", "ca:acme-rockets-ca2", "tsa:trusted-tsa"];
+    let subject = "x509.subject: C=US, ST=WA, L=Seattle, O=acme-rockets.io, OU=Finance, CN=SecureBuilder";
+    let policy = parse(&document(&[
+        json!({
+            "name": "wabbit-networks-images",
+            "registryScopes": [
+                "registry.acme-rockets.io/software/net-monitor",
+                "registry.acme-rockets.io/software/net-logger",
+            ],
+            "signatureVerification": { "level": "strict" },
+            "trustStores": ["ca:wabbit-networks"],
+            "trustedIdentities": [
+                "x509.subject: C=US, ST=WA, L=Seattle, O=wabbit-networks.io, OU=Security Tools",
+            ],
+        }),
+        json!({
+            "name": "unsigned-image",
+            "registryScopes": ["registry.wabbit-networks.io/software/unsigned/net-utils"],
+            "signatureVerification": { "level": "skip" },
+        }),
+        json!({
+            "name": "use-expired-image",
+            "registryScopes": ["registry.acme-rockets.io/software/legacy/metrics"],
+            "signatureVerification": {
+                "level": "strict",
+                "override": { "expiry": "log", "revocation": "skip" },
+            },
+            "trustStores": ["ca:acme-rockets"],
+            "trustedIdentities": ["*"],
+        }),
+        json!({
+            "name": "global-policy-for-all-other-images",
+            "registryScopes": ["*"],
+            "signatureVerification": { "level": "audit", "verifyTimestamp": "afterCertExpiry" },
+            "trustStores": ours,
+            "trustedIdentities": [subject],
+        }),
+    ]))
+    .unwrap();
+    let statement =
+        |repository: &str| &policy.statement(&Repository::parse(repository).unwrap()).unwrap().name;
+    assert_eq!(statement("registry.acme-rockets.io/software/net-logger"), "wabbit-networks-images");
+    assert_eq!(statement("registry.wabbit-networks.io/software/unsigned/net-utils"), "unsigned-image");
+    assert_eq!(statement("registry.acme-rockets.io/software/other"), "global-policy-for-all-other-images");
 }
