@@ -5,5 +5,7 @@ mod certificates;
 mod cose;
 mod jws;
 mod levels;
+mod made;
+mod mutations;
 mod signer;
 mod vectors;
