@@ -8,6 +8,7 @@
 
 mod content;
 mod namespace;
+mod notary;
 mod process;
 mod proxy;
 mod signing;

@@ -1,0 +1,10 @@
+//! Notary Project with its own tool beside: what notation signs and how it judges, openssl as certificate
+//! authority, OCSP responder and timestamp authority, all on loopback.
+
+mod island;
+mod pki;
+mod policies;
+mod revocation;
+mod timestamps;
+mod tool;
+mod verdicts;
