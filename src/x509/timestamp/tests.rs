@@ -93,6 +93,24 @@ fn the_certificate_is_for_timestamps_alone() {
 }
 
 #[test]
+fn authorities_for_other_purposes_do_not_count() {
+    for limited in [Role::Middle, Role::Root] {
+        let by_purpose = |purpose| {
+            let authority = Authority::with(|role, params| {
+                if role == limited {
+                    params.custom_extensions = vec![extended_key_usage(&[purpose], false)];
+                }
+            });
+            by(&authority, |_, _| {})
+        };
+        let why = by_purpose(ExtendedKeyUsage::SERVER_AUTH).unwrap_err().to_string();
+        assert!(why.contains("other things than timeStamping"), "{limited:?}: {why}");
+        assert!(by_purpose(ExtendedKeyUsage::TIME_STAMPING).is_ok());
+        assert!(by_purpose(ExtendedKeyUsage::ANY).is_ok());
+    }
+}
+
+#[test]
 fn authorities_in_between_must_be_authorities() {
     let authority = Authority::with(|role, params| {
         if role == Role::Middle {
