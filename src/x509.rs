@@ -1,11 +1,18 @@
-//! Certificates, names, public keys, chains. Parses and checks; reads no file, knows no clock and
+//! Certificates, names, public keys, chains, revocation. Parses and checks; reads no file, knows no clock and
 //! trusts nothing by itself: anchors are always given.
+
+use std::time::{Duration, SystemTime};
 
 pub mod algorithm;
 pub mod certificate;
 pub mod chain;
+pub mod crl;
+mod der;
 pub mod key;
 pub mod name;
+pub mod ocsp;
+pub mod revocation;
+mod signed;
 pub mod timestamp;
 
 #[cfg(test)]
@@ -13,6 +20,7 @@ mod tests;
 
 pub use algorithm::{Algorithm, Encoding, Hash};
 pub use certificate::{BasicConstraints, Certificate, ExtendedKeyUsage, KeyUsage};
+pub use crl::Crl;
 pub use key::{BadSignature, KeyKind, PublicKey};
 pub use name::{Attribute, Name};
 
@@ -51,12 +59,58 @@ pub enum Error {
         /// Whose certificate was tried.
         found: String,
     },
+    /// The issuer may not sign such a thing.
+    #[error("{issuer} may not sign it: {why}")]
+    Forbidden {
+        /// Whose certificate was tried.
+        issuer: String,
+        /// What it lacks.
+        why: String,
+    },
+    /// An OCSP responder gives no answer.
+    #[error("expected an OCSP answer, found the responder's error {status}")]
+    NoAnswer {
+        /// The standard's name of the error.
+        status: String,
+    },
+    /// It was made after the moment at which it is used.
+    #[error("it is from the future: made at {}, and it is {}", shown(*.made_at), shown(*.now))]
+    FromTheFuture {
+        /// When it says that it was made.
+        made_at: SystemTime,
+        /// When it was to be used.
+        now: SystemTime,
+    },
+    /// It says nothing about this certificate.
+    #[error("it is not about {subject}: {why}")]
+    NotAbout {
+        /// The certificate's subject.
+        subject: String,
+        /// About what it is.
+        why: String,
+    },
     /// The issuer's key did not sign the certificate.
     #[error("its signature was not made by the key of {issuer}")]
     BadSignature {
         /// Whose key was tried.
         issuer: String,
     },
+}
+
+/// How far clocks may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// A list or an answer that is made later than now is a mistake of some clock, or a trick.
+fn not_from_the_future(made_at: SystemTime, now: SystemTime) -> Result<(), Error> {
+    if made_at.duration_since(now).is_ok_and(|ahead| ahead > CLOCK_SKEW) {
+        return Err(Error::FromTheFuture { made_at, now });
+    }
+    Ok(())
+}
+
+/// A moment, for messages.
+fn shown(at: SystemTime) -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(at)
 }
 
 impl Error {

@@ -3,6 +3,8 @@
 use aws_lc_rs::signature::{
     self as lc, EcdsaVerificationAlgorithm, RsaParameters, RsaPssSaltLength, VerificationAlgorithm,
 };
+use x509_parser::signature_algorithm::SignatureAlgorithm;
+use x509_parser::x509::AlgorithmIdentifier;
 
 use super::key::KeyKind;
 
@@ -62,6 +64,22 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm that signed a certificate, a CRL or an OCSP answer: RFC 3279, 4055, 5758 and 8410. `None`
+    /// for those that are not verified, SHA-1 and older among them.
+    pub(super) fn read(identifier: &AlgorithmIdentifier<'_>) -> Option<Self> {
+        match identifier.algorithm.to_id_string().as_str() {
+            "1.2.840.113549.1.1.11" => Some(Algorithm::RsaPkcs1(Hash::Sha256)),
+            "1.2.840.113549.1.1.12" => Some(Algorithm::RsaPkcs1(Hash::Sha384)),
+            "1.2.840.113549.1.1.13" => Some(Algorithm::RsaPkcs1(Hash::Sha512)),
+            "1.2.840.113549.1.1.10" => stated_pss(identifier),
+            "1.2.840.10045.4.3.2" => Some(Algorithm::Ecdsa(Hash::Sha256, Encoding::Asn1)),
+            "1.2.840.10045.4.3.3" => Some(Algorithm::Ecdsa(Hash::Sha384, Encoding::Asn1)),
+            "1.2.840.10045.4.3.4" => Some(Algorithm::Ecdsa(Hash::Sha512, Encoding::Asn1)),
+            "1.3.101.112" => Some(Algorithm::Ed25519),
+            _ => None,
+        }
+    }
+
     /// What verifies it with a key of this kind; `None` where they do not fit.
     pub(super) fn verifier(self, kind: KeyKind) -> Option<Box<dyn VerificationAlgorithm>> {
         match (self, kind) {
@@ -114,4 +132,24 @@ fn ecdsa(kind: KeyKind, hash: Hash, encoding: Encoding) -> Option<EcdsaVerificat
         (P521, Sha512, Fixed) => lc::ECDSA_P521_SHA512_FIXED,
         _ => return None,
     })
+}
+
+/// RFC 4055, section 3.1: MGF1 over the same hash, trailer 1, a salt that the parameters give.
+fn stated_pss(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
+    let Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) = SignatureAlgorithm::try_from(identifier) else {
+        return None;
+    };
+    let hash = parameters.hash_algorithm_oid().to_id_string();
+    let mask = parameters.mask_gen_algorithm().ok()?;
+    let fits = mask.mgf.to_id_string() == "1.2.840.113549.1.1.8"
+        && mask.hash.to_id_string() == hash
+        && parameters.trailer_field() == 1;
+    let hash = match hash.as_str() {
+        "2.16.840.1.101.3.4.2.1" => Hash::Sha256,
+        "2.16.840.1.101.3.4.2.2" => Hash::Sha384,
+        "2.16.840.1.101.3.4.2.3" => Hash::Sha512,
+        _ => return None,
+    };
+    let salt = u16::try_from(parameters.salt_length()).ok()?;
+    fits.then_some(Algorithm::RsaPssSalt(hash, salt))
 }

@@ -1,22 +1,24 @@
 //! One certificate: RFC 5280, section 4. What is read here is all that any check asks for; critical
 //! extensions that none asks for are listed, and chains refuse them.
 
-use std::collections::HashSet;
+mod extensions;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use der::{Decode as _, Header, Reader as _, SliceReader, Tag};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
-use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::{AlgorithmIdentifier, X509Version};
+use x509_parser::x509::X509Version;
 
+use super::der::{elements, range};
 use super::key::sha256;
-use super::{Algorithm, Encoding, Error, Hash, Name, PublicKey};
+use super::{Algorithm, Error, Name, PublicKey};
+use extensions::Extensions;
+pub(super) use extensions::distribution_point_uris;
+pub use extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 /// The longest certificate that is read.
 const MAX_DER: usize = 64 * 1024;
@@ -43,103 +45,6 @@ struct Inner {
     extensions: Extensions,
 }
 
-#[derive(Default)]
-struct Extensions {
-    basic_constraints: Option<BasicConstraints>,
-    key_usage: Option<KeyUsage>,
-    extended_key_usage: Option<ExtendedKeyUsage>,
-    subject_key_id: Option<Vec<u8>>,
-    has_san: bool,
-    dns_names: Vec<String>,
-    unhandled_critical: Vec<String>,
-    name_constraints: bool,
-    present: Vec<(String, bool)>,
-}
-
-/// RFC 5280, section 4.2.1.9.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BasicConstraints {
-    /// Whether it may issue certificates.
-    pub ca: bool,
-    /// How many CA certificates may stand between it and the leaf.
-    pub path_length: Option<u32>,
-    /// Whether the extension is critical.
-    pub critical: bool,
-}
-
-/// RFC 5280, section 4.2.1.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyUsage {
-    /// The nine bits, bit 0 (`digitalSignature`) lowest.
-    pub bits: u16,
-    /// Whether the extension is critical.
-    pub critical: bool,
-}
-
-impl KeyUsage {
-    /// The key may sign things other than certificates and CRLs.
-    pub fn digital_signature(self) -> bool {
-        self.bits & 1 != 0
-    }
-
-    /// The key may sign certificates.
-    pub fn key_cert_sign(self) -> bool {
-        self.bits & (1 << 5) != 0
-    }
-
-    /// The key may sign CRLs.
-    pub fn crl_sign(self) -> bool {
-        self.bits & (1 << 6) != 0
-    }
-
-    /// The bits in words, for messages.
-    pub fn names(self) -> Vec<&'static str> {
-        const NAMES: [&str; 9] = [
-            "digitalSignature",
-            "contentCommitment",
-            "keyEncipherment",
-            "dataEncipherment",
-            "keyAgreement",
-            "keyCertSign",
-            "cRLSign",
-            "encipherOnly",
-            "decipherOnly",
-        ];
-        NAMES.into_iter().enumerate().filter(|(bit, _)| self.bits & (1 << bit) != 0).map(|(_, n)| n).collect()
-    }
-}
-
-/// RFC 5280, section 4.2.1.12.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExtendedKeyUsage {
-    /// The purposes as dotted object identifiers, in no particular order.
-    pub purposes: Vec<String>,
-    /// Whether the extension is critical.
-    pub critical: bool,
-}
-
-impl ExtendedKeyUsage {
-    /// `anyExtendedKeyUsage`
-    pub const ANY: &str = "2.5.29.37.0";
-    /// `id-kp-serverAuth`
-    pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-    /// `id-kp-clientAuth`
-    pub const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-    /// `id-kp-codeSigning`
-    pub const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
-    /// `id-kp-emailProtection`
-    pub const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
-    /// `id-kp-timeStamping`
-    pub const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
-    /// `id-kp-OCSPSigning`
-    pub const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
-
-    /// Whether it names the purpose.
-    pub fn has(&self, purpose: &str) -> bool {
-        self.purposes.iter().any(|p| p == purpose)
-    }
-}
-
 impl Certificate {
     /// Reads one DER certificate.
     ///
@@ -156,11 +61,10 @@ impl Certificate {
         }
         let signed = parsed.tbs_certificate.as_ref();
         check_unsigned(der, signed, parsed.signature_value.unused_bits)?;
-        let start = (signed.as_ptr() as usize).wrapping_sub(der.as_ptr() as usize);
         Ok(Self(Arc::new(Inner {
-            signed: start..start + signed.len(),
+            signed: range(signed, der),
             signature: parsed.signature_value.data.to_vec(),
-            algorithm: algorithm(&parsed.signature_algorithm),
+            algorithm: Algorithm::read(&parsed.signature_algorithm),
             algorithm_oid: parsed.signature_algorithm.algorithm.to_id_string(),
             version: match parsed.version() {
                 X509Version(v) => v + 1,
@@ -171,7 +75,7 @@ impl Certificate {
             not_before: system_time(parsed.validity().not_before),
             not_after: system_time(parsed.validity().not_after),
             key: PublicKey::from_spki_der(parsed.public_key().raw)?,
-            extensions: extensions(parsed.extensions())?,
+            extensions: Extensions::read(parsed.extensions())?,
             der: der.to_vec(),
         })))
     }
@@ -286,6 +190,41 @@ impl Certificate {
         self.0.extensions.name_constraints
     }
 
+    /// Where OCSP answers about it are, as it says (RFC 5280, section 4.2.2.1), in order.
+    pub fn ocsp_urls(&self) -> &[String] {
+        &self.0.extensions.ocsp_urls
+    }
+
+    /// Where CRLs that cover it are, as it says (RFC 5280, section 4.2.1.13), in order.
+    pub fn crl_urls(&self) -> &[String] {
+        &self.0.extensions.crl_urls
+    }
+
+    /// Where delta CRLs that cover it are, as it says (RFC 5280, section 4.2.1.15), in order.
+    pub fn freshest_crl_urls(&self) -> &[String] {
+        &self.0.extensions.freshest_crl_urls
+    }
+
+    /// Whether it says that delta CRLs cover it.
+    pub fn has_freshest_crl(&self) -> bool {
+        self.0.extensions.freshest_crl
+    }
+
+    /// Whether it says that it can be revoked: by OCSP or CRL, at a URL or elsewhere.
+    pub fn is_revocable(&self) -> bool {
+        self.0.extensions.revocable
+    }
+
+    /// Whether it is an OCSP responder's that need not be asked about (RFC 6960, section 4.2.2.2.1).
+    pub fn has_ocsp_no_check(&self) -> bool {
+        self.0.extensions.ocsp_no_check
+    }
+
+    /// The names of its CRL distribution points, each a whole `GeneralName`.
+    pub(super) fn distribution_points(&self) -> &[Vec<u8>] {
+        &self.0.extensions.distribution_points
+    }
+
     /// Its extensions: object identifier, and whether it is critical.
     pub fn extensions(&self) -> &[(String, bool)] {
         &self.0.extensions.present
@@ -365,19 +304,6 @@ fn check_unsigned(der: &[u8], signed: &[u8], unused_bits: u8) -> Result<(), Erro
     }
 }
 
-/// The elements of a sequence, each as its whole encoding; read by `der`, since the certificates' own parser
-/// takes other tags and longer lengths for the same.
-fn elements(sequence: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut outer = SliceReader::new(sequence).ok()?;
-    let header = Header::decode(&mut outer).ok().filter(|header| header.tag == Tag::Sequence)?;
-    let mut rest = SliceReader::new(outer.read_slice(header.length).ok()?).ok()?;
-    let mut all = Vec::new();
-    while !rest.is_finished() {
-        all.push(rest.tlv_bytes().ok()?);
-    }
-    Some(all)
-}
-
 fn system_time(at: ASN1Time) -> SystemTime {
     let seconds = Duration::from_secs(at.timestamp().unsigned_abs());
     let shifted = if at.timestamp() < 0 {
@@ -386,111 +312,4 @@ fn system_time(at: ASN1Time) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(seconds)
     };
     shifted.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn extensions(all: &[X509Extension<'_>]) -> Result<Extensions, Error> {
-    let mut out = Extensions::default();
-    let mut seen = HashSet::new();
-    for extension in all {
-        let oid = extension.oid.to_id_string();
-        if !seen.insert(oid.clone()) {
-            return Err(Error::malformed("certificate", format_args!("extension {oid} stands there twice")));
-        }
-        out.present.push((oid.clone(), extension.critical));
-        out.read(&oid, extension)?;
-    }
-    Ok(out)
-}
-
-impl Extensions {
-    fn read(&mut self, oid: &str, extension: &X509Extension<'_>) -> Result<(), Error> {
-        let critical = extension.critical;
-        match extension.parsed_extension() {
-            ParsedExtension::BasicConstraints(b) => {
-                let path_length = b.path_len_constraint;
-                self.basic_constraints = Some(BasicConstraints { ca: b.ca, path_length, critical });
-            }
-            ParsedExtension::KeyUsage(usage) => {
-                self.key_usage = Some(KeyUsage { bits: usage.flags, critical });
-            }
-            ParsedExtension::ExtendedKeyUsage(usage) => {
-                self.extended_key_usage = Some(ExtendedKeyUsage { purposes: purposes(usage), critical });
-            }
-            ParsedExtension::SubjectAlternativeName(names) => {
-                self.has_san = true;
-                self.dns_names = names.general_names.iter().filter_map(dns_name).collect();
-            }
-            // Without required policies (policyConstraints, which is unhandled) any policy will do.
-            ParsedExtension::CertificatePolicies(_) => {}
-            ParsedExtension::SubjectKeyIdentifier(id) if !critical => {
-                self.subject_key_id = Some(id.0.to_vec())
-            }
-            ParsedExtension::NameConstraints(_) => self.name_constraints = true,
-            ParsedExtension::ParseError { error } => {
-                return Err(Error::malformed("certificate", format_args!("extension {oid}: {error}")));
-            }
-            _ if critical => self.unhandled_critical.push(oid.to_owned()),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-fn dns_name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        _ => None,
-    }
-}
-
-fn purposes(usage: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> Vec<String> {
-    let named = [
-        (usage.any, ExtendedKeyUsage::ANY),
-        (usage.server_auth, ExtendedKeyUsage::SERVER_AUTH),
-        (usage.client_auth, ExtendedKeyUsage::CLIENT_AUTH),
-        (usage.code_signing, ExtendedKeyUsage::CODE_SIGNING),
-        (usage.email_protection, ExtendedKeyUsage::EMAIL_PROTECTION),
-        (usage.time_stamping, ExtendedKeyUsage::TIME_STAMPING),
-        (usage.ocsp_signing, ExtendedKeyUsage::OCSP_SIGNING),
-    ];
-    let mut all: Vec<String> =
-        named.into_iter().filter(|(set, _)| *set).map(|(_, oid)| oid.to_owned()).collect();
-    all.extend(usage.other.iter().map(|oid| oid.to_id_string()));
-    all
-}
-
-/// The algorithm of a certificate's signature: RFC 3279, 4055, 5758 and 8410. SHA-1 and older are not
-/// verified.
-fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
-    match identifier.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.11" => Some(Algorithm::RsaPkcs1(Hash::Sha256)),
-        "1.2.840.113549.1.1.12" => Some(Algorithm::RsaPkcs1(Hash::Sha384)),
-        "1.2.840.113549.1.1.13" => Some(Algorithm::RsaPkcs1(Hash::Sha512)),
-        "1.2.840.113549.1.1.10" => pss(identifier),
-        "1.2.840.10045.4.3.2" => Some(Algorithm::Ecdsa(Hash::Sha256, Encoding::Asn1)),
-        "1.2.840.10045.4.3.3" => Some(Algorithm::Ecdsa(Hash::Sha384, Encoding::Asn1)),
-        "1.2.840.10045.4.3.4" => Some(Algorithm::Ecdsa(Hash::Sha512, Encoding::Asn1)),
-        "1.3.101.112" => Some(Algorithm::Ed25519),
-        _ => None,
-    }
-}
-
-/// RFC 4055, section 3.1: MGF1 over the same hash, trailer 1, a salt that the parameters give.
-fn pss(identifier: &AlgorithmIdentifier<'_>) -> Option<Algorithm> {
-    let Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) = SignatureAlgorithm::try_from(identifier) else {
-        return None;
-    };
-    let hash = parameters.hash_algorithm_oid().to_id_string();
-    let mask = parameters.mask_gen_algorithm().ok()?;
-    let fits = mask.mgf.to_id_string() == "1.2.840.113549.1.1.8"
-        && mask.hash.to_id_string() == hash
-        && parameters.trailer_field() == 1;
-    let hash = match hash.as_str() {
-        "2.16.840.1.101.3.4.2.1" => Hash::Sha256,
-        "2.16.840.1.101.3.4.2.2" => Hash::Sha384,
-        "2.16.840.1.101.3.4.2.3" => Hash::Sha512,
-        _ => return None,
-    };
-    let salt = u16::try_from(parameters.salt_length()).ok()?;
-    fits.then_some(Algorithm::RsaPssSalt(hash, salt))
 }

@@ -8,6 +8,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::der::{encode, tag};
 use super::{Algorithm, Error};
 
 /// RSA moduli below are broken within reach; above they are a way to waste our time.
@@ -109,6 +110,11 @@ impl PublicKey {
         &self.0.spki
     }
 
+    /// The key itself, as it stands in the bit string: names of keys are made of it.
+    pub(super) fn bits(&self) -> &[u8] {
+        &self.0.raw
+    }
+
     /// SHA-256 over [`Self::spki`].
     pub fn fingerprint(&self) -> [u8; 32] {
         sha256(&self.0.spki)
@@ -175,23 +181,8 @@ fn rsa_spki(pkcs1: &[u8]) -> Vec<u8> {
     let mut bits = vec![0];
     bits.extend_from_slice(pkcs1);
     let mut body = RSA_ENCRYPTION.to_vec();
-    body.extend(tagged(0x03, &bits));
-    tagged(0x30, &body)
-}
-
-fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    let length = content.len();
-    let octets: Vec<u8> = length.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
-    if length < 0x80 {
-        out.extend(octets.last().copied().or(Some(0)));
-    } else {
-        // A usize has at most eight octets, so the count fits.
-        out.push(0x80 | octets.len() as u8);
-        out.extend(octets);
-    }
-    out.extend_from_slice(content);
-    out
+    body.extend(encode(tag::BIT_STRING, &bits));
+    encode(tag::SEQUENCE, &body)
 }
 
 /// SHA-256, by the library that verifies.

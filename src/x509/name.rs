@@ -3,7 +3,10 @@
 use std::fmt;
 
 use x509_parser::der_parser::asn1_rs::Tag;
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+use super::Error;
 
 /// A distinguished name.
 #[derive(Clone, Debug)]
@@ -52,6 +55,14 @@ const SHORT_NAMES: [(&str, &str); 13] = [
 ];
 
 impl Name {
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, Error> {
+        match X509Name::from_der(der) {
+            Ok(([], name)) => Ok(Self::read(&name)),
+            Ok(_) => Err(Error::malformed("name", "bytes follow it")),
+            Err(error) => Err(Error::malformed("name", error)),
+        }
+    }
+
     pub(super) fn read(name: &X509Name<'_>) -> Self {
         let rdns = name.iter_rdn().map(|rdn| rdn.iter().map(attribute).collect()).collect();
         Self { der: name.as_raw().to_vec(), rdns }
