@@ -1,14 +1,15 @@
 //! The built program: as a server, and as a command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::namespace::Place;
 use super::process::{Daemon, Outcome, free_port, run};
 use super::signing::NOTATION_IDENTITY;
 use super::stand::{Stand, UNSIGNED};
 
 /// The program under test.
-const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
+pub const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
 /// Where a refusal sends its reader.
 pub const KEYS: &str = "https://wabbit-networks.example/keys";
@@ -31,9 +32,14 @@ impl Proxy {
     /// Starts it with these settings of the listener, which is on `port`.
     pub fn with_listener(stand: &Stand, port: u16, listen: &str) -> Self {
         let config = config(stand, "portcullis.yaml", listen);
-        let mut serve = stand.command(PORTCULLIS);
+        Self::with_config(&stand.place, stand, port, &config)
+    }
+
+    /// Starts it in a place, by a configuration whose listener is on `port`.
+    pub fn with_config(place: &Place, stand: &Stand, port: u16, config: &Path) -> Self {
+        let mut serve = place.command(PORTCULLIS, stand.home());
         serve.args(["serve", "--config"]).arg(config);
-        let ready = |_: &Daemon| stand.place.answers(port, stand.home());
+        let ready = |_: &Daemon| place.answers(port, stand.home());
         Self { daemon: Daemon::start(&serve, stand.home()).ready_when(ready), port }
     }
 

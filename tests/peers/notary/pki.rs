@@ -58,7 +58,8 @@ impl<'a> Pki<'a> {
 
     /// What `openssl ca` keeps for an issuer: the certificates it issued, and numbers.
     fn books(&self, name: &str) {
-        let write = |suffix: &str, text: &str| std::fs::write(self.path(&format!("{name}.{suffix}")), text).unwrap();
+        let write =
+            |suffix: &str, text: &str| std::fs::write(self.path(&format!("{name}.{suffix}")), text).unwrap();
         write("index", "");
         write("index.attr", "unique_subject = no\n");
         write("serial", "1000\n");
@@ -90,10 +91,19 @@ impl<'a> Pki<'a> {
         self.openssl(&["req", "-new", "-key", &key, "-subj", &subject, "-out", &request]);
     }
 
-    fn sign_request(&self, issuer: &str, how: &[&str], name: &str, extensions: &str, lasts: Option<Duration>) {
+    fn sign_request(
+        &self,
+        issuer: &str,
+        how: &[&str],
+        name: &str,
+        extensions: &str,
+        lasts: Option<Duration>,
+    ) {
         std::fs::write(self.path("extensions.cnf"), format!("[these]\n{extensions}\n")).unwrap();
-        let (config, request, certificate) = (format!("{issuer}.cnf"), format!("{name}.csr"), format!("{name}.pem"));
-        let mut arguments = vec!["ca", "-batch", "-notext", "-config", &config, "-in", &request, "-out", &certificate];
+        let (config, request, certificate) =
+            (format!("{issuer}.cnf"), format!("{name}.csr"), format!("{name}.pem"));
+        let mut arguments =
+            vec!["ca", "-batch", "-notext", "-config", &config, "-in", &request, "-out", &certificate];
         arguments.extend(["-extfile", "extensions.cnf", "-extensions", "these"]);
         arguments.extend(how);
         // A timestamp's accuracy may reach back some seconds.
@@ -126,9 +136,21 @@ impl<'a> Pki<'a> {
 
     /// Publishes the issuer's CRL as `/crl/NAME`, valid for a day, with these extensions.
     pub fn publish_crl(&self, issuer: &str, name: &str, extensions: &str) {
-        std::fs::write(self.path("list.cnf"), format!("authorityKeyIdentifier = keyid\n{extensions}\n")).unwrap();
+        std::fs::write(self.path("list.cnf"), format!("authorityKeyIdentifier = keyid\n{extensions}\n"))
+            .unwrap();
         let config = format!("{issuer}.cnf");
-        self.openssl(&["ca", "-config", &config, "-gencrl", "-crlhours", "24", "-crlexts", "list", "-out", "new/list"]);
+        self.openssl(&[
+            "ca",
+            "-config",
+            &config,
+            "-gencrl",
+            "-crlhours",
+            "24",
+            "-crlexts",
+            "list",
+            "-out",
+            "new/list",
+        ]);
         self.openssl(&["crl", "-in", "new/list", "-outform", "DER", "-out", "new/crl"]);
         std::fs::rename(self.path("new/crl"), self.path("www/crl").join(name)).unwrap();
     }
@@ -136,7 +158,14 @@ impl<'a> Pki<'a> {
     /// Starts openssl's OCSP responder over an issuer's books, which it reads again when they change.
     pub fn responder(&self, issuer: &str, signer: &str, port: u16) -> Daemon {
         let mut command = self.stand.command("openssl");
-        command.current_dir(self.path("")).args(["ocsp", "-port", &port.to_string(), "-ignore_err", "-nmin", "10"]);
+        command.current_dir(self.path("")).args([
+            "ocsp",
+            "-port",
+            &port.to_string(),
+            "-ignore_err",
+            "-nmin",
+            "10",
+        ]);
         for (option, name, kind) in [
             ("-index", issuer, "index"),
             ("-CA", issuer, "pem"),
@@ -145,7 +174,8 @@ impl<'a> Pki<'a> {
         ] {
             command.arg(option).arg(format!("{name}.{kind}"));
         }
-        Daemon::start(&command, self.stand.home()).ready_when(|daemon| daemon.output().contains("waiting for"))
+        Daemon::start(&command, self.stand.home())
+            .ready_when(|daemon| daemon.output().contains("waiting for"))
     }
 
     /// Starts a server of the published CRLs and of timestamps by the authority `tsa`, where there is one.

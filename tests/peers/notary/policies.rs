@@ -36,18 +36,29 @@ pub fn levels() -> Vec<Policy> {
         ("strict", json!({ "authenticTimestamp": "log" })),
         ("strict", json!({ "authenticity": "log" })),
         ("strict", json!({ "revocation": "skip" })),
-        ("strict", json!({ "revocation": "log", "expiry": "log", "authenticTimestamp": "log", "authenticity": "log" })),
+        (
+            "strict",
+            json!({ "revocation": "log", "expiry": "log", "authenticTimestamp": "log", "authenticity": "log" }),
+        ),
         ("permissive", json!({ "expiry": "enforce" })),
         ("permissive", json!({ "authenticTimestamp": "enforce", "revocation": "skip" })),
         ("permissive", json!({ "authenticity": "log" })),
         ("audit", json!({ "authenticity": "enforce" })),
-        ("audit", json!({ "authenticity": "enforce", "expiry": "enforce", "authenticTimestamp": "enforce", "revocation": "enforce" })),
+        (
+            "audit",
+            json!({ "authenticity": "enforce", "expiry": "enforce", "authenticTimestamp": "enforce", "revocation": "enforce" }),
+        ),
         ("audit", json!({ "expiry": "enforce" })),
     ] {
         let name = format!("{level} but {change}");
         all.push(named(name, simple(json!({ "level": level, "override": change }), &["ca:acme"])));
     }
-    for (level, option) in [("strict", "always"), ("strict", "afterCertExpiry"), ("permissive", "always"), ("audit", "afterCertExpiry")] {
+    for (level, option) in [
+        ("strict", "always"),
+        ("strict", "afterCertExpiry"),
+        ("permissive", "always"),
+        ("audit", "afterCertExpiry"),
+    ] {
         for stores in [&["ca:acme", "tsa:acme"][..], &["ca:acme", "tsa:other"], &["ca:acme"]] {
             let verification = json!({ "level": level, "verifyTimestamp": option });
             all.push(named(format!("{level}, timestamp {option}, {stores:?}"), simple(verification, stores)));
@@ -88,7 +99,9 @@ fn identities() -> Vec<Policy> {
         &["x509.subject: C=US, ST=WA, L=Seattle, O=Notary, CN=acme-rockets.io"],
     ]
     .into_iter()
-    .map(|identities| with(&format!("identities {identities:?}"), |s| s["trustedIdentities"] = json!(identities)))
+    .map(|identities| {
+        with(&format!("identities {identities:?}"), |s| s["trustedIdentities"] = json!(identities))
+    })
     .collect()
 }
 
@@ -119,11 +132,17 @@ fn scopes(registry: &str) -> Vec<Policy> {
         one(&["REGISTRY/notary"]),
         several(
             "an exact scope before all others",
-            &[statement("all", "*", "ca:acme", "strict"), statement("one", "REGISTRY/notary/p256-jws", "ca:other", "strict")],
+            &[
+                statement("all", "*", "ca:acme", "strict"),
+                statement("one", "REGISTRY/notary/p256-jws", "ca:other", "strict"),
+            ],
         ),
         several(
             "a laxer exact scope",
-            &[statement("all", "*", "ca:other", "strict"), statement("one", "REGISTRY/notary/expired", "ca:acme", "permissive")],
+            &[
+                statement("all", "*", "ca:other", "strict"),
+                statement("one", "REGISTRY/notary/expired", "ca:acme", "permissive"),
+            ],
         ),
         several(
             "one is skipped",
@@ -135,7 +154,8 @@ fn scopes(registry: &str) -> Vec<Policy> {
 
 /// Policies that break a rule of the specification: nothing may be accepted by them.
 pub fn broken() -> Vec<Policy> {
-    let verification = |v: Value| with(&format!("verification {v}"), |s| s["signatureVerification"] = v.clone());
+    let verification =
+        |v: Value| with(&format!("verification {v}"), |s| s["signatureVerification"] = v.clone());
     let mut all: Vec<_> = [
         json!({}),
         json!({ "level": "" }),
@@ -185,8 +205,14 @@ pub fn broken() -> Vec<Policy> {
         ("trustedIdentities", json!(["x509.subject: ST=WA, O=acme"])),
         ("trustedIdentities", json!(["x509.subject: C=US, C=DE, ST=WA, O=acme"])),
         ("trustedIdentities", json!(["x509.subject: C=US, ST=WA, O=acme, =x"])),
-        ("trustedIdentities", json!(["x509.subject: C=US, ST=WA, O=acme", "x509.subject: C=US, ST=WA, O=acme, CN=p256"])),
-        ("trustedIdentities", json!(["x509.subject: C=US, ST=WA, O=acme", "x509.subject: C=US, ST=WA, O=acme"])),
+        (
+            "trustedIdentities",
+            json!(["x509.subject: C=US, ST=WA, O=acme", "x509.subject: C=US, ST=WA, O=acme, CN=p256"]),
+        ),
+        (
+            "trustedIdentities",
+            json!(["x509.subject: C=US, ST=WA, O=acme", "x509.subject: C=US, ST=WA, O=acme"]),
+        ),
     ] {
         all.push(with(&format!("{field} {value}"), |s| s[field] = value.clone()));
     }
@@ -204,7 +230,10 @@ pub fn broken() -> Vec<Policy> {
     }
     let mut second = statement.clone();
     second["name"] = json!("q");
-    all.push(named("two for all", json!({ "version": "1.0", "trustPolicies": [statement, second] }).to_string()));
+    all.push(named(
+        "two for all",
+        json!({ "version": "1.0", "trustPolicies": [statement, second] }).to_string(),
+    ));
     all.push(named("empty", ""));
     all.push(named("half", &policy(|_| ())[..40]));
     all
@@ -224,8 +253,10 @@ pub fn differing(registry: &str) -> Vec<(Policy, Expected, &'static str)> {
         ),
         (
             with("identities that one subject could match both", |s| {
-                s["trustedIdentities"] =
-                    json!(["x509.subject: C=US, ST=WA, O=acme, CN=p256", "x509.subject: C=US, ST=WA, O=acme, OU=x"]);
+                s["trustedIdentities"] = json!([
+                    "x509.subject: C=US, ST=WA, O=acme, CN=p256",
+                    "x509.subject: C=US, ST=WA, O=acme, OU=x"
+                ]);
             }),
             OnlyTheirs,
             "error if there exists a certificate for which multiple DNs evaluate true",

@@ -79,7 +79,8 @@ impl Stand {
     #[track_caller]
     pub fn agree(&self, reference: &str, accepted: bool) {
         let (theirs, ours) = (self.notation_verify(reference), self.portcullis_verify(reference));
-        let both = format!("notation: {:?}\n{}\nours: {:?}\n{}", theirs.code, theirs.text, ours.code, ours.text);
+        let both =
+            format!("notation: {:?}\n{}\nours: {:?}\n{}", theirs.code, theirs.text, ours.code, ours.text);
         assert_eq!(theirs.code == Some(0), accepted, "{both}");
         assert_eq!(ours.code == Some(0), accepted, "{both}");
     }

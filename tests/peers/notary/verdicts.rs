@@ -28,7 +28,8 @@ fn pki(stand: &Stand) -> Pki<'_> {
     }
     pki.issue("tsa-root", "tsa", "rsa2048", AUTHORITY, None);
     pki.issue("other", "stranger", "P-256", SIGNER, None);
-    for (name, kind) in [("p256", "P-256"), ("p521", "P-521"), ("rsa2048", "rsa2048"), ("rsa3072", "rsa3072")] {
+    for (name, kind) in [("p256", "P-256"), ("p521", "P-521"), ("rsa2048", "rsa2048"), ("rsa3072", "rsa3072")]
+    {
         pki.issue("middle", name, kind, SIGNER, None);
         stand.add_key(&pki, name, &["middle", "root"]);
     }
@@ -112,7 +113,16 @@ fn copied(stand: &Stand, signed: &str) -> String {
     let kind = "application/vnd.cncf.notary.signature";
     let thumbprints = manifest["annotations"]["io.cncf.notary.x509chain.thumbprint#S256"].as_str().unwrap();
     let annotation = format!("io.cncf.notary.x509chain.thumbprint#S256={thumbprints}");
-    oras(&["attach", "--plain-http", "--artifact-type", kind, "--annotation", &annotation, &reference, &file]);
+    oras(&[
+        "attach",
+        "--plain-http",
+        "--artifact-type",
+        kind,
+        "--annotation",
+        &annotation,
+        &reference,
+        &file,
+    ]);
     reference
 }
 
@@ -138,7 +148,11 @@ fn needs_notation_verdicts_agree_by_every_trust_policy() {
                 let last = |text: &str| text.lines().last().unwrap_or_default().to_owned();
                 differing.push(format!(
                     "{} | {image} | notation {:?}: {:.300} | ours {:?}: {:.300}",
-                    policy.name, theirs.code, last(&theirs.text), ours.code, last(&ours.text),
+                    policy.name,
+                    theirs.code,
+                    last(&theirs.text),
+                    ours.code,
+                    last(&ours.text),
                 ));
             }
             *if ours.code == Some(0) { &mut accepted } else { &mut refused } += 1;
@@ -163,7 +177,11 @@ fn needs_notation_verdicts_agree_that_a_broken_policy_accepts_nothing() {
         if ours.code == Some(0) || theirs.code == Some(0) {
             accepted.push(format!(
                 "{} | notation {:?}: {:.200} | ours {:?}: {:.200}",
-                policy.name, theirs.code, theirs.text.trim(), ours.code, ours.text.trim()
+                policy.name,
+                theirs.code,
+                theirs.text.trim(),
+                ours.code,
+                ours.text.trim()
             ));
         }
     }
@@ -188,7 +206,11 @@ fn needs_notation_verdicts_differ_where_we_say_so() {
             who,
             Some(expected),
             "{} ({why})\nnotation {:?}: {}\nours {:?}: {}",
-            policy.name, theirs.code, theirs.text, ours.code, ours.text
+            policy.name,
+            theirs.code,
+            theirs.text,
+            ours.code,
+            ours.text
         );
     }
 }
