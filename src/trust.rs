@@ -1,13 +1,11 @@
-//! Trust material as files give it. What it is worth, `signature/` decides.
+//! Trust material as files give it, and revocation data, fetched and kept. What it is worth,
+//! `signature/` decides.
 
 pub mod files;
+pub mod revocation;
 pub mod settings;
 pub mod store;
 
 pub use files::{Error, certificates, public_key, readable};
+pub use revocation::{Need, RevocationData, RevocationSources, Revocations};
 pub use settings::Settings;
-
-/// Revocation answers that were fetched for the certificates of signatures. No check asks for any
-/// yet.
-#[derive(Clone, Debug, Default)]
-pub struct RevocationData {}

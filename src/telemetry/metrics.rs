@@ -55,6 +55,14 @@ pub struct Metrics {
     pub store_full: Counter,
     /// `certificate_expiry_timestamp_seconds`
     pub certificate_expiry: CertificateExpiries,
+    /// `revocation_requests_total`
+    pub revocation_requests: RevocationRequests,
+    /// `revocation_status_total`
+    pub revocation_status: RevocationStatuses,
+    /// `revocations_noted`: certificates that were seen revoked and are not restored.
+    pub revocations_noted: Gauge,
+    /// `revocation_data_expiry_timestamp_seconds`: when the first answer in use ends, 0 without any.
+    pub revocation_data_expiry: Gauge,
     /// `config_reloads_total`
     pub config_reloads: ConfigReloads,
     /// `audit_write_failures_total`: decisions that could not be recorded.
@@ -92,6 +100,14 @@ impl Metrics {
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
             certificate_expiry: make.certificate_expiry(),
+            revocation_requests: make.revocation_requests(),
+            revocation_status: make.revocation_status(),
+            revocations_noted: make
+                .gauge("revocations_noted", "Certificates that were seen revoked and are not restored."),
+            revocation_data_expiry: make.gauge(
+                "revocation_data_expiry_timestamp_seconds",
+                "When the first revocation answer in use ends, in Unix seconds; 0 without any.",
+            ),
             config_reloads: make.config_reloads(),
             audit_write_failures: make
                 .counter("audit_write_failures_total", "Decisions that could not be recorded."),
@@ -183,6 +199,8 @@ mod tests {
         metrics.upstream_rate_limit_remaining.at(OfRegistry { registry }).set(76);
         metrics.certificate_expiry.at(SignerCertificate { signer: "wabbit" }).set(1);
         metrics.config_reloads.at(ConfigReload { result: "ok" }).inc();
+        metrics.revocation_requests.at(RevocationRequest { kind: "ocsp", result: "ok" }).inc();
+        metrics.revocation_status.at(RevocationStatus { status: "good" }).inc();
         let text = metrics.render();
         for line in [
             "portcullis_verifications_total{format=\"nv2\",mode=\"enforce\",policy=\"p\",reason=\"unsigned\",registry=\"docker.io\",result=\"rejected\"} 1",
@@ -200,6 +218,10 @@ mod tests {
             "portcullis_store_evictions_total 0",
             "portcullis_certificate_expiry_timestamp_seconds{signer=\"wabbit\"} 1",
             "portcullis_config_reloads_total{result=\"ok\"} 1",
+            "portcullis_revocation_requests_total{kind=\"ocsp\",result=\"ok\"} 1",
+            "portcullis_revocation_status_total{status=\"good\"} 1",
+            "portcullis_revocations_noted 0",
+            "portcullis_revocation_data_expiry_timestamp_seconds 0",
             concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

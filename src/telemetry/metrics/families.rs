@@ -88,6 +88,21 @@ family! {
 }
 
 family! {
+    /// Questions to revocation servers.
+    RevocationRequests: IntCounterVec => Counter, RevocationRequest {
+        kind: "`ocsp` or `crl`.",
+        result: "`ok`, `unreachable`, `timeout`, `forbidden` (by our rules), `http_status`, `too_large`, `broken`, `invalid`, `unknown_certificate`, `outdated` (ended, or older than what is kept) or `not_kept`.",
+    }
+}
+
+family! {
+    /// Statuses of certificates that decisions asked for.
+    RevocationStatuses: IntCounterVec => Counter, RevocationStatus {
+        status: "`good`, `revoked`, `unknown` or `not_revocable`.",
+    }
+}
+
+family! {
     /// Reloads of the configuration.
     ConfigReloads: IntCounterVec => Counter, ConfigReload {
         result: "`ok` or `error`.",

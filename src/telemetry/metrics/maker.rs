@@ -90,6 +90,18 @@ impl Maker {
         CertificateExpiries::over(vector, &self.known)
     }
 
+    pub(super) fn revocation_requests(&self) -> RevocationRequests {
+        let help = "Questions to OCSP responders and for CRLs.";
+        let vector = self.counters("revocation_requests_total", help, RevocationRequests::LABELS);
+        RevocationRequests::over(vector, &self.known)
+    }
+
+    pub(super) fn revocation_status(&self) -> RevocationStatuses {
+        let help = "Statuses of certificates that decisions asked for.";
+        let vector = self.counters("revocation_status_total", help, RevocationStatuses::LABELS);
+        RevocationStatuses::over(vector, &self.known)
+    }
+
     pub(super) fn config_reloads(&self) -> ConfigReloads {
         let vector =
             self.counters("config_reloads_total", "Reloads of the configuration.", ConfigReloads::LABELS);
