@@ -7,5 +7,6 @@ mod jws;
 mod levels;
 mod made;
 mod mutations;
+mod revocations;
 mod signer;
 mod vectors;

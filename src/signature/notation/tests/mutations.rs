@@ -343,7 +343,7 @@ fn with_chain(name: &str, chain: &[Vec<u8>]) -> Result<Evidence, Rejection> {
 }
 
 /// The chain of a JWS envelope.
-fn chain(name: &str) -> Vec<Vec<u8>> {
+pub(super) fn chain(name: &str) -> Vec<Vec<u8>> {
     let list = jws(name)["header"]["x5c"].clone();
     list.as_array().unwrap().iter().map(|c| STANDARD.decode(c.as_str().unwrap()).unwrap()).collect()
 }
