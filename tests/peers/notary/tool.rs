@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::pki::Pki;
 use crate::content;
 use crate::process::{Outcome, run};
 use crate::proxy::portcullis;
 use crate::stand::Stand;
+
+/// The annotation of a signature that names the certificates of its chain.
+pub const THUMBPRINTS: &str = "io.cncf.notary.x509chain.thumbprint#S256";
 
 impl Stand {
     /// notation's own folder of configuration.
@@ -60,6 +64,33 @@ impl Stand {
         let mut sign = self.command("notation");
         sign.args(["sign", "--insecure-registry", "--force-referrers-tag=false", "--key", key]);
         run(sign.args(arguments).arg(reference)).passed();
+    }
+
+    /// The descriptor of an image that [`Stand::push`] made.
+    pub fn descriptor(&self, repository: &str, digest: &str) -> Value {
+        let layout = self.home().join("layouts").join(repository);
+        let size = std::fs::metadata(layout.join("blobs").join(digest.replace(':', "/"))).unwrap().len();
+        json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size })
+    }
+
+    /// Attaches an envelope to the subject as notation does. `chain` is the annotation with its certificates'
+    /// thumbprints.
+    pub fn attach(&self, repository: &str, subject: &Value, kind: &str, envelope: &[u8], chain: &str) {
+        let name = format!("{}/{repository}", self.upstream.address());
+        let blob = |bytes: &[u8], media_type: &str| {
+            let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+            std::fs::write(self.home().join("blob"), bytes).unwrap();
+            let target = format!("{name}@{digest}");
+            run(self.command("oras").args(["blob", "push", "--plain-http", &target, "blob"])).passed();
+            json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+        };
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "subject": subject,
+            "config": blob(b"{}", "application/vnd.cncf.notary.signature"), "layers": [blob(envelope, kind)],
+            "annotations": { THUMBPRINTS: chain },
+        });
+        std::fs::write(self.home().join("manifest"), manifest.to_string()).unwrap();
+        run(self.command("oras").args(["manifest", "push", "--plain-http", &name, "manifest"])).passed();
     }
 
     /// What notation says to the reference. It is made to ask anew whether certificates are revoked.

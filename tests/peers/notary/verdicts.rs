@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::pki::{AUTHORITY, Pki, Publisher, SIGNER};
 use super::policies::{self, Expected};
-use super::tool::simple;
+use super::tool::{THUMBPRINTS, simple};
 use crate::content;
 use crate::process::run;
 use crate::stand::Stand;
@@ -97,33 +97,22 @@ fn images(stand: &Stand, pki: &Pki<'_>, publisher: &Publisher) -> BTreeMap<&'sta
 
 /// An image to which the signature of another is attached, as if it were its own: its reference.
 fn copied(stand: &Stand, signed: &str) -> String {
-    let digest = stand.push("notary/copied", content::image);
-    let reference = stand.reference("notary/copied", &digest);
     let oras = |arguments: &[&str]| run(stand.command("oras").args(arguments)).passed().stdout;
     let found = oras(&["discover", "--plain-http", "--format", "json", signed]);
     let found: Value = serde_json::from_str(&found).unwrap();
     let artifact = found["referrers"][0]["reference"].as_str().unwrap();
-    let manifest: Value =
-        serde_json::from_str(&oras(&["manifest", "fetch", "--plain-http", artifact])).unwrap();
+    let manifest = oras(&["manifest", "fetch", "--plain-http", artifact]);
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let layer = &manifest["layers"][0];
     let (name, _) = signed.split_once('@').unwrap();
     let envelope = format!("{name}@{}", layer["digest"].as_str().unwrap());
     oras(&["blob", "fetch", "--plain-http", "--output", "envelope", &envelope]);
-    let file = format!("envelope:{}", layer["mediaType"].as_str().unwrap());
-    let kind = "application/vnd.cncf.notary.signature";
-    let thumbprints = manifest["annotations"]["io.cncf.notary.x509chain.thumbprint#S256"].as_str().unwrap();
-    let annotation = format!("io.cncf.notary.x509chain.thumbprint#S256={thumbprints}");
-    oras(&[
-        "attach",
-        "--plain-http",
-        "--artifact-type",
-        kind,
-        "--annotation",
-        &annotation,
-        &reference,
-        &file,
-    ]);
-    reference
+    let envelope = std::fs::read(stand.home().join("envelope")).unwrap();
+    let digest = stand.push("notary/copied", content::image);
+    let subject = stand.descriptor("notary/copied", &digest);
+    let chain = manifest["annotations"][THUMBPRINTS].as_str().unwrap();
+    stand.attach("notary/copied", &subject, layer["mediaType"].as_str().unwrap(), &envelope, chain);
+    stand.reference("notary/copied", &digest)
 }
 
 #[test]
