@@ -16,6 +16,7 @@ use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::SignerCertificate;
+use crate::trust::RevocationSources;
 use crate::upstream::{Upstream, Upstreams};
 
 pub use state::{OpenError, State, Unmatched};
@@ -45,16 +46,20 @@ impl Engine {
         let metrics = &state.metrics;
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
         metrics.know_registries(upstreams.names().map(|name| name.as_str()));
-        let mut policies = settings.policies()?;
+        let revocation =
+            RevocationSources::build(&(), &settings.egress).map_err(|fault| settings.locate(&fault))?;
+        let mut policies = settings.policies()?.resting_on(&revocation.revision());
         watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
-        let warnings = settings.warnings().into_iter().chain(policies.warnings()).collect();
+        let warnings = settings.warnings().into_iter().chain(policies.warnings());
+        let warnings = warnings.chain(revocation.warnings()).collect();
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,
             upstreams,
+            revocation,
             freshness: settings.freshness.clone(),
             limits: settings.decisions.clone(),
             bounds: settings.bounds,

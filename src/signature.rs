@@ -7,6 +7,7 @@ pub mod layout;
 mod material;
 pub mod rejection;
 pub mod settings;
+pub mod validation;
 
 pub mod cosign;
 pub mod notation;
@@ -24,11 +25,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use evidence::{Evidence, Fingerprint, TimeSource};
-pub use rejection::{Code, Rejection};
+pub use rejection::{Code, Rejected, Rejection};
 pub use settings::{SignerSettings, build};
+pub use validation::Validations;
 
 use crate::oci::{Descriptor, Digest, Repository};
-use crate::trust::RevocationData;
+use crate::trust::{Need, RevocationData};
 
 /// How a signature is made and where it is found. A closed set: metrics use it as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,11 +98,6 @@ pub struct Signature {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Something that has to be fetched before a signature can be judged. None of today's checks needs
-/// one; revocation answers will.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Need {}
-
 /// How much a signer's configuration insists on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strength {
@@ -160,20 +157,21 @@ pub trait Verifier: Send + Sync {
         None
     }
 
-    /// What must be fetched before [`Verifier::verify`] can decide.
-    fn needs(&self, _signature: &Signature) -> Vec<Need> {
+    /// What must be asked before [`Verifier::verify`] can decide. Only what the signature of a
+    /// trusted signer names is asked for: else whoever can push could have us call any address.
+    fn needs(&self, _subject: &Subject, _signature: &Signature, _now: SystemTime) -> Vec<Need> {
         Vec::new()
     }
 
     /// Proves the claim, or says why it is not believed.
     ///
     /// # Errors
-    /// [`Rejection`] names the first check that failed, with what was expected and found.
+    /// [`Rejected`] names the first check that failed, with what was expected and found.
     fn verify(
         &self,
         subject: &Subject,
         signature: &Signature,
         revocation: &RevocationData,
         now: SystemTime,
-    ) -> Result<Evidence, Rejection>;
+    ) -> Result<Evidence, Rejected>;
 }

@@ -17,6 +17,8 @@ mod protocol;
 mod referrers;
 #[path = "front_door/restart.rs"]
 mod restart;
+#[path = "front_door/revocation.rs"]
+mod revocation;
 #[path = "front_door/test_proxy.rs"]
 mod test_proxy;
 #[path = "front_door/trouble.rs"]

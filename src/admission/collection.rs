@@ -3,17 +3,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::discovery::{Found, Sources, in_time};
 use crate::cache::Error;
 use crate::oci::Digest;
 use crate::policy::{Belief, Decision, Findings, Judged, Policy, SignatureReport, Trouble};
-use crate::signature::{Code, Signature, Subject, Verifier, layout};
+use crate::signature::{Code, Evidence, Rejected, Signature, Subject, Verifier, layout};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::VerificationDuration;
-use crate::trust::RevocationData;
+use crate::trust::{RevocationSources, Revocations};
 
 /// One signature part is at most this long, and all of a subject's together at most four times it.
 pub(super) const MAX_PART_BYTES: u64 = 4 * 1024 * 1024;
@@ -61,6 +61,8 @@ pub(super) struct Collector<'a> {
     pub(super) policy: &'a Policy,
     pub(super) subject: &'a Subject,
     pub(super) metrics: &'a Metrics,
+    /// What is known of revocations, and where more can be asked.
+    pub(super) revocations: (&'a Revocations, &'a RevocationSources),
     pub(super) now: SystemTime,
     /// Asks whether what was found suffices.
     pub(super) enough: &'a (dyn Fn(&Findings) -> bool + Sync),
@@ -94,7 +96,9 @@ impl Collector<'_> {
                 if signatures.iter().all(|s| layout::claims(s, descriptor).is_ok()) {
                     collected.claims.insert(found.artifact.digest);
                 }
-                collected.findings.signatures.extend(signatures.iter().map(|s| self.judge(s)));
+                for signature in &signatures {
+                    collected.findings.signatures.push(self.judge(signature).await);
+                }
                 collected.read.push(found);
             }
             Err(error) => collected.findings.troubles.push(Trouble {
@@ -123,23 +127,32 @@ impl Collector<'_> {
         Ok(signatures)
     }
 
-    fn judge(&self, signature: &Signature) -> Judged {
-        let verifiers = self.policy.verifiers().filter(|v| v.format() == signature.format);
-        let results = verifiers.map(|v| (v.signer().clone(), self.verify(v, signature))).collect();
+    async fn judge(&self, signature: &Signature) -> Judged {
+        let mut results = Vec::new();
+        for verifier in self.policy.verifiers().filter(|v| v.format() == signature.format) {
+            results.push((verifier.signer().clone(), self.verify(verifier, signature).await));
+        }
         Judged { format: signature.format, digest: signature.digest, results }
     }
 
-    fn verify(
+    /// Asks what the verifier needs to know, then has it decide.
+    async fn verify(
         &self,
         verifier: &Arc<dyn Verifier>,
         signature: &Signature,
-    ) -> Result<crate::signature::Evidence, crate::signature::Rejection> {
-        let started = std::time::Instant::now();
-        let result = verifier.verify(self.subject, signature, &RevocationData::default(), self.now);
+    ) -> Result<Evidence, Rejected> {
+        let started = Instant::now();
+        let needs = verifier.needs(self.subject, signature, self.now);
+        let mut taken = started.elapsed();
+        let (known, sources) = self.revocations;
+        let data = known.gather(&needs, sources).await;
+        let started = Instant::now();
+        let result = verifier.verify(self.subject, signature, &data, self.now);
+        taken += started.elapsed();
         self.metrics
             .verification_duration
             .at(VerificationDuration { format: signature.format.as_str() })
-            .observe(started.elapsed().as_secs_f64());
+            .observe(taken.as_secs_f64());
         result
     }
 }

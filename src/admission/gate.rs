@@ -15,6 +15,7 @@ use crate::audit::Refused;
 use crate::cache::{Blob, Freshness};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
 use crate::policy::{Decision, Limits, Policies};
+use crate::trust::RevocationSources;
 use crate::upstream::{TagPage, Upstream, Upstreams};
 
 pub use super::referrers::Referrers;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub policies: Policies,
     /// Where content comes from.
     pub upstreams: Upstreams,
+    /// Where it can be asked whether certificates were revoked.
+    pub revocation: RevocationSources,
     /// How old upstream's answers may be.
     pub freshness: Freshness,
     /// How long decisions hold.

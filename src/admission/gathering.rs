@@ -100,6 +100,7 @@ impl Request {
             policy,
             subject: judging.subject,
             metrics: &self.memory().metrics,
+            revocations: (&self.memory().revocations, &self.gate.0.revocation),
             now: judging.moment.now,
             enough: &suffices,
         };

@@ -10,7 +10,7 @@ use super::gate::Parts;
 use super::gathering::{Gathered, Judging};
 use super::kept;
 use super::links::Role;
-use super::memory::{Evaluation, How, Key};
+use super::memory::{Evaluation, How, Key, Made};
 use super::reach::Reach;
 use super::refusal::{Refusal, internal};
 use super::request::Request;
@@ -96,7 +96,9 @@ impl Request {
         let reason = Reason { code: Code::ManifestInvalid, message: format!("may not be judged: {error}") };
         let decision = Arc::new(policy::refuse(&subject, &parts.policies, reason, &parts.limits, self.now()));
         self.record(&decision, false).await?;
-        self.memory().remember(self, None, &decision, false, Vec::new());
+        let revocations = self.memory().revocations.epoch();
+        let made = Made { decision: Arc::clone(&decision), whole: false, proven: Vec::new(), revocations };
+        self.memory().remember(self, None, made);
         Ok(decision)
     }
 
@@ -136,7 +138,7 @@ impl Request {
         how: How,
         reach: Reach<'_>,
     ) -> Result<Arc<Decision>, Refusal> {
-        let moment = self.memory().moment();
+        let (moment, revocations) = (self.memory().moment(), self.memory().revocations.epoch());
         let subject =
             Subject { repository: self.repository.clone(), descriptor: manifest.descriptor().clone() };
         let judging = Judging { subject: &subject, manifest, tag, how, reach, moment };
@@ -147,7 +149,8 @@ impl Request {
         let decision = Arc::new(self.conclude(&judging, &gathered));
         self.record(&decision, gathered.from_kept.is_some()).await?;
         let proven = self.keep(&judging, &decision, &gathered).await;
-        self.memory().remember(self, tag, &decision, how == How::Whole, proven);
+        let made = Made { decision: Arc::clone(&decision), whole: how == How::Whole, proven, revocations };
+        self.memory().remember(self, tag, made);
         // Kept signatures sufficed: the sources are asked behind the answer, where that was long ago.
         let is_old = gathered.from_kept.is_some_and(|asked| {
             moment.now.duration_since(asked).map_or(true, |age| age > self.freshness().referrers_ttl)

@@ -26,6 +26,7 @@ use crate::policy::{Decision, Limits, Mode, Revision, Verdict};
 use crate::signature::Code;
 use crate::store::{self, Store, Table};
 use crate::telemetry::Metrics;
+use crate::trust::Revocations;
 
 pub(super) use hot::Hot;
 
@@ -47,6 +48,7 @@ pub struct Memory {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) links: Links,
+    pub(super) revocations: Revocations,
     pub(super) kept: Kept,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
     permits: DashMap<Registry, Arc<Semaphore>>,
@@ -96,6 +98,19 @@ struct Live {
     rests: Option<SystemTime>,
     /// The engine under which the decision was last found to hold.
     generation: AtomicU64,
+    /// The revocations that were known when it was begun.
+    revocations: u64,
+}
+
+/// A new decision, and what else is remembered with it.
+pub(super) struct Made {
+    pub(super) decision: Arc<Decision>,
+    /// Every signature was judged.
+    pub(super) whole: bool,
+    /// The artifacts that it proved to be signatures of its subject and nothing else.
+    pub(super) proven: Vec<Digest>,
+    /// [`Revocations::epoch`] before anything was gathered: what is learned on the way ends the decision.
+    pub(super) revocations: u64,
 }
 
 /// The time by which is decided.
@@ -142,6 +157,7 @@ impl Memory {
         let latest = latest.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
         Ok(Self {
             links: Links::open(store.records()),
+            revocations: Revocations::open(&store, &metrics, &clock),
             kept: Kept::open(store.records(), &store),
             evaluations: Flight::default(),
             permits: DashMap::new(),
@@ -167,6 +183,11 @@ impl Memory {
     /// The cache, for the engine's jobs.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// What is known of revocations, for the engine's jobs.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// The audit log.
@@ -246,6 +267,9 @@ impl Memory {
     /// Whether the request's engine judges as the one did that made the decision, and lets it hold
     /// for so long. Compares once an engine; afterwards the generation tells.
     fn holds(&self, request: &Request, live: &Live) -> bool {
+        if live.revocations != self.revocations.epoch() {
+            return false;
+        }
         let generation = request.gate.0.generation;
         if live.generation.load(Ordering::Relaxed) == generation {
             return true;
@@ -260,14 +284,9 @@ impl Memory {
 
     /// Takes a new decision in. One that does not serve cools what an earlier one had warmed, and
     /// one that could not be made leaves an Allow that still holds as it is.
-    pub(super) fn remember(
-        &self,
-        request: &Request,
-        tag: Option<&Tag>,
-        decision: &Arc<Decision>,
-        whole: bool,
-        proven: Vec<Digest>,
-    ) {
+    pub(super) fn remember(&self, request: &Request, tag: Option<&Tag>, made: Made) {
+        let Made { decision, whole, proven, revocations } = made;
+        let decision = &decision;
         self.by_id.insert(decision.id().to_string(), Arc::clone(decision));
         let key = request.key(decision.subject(), tag);
         let generation = AtomicU64::new(request.gate.0.generation);
@@ -279,9 +298,10 @@ impl Memory {
                     proven: old.proven.clone(),
                     rests: Some(decision.expires()),
                     generation,
+                    revocations: old.revocations,
                 }
             }
-            _ => Live { decision: Arc::clone(decision), whole, proven, rests: None, generation },
+            _ => Live { decision: Arc::clone(decision), whole, proven, rests: None, generation, revocations },
         };
         let falls = !new.decision.serve();
         self.decisions.insert(key, Arc::new(new));
@@ -294,6 +314,11 @@ impl Memory {
 
     fn still_allows(&self, request: &Request, live: &Live) -> bool {
         live.decision.verdict() == Verdict::Allow && self.is_live(request, live, self.moment())
+    }
+
+    /// Changes whenever a decision falls or a revocation is learned.
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire).wrapping_add(self.revocations.epoch())
     }
 
     /// The time now. Notes it, for a clock that goes back.

@@ -39,6 +39,9 @@ fn signature(message: &str) -> SignatureReport {
         time_source: None,
         not_after: None,
         origin: Vec::new(),
+        statement: None,
+        validations: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

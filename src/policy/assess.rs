@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::name::{self, Pulled};
-use super::{Belief, Findings, Judged, Policy, SignatureReport};
+use super::{Belief, Findings, Judged, Policy, Reason, SignatureReport};
 use crate::oci::Tag;
 use crate::setting;
-use crate::signature::{Code, Evidence, Rejection, SignerName, Subject};
+use crate::signature::{Code, Evidence, Rejected, SignerName, Subject};
 
 /// How far evidence came that does not count: further than any rejection.
 const FURTHEST: u8 = u8::MAX;
@@ -18,6 +18,8 @@ pub(super) struct Assessed<'a> {
     /// For each signature: one report for each signer that it is trusted as, else the one that says
     /// most about why it is not.
     pub(super) reports: Vec<SignatureReport>,
+    /// Signatures that may count, once somebody can say whether their certificates were revoked.
+    pub(super) undecided: Vec<Reason>,
 }
 
 impl<'a> Assessed<'a> {
@@ -29,8 +31,9 @@ impl<'a> Assessed<'a> {
         now: SystemTime,
     ) -> Self {
         let bench = Bench { policy, subject, pulled, now };
-        let mut assessed = Self { proofs: Vec::new(), reports: Vec::new() };
+        let mut assessed = Self { proofs: Vec::new(), reports: Vec::new(), undecided: Vec::new() };
         for judged in &findings.signatures {
+            assessed.undecided.extend(bench.undecided(judged));
             let (proven, rejected): (Vec<_>, Vec<_>) = judged
                 .results
                 .iter()
@@ -66,6 +69,19 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
+    /// Trouble, not proof of the contrary: the signature was believed in all that could be checked.
+    fn undecided(&self, judged: &Judged) -> impl Iterator<Item = Reason> {
+        let unknown = judged.results.iter().filter_map(|(signer, result)| {
+            let refused = result.as_ref().err()?;
+            let counts = self.policy.counts(signer, &self.subject.repository);
+            (counts && refused.code() == Code::RevocationUnknown).then_some(refused)
+        });
+        unknown.map(|refused| Reason {
+            code: Code::RevocationUnknown,
+            message: format!("signature {}: {refused}", judged.digest),
+        })
+    }
+
     /// The evidence, where it counts under the policy; else how far it came and why it does not.
     /// Verifiers answer for most of this already: what is kept or passed wrongly must not count
     /// either.
@@ -73,12 +89,13 @@ impl Bench<'_> {
         &self,
         judged: &Judged,
         signer: &SignerName,
-        result: &'a Result<Evidence, Rejection>,
+        result: &'a Result<Evidence, Rejected>,
     ) -> Result<&'a Evidence, (u8, SignatureReport)> {
-        let evidence = result.as_ref().map_err(|rejection| {
-            let (code, message) = (rejection.code(), rejection.to_string());
+        let evidence = result.as_ref().map_err(|refused| {
+            let (code, message) = (refused.code(), refused.to_string());
             let report = SignatureReport::rejected(judged.format, judged.digest, code, message);
-            (rejection.progress(), SignatureReport { signer: Some(signer.clone()), ..report })
+            let report = SignatureReport { signer: Some(signer.clone()), ..report };
+            (refused.rejection.progress(), report.validated(&refused.validations))
         })?;
         self.check(signer, evidence).map_err(|(code, message)| {
             (FURTHEST, SignatureReport::proven(evidence, Belief::Rejected, code, message))

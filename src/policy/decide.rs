@@ -188,6 +188,7 @@ impl<'a> Case<'a> {
 
     fn refused(&self, policy: &Policy, assessed: &Assessed<'a>) -> Outcome {
         let mut troubles: Vec<Reason> = self.findings.troubles.iter().map(Reason::from).collect();
+        troubles.extend(assessed.undecided.iter().cloned());
         troubles.extend(self.undecided_children(policy));
         let outcome = if troubles.is_empty() {
             Outcome::deny(self.why_not(policy, assessed))

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::oci::Digest;
-use crate::signature::{Code, Evidence, Format, Rejection, SignerName};
+use crate::signature::{Code, Evidence, Format, Rejected, SignerName};
 
 /// What collection found.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Judged {
     /// The artifact that carries it.
     pub digest: Digest,
     /// What each signer says of it; empty where the policy has none of the format.
-    pub results: Vec<(SignerName, Result<Evidence, Rejection>)>,
+    pub results: Vec<(SignerName, Result<Evidence, Rejected>)>,
 }
 
 /// Why there may be signatures that were not seen.

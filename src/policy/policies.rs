@@ -24,6 +24,7 @@ pub struct Signer {
 }
 
 /// One policy with its signers.
+#[derive(Clone)]
 pub struct Policy {
     name: Arc<str>,
     settings: Settings,
@@ -152,6 +153,16 @@ impl Policies {
     #[must_use]
     pub fn audit_everything(mut self) -> Self {
         self.audit_everything = true;
+        self
+    }
+
+    /// The same, of which every decision depends on this trust material as well.
+    #[must_use]
+    pub fn resting_on(mut self, material: &[u8; 32]) -> Self {
+        for (_, policy) in &mut self.scopes {
+            *policy =
+                Arc::new(Policy { revision: policy.revision.resting_on(material), ..(**policy).clone() });
+        }
         self
     }
 

@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 use super::{Decision, Mode, Reason, Verdict};
 use crate::oci::{Digest, Repository};
 use crate::signature::rejection::rfc3339;
-use crate::signature::{Code, Evidence, Format, SignerName, TimeSource};
+use crate::signature::validation::Validated;
+use crate::signature::{Code, Evidence, Format, SignerName, TimeSource, Validations};
 use crate::telemetry::Untrusted;
 
 /// The object that `verify --output json` prints; audit lines add to it.
@@ -93,6 +94,15 @@ pub struct SignatureReport {
     pub not_after: Option<SystemTime>,
     /// The signed names: where the content comes from, wherever it was copied to.
     pub origin: Vec<Untrusted>,
+    /// The statement of the signer's trust policy that decided, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Arc<str>>,
+    /// What each check came to, for formats whose policies name them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub validations: Vec<Validated>,
+    /// What a reader of the proof should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl SignatureReport {
@@ -111,7 +121,16 @@ impl SignatureReport {
             time_source: None,
             not_after: None,
             origin: Vec::new(),
+            statement: None,
+            validations: Vec::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// The same with what its checks came to.
+    pub(super) fn validated(self, validations: &Validations) -> Self {
+        let (statement, validations) = (validations.statement.clone(), validations.checks.clone());
+        Self { statement, validations, ..self }
     }
 
     /// What was proven; counted or not, as `result`, `code` and `message` say.
@@ -125,8 +144,10 @@ impl SignatureReport {
             time_source: evidence.signed_at().map(|(_, source)| source),
             not_after: evidence.not_after(),
             origin: evidence.names().to_vec(),
+            notes: evidence.notes().to_vec(),
             ..Self::rejected(evidence.format(), *evidence.signature(), code, message)
         }
+        .validated(evidence.validations())
     }
 }
 

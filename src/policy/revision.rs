@@ -32,6 +32,14 @@ impl Revision {
         hash.finish()
     }
 
+    /// The same with further trust material.
+    pub(super) fn resting_on(self, material: &[u8; 32]) -> Self {
+        let mut hash = Parts::new("material");
+        hash.part(&self.0);
+        hash.part(material);
+        hash.finish()
+    }
+
     /// The revision where no policy applies.
     pub(super) fn without_policy<'a>(audited: bool, exceptions: impl Iterator<Item = &'a Exception>) -> Self {
         let mut hash = Parts::new("no policy");

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{Format, Signature, SignerName};
+use super::{Format, Signature, SignerName, Validations};
 use crate::oci::Digest;
 use crate::telemetry::Untrusted;
 
@@ -60,6 +60,7 @@ pub struct Evidence {
     pub(in crate::signature) signed_at: Option<(SystemTime, TimeSource)>,
     pub(in crate::signature) not_after: Option<SystemTime>,
     pub(in crate::signature) notes: Vec<String>,
+    pub(in crate::signature) validations: Validations,
 }
 
 impl Evidence {
@@ -82,6 +83,7 @@ impl Evidence {
             signed_at: None,
             not_after: None,
             notes: Vec::new(),
+            validations: Validations::default(),
         }
     }
 
@@ -138,5 +140,10 @@ impl Evidence {
     /// What a reader of the proof should know, such as a field that the format does not sign.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What each check came to, where the format's policies name them.
+    pub fn validations(&self) -> &Validations {
+        &self.validations
     }
 }

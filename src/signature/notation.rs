@@ -1,19 +1,19 @@
 //! Notary Project signatures, by the specifications of notaryproject/specifications. Where the
-//! notation CLI is laxer than they are, this follows them; `docs/VERIFIERS.md` lists each case.
-//! Timestamp countersignatures and revocation are not verified: what needs a timestamp is refused.
+//! notation CLI is laxer than they are, this follows them; `docs/NOTARY.md` lists each case.
 
 mod algorithm;
 mod attributes;
+mod course;
 mod envelope;
 mod identity;
 pub mod layout;
 mod level;
 mod payload;
 mod profile;
+mod revocation;
 mod scope;
 mod settings;
 mod statement;
-#[allow(dead_code, reason = "validations asks for it next")]
 mod timestamp;
 mod trust_policy;
 mod validations;
@@ -29,12 +29,14 @@ use sha2::{Digest as _, Sha256};
 
 use self::envelope::Envelope;
 use self::trust_policy::TrustPolicy;
+use self::validations::Case;
 use super::{
-    Applying, Basis, Evidence, Format, Rejection, Signature, SignerName, Strength, Subject, Verifier,
+    Applying, Basis, Evidence, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject,
+    Verifier,
 };
 use crate::oci::{Descriptor, Repository};
 use crate::setting::SettingError;
-use crate::trust::RevocationData;
+use crate::trust::{Need, RevocationData};
 
 pub use level::{Action, Level, Validation, VerifyTimestamp};
 pub use settings::{OneOrMore, Settings};
@@ -131,22 +133,33 @@ impl Verifier for Notation {
         self.policy.trust_ends()
     }
 
-    fn limitation(&self) -> Option<String> {
-        self.policy.asks_for_revocation().then(|| {
-            "revocation, which its level enforces, is not checked by this version: take a stolen \
-             certificate out of the trust store"
-                .to_owned()
-        })
+    fn needs(&self, subject: &Subject, signature: &Signature, now: SystemTime) -> Vec<Need> {
+        self.case(subject, signature, now).map(|case| case.needs()).unwrap_or_default()
     }
 
     fn verify(
         &self,
         subject: &Subject,
         signature: &Signature,
-        _revocation: &RevocationData,
+        revocation: &RevocationData,
         now: SystemTime,
-    ) -> Result<Evidence, Rejection> {
-        let unsupported = |what, found: String| Rejection::Unsupported { what, found: found.into() };
+    ) -> Result<Evidence, Rejected> {
+        let evidence = self.case(subject, signature, now)?.prove(revocation)?;
+        match self.check_annotations(signature) {
+            Ok(()) => Ok(evidence),
+            Err(rejection) => Err(Rejected { rejection, validations: evidence.validations }),
+        }
+    }
+}
+
+impl Notation {
+    /// The signature under the statement that applies to the repository.
+    fn case<'a>(
+        &'a self,
+        subject: &'a Subject,
+        signature: &'a Signature,
+        now: SystemTime,
+    ) -> Result<Case<'a>, Rejection> {
         let Some(statement) = self.policy.statement(&subject.repository) else {
             return Err(Rejection::NoStatement {
                 policy: self.policy.source.clone(),
@@ -155,11 +168,12 @@ impl Verifier for Notation {
         };
         match &statement.checks {
             Some(checks) => {
-                let evidence = validations::prove(checks, &self.signer, subject, signature, now)?;
-                self.check_annotations(signature)?;
-                Ok(evidence)
+                Ok(Case { checks, statement: &statement.name, signer: &self.signer, subject, signature, now })
             }
-            None => Err(unsupported("level", format!("skip, by {}: nothing is verified", statement.name))),
+            None => {
+                let found = format!("skip, by {}: nothing is verified", statement.name);
+                Err(Rejection::Unsupported { what: "level", found: found.into() })
+            }
         }
     }
 }

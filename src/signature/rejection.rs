@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fingerprint;
+use super::{Fingerprint, Validations};
 use crate::setting;
 use crate::telemetry::Untrusted;
 
@@ -130,6 +130,33 @@ impl Code {
             Self::AuditUnavailable => "audit_unavailable",
         }
     }
+}
+
+/// A signature that was not believed: why, and what each of its checks came to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rejection}{}", passed(validations))]
+pub struct Rejected {
+    /// The first failure that counts.
+    pub rejection: Rejection,
+    /// The checks, where the format's policies name them.
+    pub validations: Validations,
+}
+
+impl Rejected {
+    /// The reason's code.
+    pub fn code(&self) -> Code {
+        self.rejection.code()
+    }
+}
+
+impl From<Rejection> for Rejected {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, validations: Validations::default() }
+    }
+}
+
+fn passed(validations: &Validations) -> String {
+    if validations.checks.is_empty() { String::new() } else { format!(" [{validations}]") }
 }
 
 /// Why one signature was not believed.
@@ -279,6 +306,26 @@ pub enum Rejection {
         /// What was there instead.
         found: Untrusted,
     },
+    /// Taken back by its issuer.
+    #[error("the certificate {subject} was revoked at {} ({reason}), says {by}", rfc3339(*.at))]
+    Revoked {
+        /// Whose certificate.
+        subject: Untrusted,
+        /// When it was revoked.
+        at: SystemTime,
+        /// Why, as RFC 5280 names it.
+        reason: &'static str,
+        /// Who says so: OCSP, a CRL.
+        by: &'static str,
+    },
+    /// Nobody could say whether it was taken back.
+    #[error("whether the certificate {subject} was revoked cannot be found out: {why}")]
+    RevocationUnknown {
+        /// Whose certificate.
+        subject: Untrusted,
+        /// Who was asked, and what came of it.
+        why: Untrusted,
+    },
 }
 
 /// A field of a descriptor that a claim repeats.
@@ -343,6 +390,8 @@ impl Rejection {
             Self::SignedTooLate { .. } => Code::SignedTooLate,
             Self::LogEntry { .. } => Code::LogEntryMissing,
             Self::Timestamp { .. } => Code::TimestampInvalid,
+            Self::Revoked { .. } => Code::Revoked,
+            Self::RevocationUnknown { .. } => Code::RevocationUnknown,
         }
     }
 
@@ -353,6 +402,7 @@ impl Rejection {
             Self::NoStatement { .. } | Self::KeyNotAcquired { .. } => 1,
             Self::UntrustedKey { .. } | Self::UnknownKeyId { .. } => 2,
             Self::Malformed { .. } | Self::Unsupported { .. } => 3,
+            Self::Revoked { .. } | Self::RevocationUnknown { .. } => 5,
             _ => 4,
         }
     }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::material::Material;
 use super::{
-    Basis, Evidence, Format, Need, Rejection, Signature, SignerName, Strength, Subject, TimeSource, Verifier,
-    cosign, notation, nv2,
+    Basis, Evidence, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, TimeSource,
+    Verifier, cosign, notation, nv2,
 };
 use crate::oci::Repository;
 use crate::setting::{SettingError, time};
-use crate::trust::RevocationData;
+use crate::trust::{Need, RevocationData};
 
 /// One signer: exactly one of the formats.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -132,8 +132,8 @@ impl Verifier for Until {
         self.verifier.trust_ends()
     }
 
-    fn needs(&self, signature: &Signature) -> Vec<Need> {
-        self.verifier.needs(signature)
+    fn needs(&self, subject: &Subject, signature: &Signature, now: SystemTime) -> Vec<Need> {
+        self.verifier.needs(subject, signature, now)
     }
 
     fn verify(
@@ -142,7 +142,7 @@ impl Verifier for Until {
         signature: &Signature,
         revocation: &RevocationData,
         now: SystemTime,
-    ) -> Result<Evidence, Rejection> {
+    ) -> Result<Evidence, Rejected> {
         let evidence = self.verifier.verify(subject, signature, revocation, now)?;
         let found = match evidence.signed_at() {
             Some((at, source)) if source != TimeSource::Claimed => {
@@ -154,7 +154,7 @@ impl Verifier for Until {
             Some(_) => "only the signer itself says when it was signed".to_owned(),
             None => "nothing says when it was signed".to_owned(),
         };
-        Err(Rejection::SignedTooLate { valid_until: self.valid_until, found: found.into() })
+        Err(Rejection::SignedTooLate { valid_until: self.valid_until, found: found.into() }.into())
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
             signature: &Signature,
             _: &RevocationData,
             _: SystemTime,
-        ) -> Result<Evidence, Rejection> {
+        ) -> Result<Evidence, Rejected> {
             let digest = subject.descriptor.digest;
             let mut evidence = Evidence::new(self.0.clone(), signature, digest, Fingerprint([0; 32]));
             evidence.signed_at = self.1;
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    fn judge(signed_at: Option<(SystemTime, TimeSource)>) -> Result<Evidence, Rejection> {
+    fn judge(signed_at: Option<(SystemTime, TimeSource)>) -> Result<Evidence, Rejected> {
         let yes = Arc::new(Yes(SignerName("a".into()), signed_at));
         let until = Until { verifier: yes, valid_until: UNIX_EPOCH + Duration::from_secs(100) };
         let digest = Digest::sha256(b"x");

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{Evidence, Fingerprint, Format, Rejection, Signature, SignerName, Strength, Subject, Verifier};
+use super::{
+    Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, Verifier,
+};
 use crate::oci::{Digest, Repository};
 use crate::telemetry::Untrusted;
 use crate::trust::RevocationData;
@@ -70,7 +72,7 @@ impl Verifier for Doubter {
         _: &Signature,
         _: &RevocationData,
         _: SystemTime,
-    ) -> Result<Evidence, Rejection> {
-        Err(Rejection::Malformed { what: "test", why: Untrusted::new("never believed") })
+    ) -> Result<Evidence, Rejected> {
+        Err(Rejection::Malformed { what: "test", why: Untrusted::new("never believed") }.into())
     }
 }

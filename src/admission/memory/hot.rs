@@ -1,7 +1,6 @@
 //! Admitted manifests that are served from memory, with the leave that each was served by.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -59,7 +58,7 @@ impl Memory {
         let warm = self.hot.get(&(request.repository.clone(), *digest))?;
         let (decision, moment) = (warm.hot.leave.decision(), self.moment());
         let holds = warm.generation == request.gate.0.generation
-            && warm.epoch == self.epoch.load(Ordering::Acquire)
+            && warm.epoch == self.epoch()
             && moment.setback.is_none()
             && moment.now < decision.expires();
         if !holds {
@@ -79,7 +78,7 @@ impl Memory {
     /// Makes an admitted manifest hot, where its leave is by the decision in memory.
     pub(in crate::admission) fn heat(&self, request: &Request, hot: Hot) {
         // Read first: a decision that falls after the comparison ends this epoch.
-        let epoch = self.epoch.load(Ordering::Acquire);
+        let epoch = self.epoch();
         if self.is_current(request, hot.leave.decision()) {
             let key = (request.repository.clone(), *hot.manifest.digest());
             let generation = request.gate.0.generation;

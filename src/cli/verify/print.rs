@@ -105,6 +105,7 @@ fn verified(report: &Report, basis: &Basis) -> anyhow::Result<()> {
         if let Some(identity) = &signature.identity {
             writeln!(out, "  signed by  {identity}")?;
         }
+        checks(&mut out, signature)?;
     }
     Ok(())
 }
@@ -134,6 +135,22 @@ fn reasons(out: &mut impl io::Write, report: &Report) -> anyhow::Result<()> {
         for origin in &signature.origin {
             writeln!(out, "             signed as {origin}")?;
         }
+        checks(out, signature)?;
+    }
+    Ok(())
+}
+
+/// What each check came to, and what a reader of the proof should know besides.
+fn checks(out: &mut impl io::Write, signature: &SignatureReport) -> anyhow::Result<()> {
+    for check in &signature.validations {
+        let outcome = format!("{} ({})", check.outcome.as_str(), check.action);
+        match &check.message {
+            Some(message) => writeln!(out, "             {} {outcome}: {message}", check.name)?,
+            None => writeln!(out, "             {} {outcome}", check.name)?,
+        }
+    }
+    for note in &signature.notes {
+        writeln!(out, "             {note}")?;
     }
     Ok(())
 }

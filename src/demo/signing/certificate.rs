@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose,
+    RevocationReason, RevokedCertParams, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 
 use super::{Error, Key, KeyKind, YEAR};
+use crate::x509::Certificate;
 
 /// What a certificate says.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Profile {
     pub usages: Vec<KeyUsagePurpose>,
     /// What the certificate is for; empty, and there is no such extension.
     pub purposes: Vec<ExtendedKeyUsagePurpose>,
+    /// Where the CRLs are that cover it; empty, and there is no such extension.
+    pub crls: Vec<String>,
 }
 
 impl Default for Profile {
@@ -41,6 +45,7 @@ impl Default for Profile {
             key: KeyKind::default(),
             usages: vec![KeyUsagePurpose::DigitalSignature],
             purposes: Vec::new(),
+            crls: Vec::new(),
         }
     }
 }
@@ -78,6 +83,9 @@ impl Profile {
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages.clone_from(&self.usages);
         parameters.extended_key_usages.clone_from(&self.purposes);
+        if !self.crls.is_empty() {
+            parameters.crl_distribution_points = vec![CrlDistributionPoint { uris: self.crls.clone() }];
+        }
         parameters
     }
 }
@@ -157,6 +165,41 @@ impl Authority {
     pub fn certificate_pem(&self) -> String {
         pem(Some(&self.certificate))
     }
+
+    /// Its list of revoked certificates, in DER.
+    ///
+    /// # Errors
+    /// The list could not be made.
+    pub fn crl(&self, list: &RevocationList<'_>) -> Result<Vec<u8>, Error> {
+        let revoked = |identity: &&Identity| {
+            let certificate = identity.chain.first().and_then(|der| Certificate::from_der(der).ok());
+            certificate.map(|certificate| RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.serial()),
+                revocation_time: list.valid.start.into(),
+                reason_code: Some(RevocationReason::KeyCompromise),
+                invalidity_date: None,
+            })
+        };
+        let parameters = CertificateRevocationListParams {
+            this_update: list.valid.start.into(),
+            next_update: list.valid.end.into(),
+            crl_number: SerialNumber::from(list.number),
+            issuing_distribution_point: None,
+            revoked_certs: list.revoked.iter().filter_map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(parameters.signed_by(&self.issuer)?.der().to_vec())
+    }
+}
+
+/// Who of an authority's was revoked, for stolen keys.
+pub struct RevocationList<'a> {
+    /// Higher than the list's before.
+    pub number: u64,
+    /// From its making to the next one's.
+    pub valid: Range<SystemTime>,
+    /// Whose certificates.
+    pub revoked: &'a [&'a Identity],
 }
 
 /// RFC 7468.

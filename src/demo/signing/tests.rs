@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 use crate::demo::Package;
 use crate::oci::{Digest, Manifest, Repository};
-use crate::signature::{Code, Evidence, Rejection, SignerName, Subject, Verifier, layout};
+use crate::signature::{Code, Evidence, Rejected, SignerName, Subject, Verifier, layout};
 use crate::trust::RevocationData;
 use crate::x509::{Algorithm, Certificate, Encoding, Hash};
 
@@ -68,7 +68,7 @@ fn every_carrier_is_a_manifest_that_may_be_judged() {
 }
 
 /// What signature/ makes of an artifact, as discovery would hand it over.
-fn judged(package: &Package, subject: &Package, verifier: &dyn Verifier) -> Result<Evidence, Rejection> {
+fn judged(package: &Package, subject: &Package, verifier: &dyn Verifier) -> Result<Evidence, Rejected> {
     let manifest = Manifest::parse_expecting(package.bytes().clone(), &package.digest()).unwrap();
     let carrier = layout::carrier(&manifest, &subject.digest()).unwrap();
     assert!(carrier.pure);

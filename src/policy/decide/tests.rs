@@ -64,7 +64,7 @@ impl Case {
     }
 
     fn rejected(mut self, signer: &str, rejection: Rejection) -> Self {
-        let results = vec![(SignerName(signer.into()), Err(rejection))];
+        let results = vec![(SignerName(signer.into()), Err(rejection.into()))];
         self.findings.signatures.push(Judged {
             format: Format::Nv2,
             digest: Digest::sha256(b"bad"),
@@ -332,7 +332,7 @@ fn a_refusal_says_what_was_found_and_both_ways_out() {
 fn of_many_rejections_the_furthest_of_each_signature_is_told_and_three_in_all() {
     let mut case = Case::new(r#""require":"a""#).rejected("a", untrusted());
     let mismatch = Rejection::Malformed { what: "token", why: Untrusted::new("cut off") };
-    case.findings.signatures[0].results.push((SignerName("b".into()), Err(mismatch)));
+    case.findings.signatures[0].results.push((SignerName("b".into()), Err(mismatch.into())));
     assert_eq!(case.decide().signatures()[0].code, Code::Malformed, "it came further");
     for n in 0..5 {
         let why = Untrusted::new(format!("fault {n}"));
@@ -391,6 +391,44 @@ fn an_index_under_the_childrens_rule_needs_a_child_that_is_allowed() {
     assert_eq!((both.verdict(), both.expires()), (Verdict::Allow, now() + Duration::from_secs(9)));
     assert_eq!(verdict(policy("both"), std::slice::from_ref(&child)), (Verdict::Deny, Code::Unsigned));
     assert_eq!(verdict(policy("index"), &[child]), (Verdict::Deny, Code::Unsigned));
+}
+
+#[test]
+fn a_revocation_that_nobody_could_tell_is_trouble_and_no_refusal() {
+    let unknown = || Rejection::RevocationUnknown {
+        subject: Untrusted::new("CN=acme"),
+        why: Untrusted::new("http://ocsp.example did not answer"),
+    };
+    let case = || Case::new(r#""require":{"any":["a","b"]}"#);
+    let decision = case().rejected("a", unknown()).decide();
+    assert_eq!((decision.verdict(), decision.serve()), (Verdict::Indeterminate, false));
+    assert_eq!(decision.reasons()[0].code, Code::RevocationUnknown);
+    assert!(decision.message().contains("http://ocsp.example did not answer"), "{}", decision.message());
+    assert_eq!(decision.expires(), now() + Limits::default().indeterminate_ttl);
+    // Other proof suffices, and other trouble is told beside it.
+    assert_eq!(case().rejected("a", unknown()).found(proof("b", 1)).decide().verdict(), Verdict::Allow);
+    assert_eq!(case().trouble().rejected("a", unknown()).decide().reasons().len(), 2);
+    // Another signer's rejection of the same signature does not hide it.
+    let mut both = case().rejected("a", untrusted());
+    both.findings.signatures[0].results.push((SignerName("b".into()), Err(unknown().into())));
+    assert_eq!(both.decide().verdict(), Verdict::Indeterminate);
+    // A signer whom the policy does not name can cause no trouble, and a revoked one is refused.
+    assert_eq!(case().rejected("c", unknown()).decide().verdict(), Verdict::Deny);
+    let subject = Untrusted::new("CN=acme");
+    let revoked = Rejection::Revoked { subject, at: now(), reason: "keyCompromise", by: "CRL" };
+    let decision = case().rejected("a", revoked).decide();
+    assert_eq!((decision.verdict(), decision.signatures()[0].code), (Verdict::Deny, Code::Revoked));
+    assert!(decision.message().contains("revoked at 2027-01-15T08:00:00Z (keyCompromise)"));
+}
+
+#[test]
+fn trust_material_is_part_of_the_revision() {
+    let policies = |material| Case::new(r#""require":"a""#).policies().resting_on(&material);
+    let repository = subject().repository;
+    let first = policies([1; 32]).revision(&repository);
+    assert_eq!(first, policies([1; 32]).revision(&repository));
+    assert_ne!(first, policies([2; 32]).revision(&repository));
+    assert_ne!(first, Case::new(r#""require":"a""#).policies().revision(&repository));
 }
 
 #[test]

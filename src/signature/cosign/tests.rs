@@ -15,6 +15,7 @@ use crate::oci::{Algorithm, Digest, Manifest, Repository, media_type};
 use crate::signature::layout::Carrier;
 use crate::signature::rejection::Code;
 use crate::signature::{Evidence, Format, SignerName, Subject, Verifier};
+use crate::signature::{Rejected, Rejection};
 use crate::trust::RevocationData;
 
 fn fixtures() -> PathBuf {
@@ -35,7 +36,7 @@ fn subject(descriptor: Descriptor) -> Subject {
     Subject { repository: Repository::parse("docker.io/library/app").unwrap(), descriptor }
 }
 
-fn judge(settings: &Settings, subject: &Subject, signature: &Signature) -> Result<Evidence, Rejection> {
+fn judge(settings: &Settings, subject: &Subject, signature: &Signature) -> Result<Evidence, Rejected> {
     let verifier = verifier(&SignerName("redhat".into()), settings).unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     verifier.verify(subject, signature, &RevocationData::default(), now)
@@ -118,7 +119,7 @@ fn bundles_and_keyless_signatures_are_found_and_refused() {
 
     let (subject, found) = read(&fixtures().join("keyless-legacy-email"));
     let rejection = judge(&settings(key, Requirement::Ignore), &subject, &found[0].1).unwrap_err();
-    assert!(matches!(rejection, Rejection::UntrustedKey { .. }), "{rejection}");
+    assert!(matches!(rejection.rejection, Rejection::UntrustedKey { .. }), "{rejection}");
     let keyless = Settings {
         key: None,
         keyless: Some(Keyless {

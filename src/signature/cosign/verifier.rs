@@ -9,7 +9,7 @@ use crate::oci::Repository;
 use crate::setting::SettingError;
 use crate::signature::material::Material;
 use crate::signature::{
-    Evidence, Fingerprint, Format, Rejection, Signature, SignerName, Strength, Subject, Verifier,
+    Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, Verifier,
 };
 use crate::telemetry::Untrusted;
 use crate::trust::{self, RevocationData};
@@ -86,7 +86,13 @@ impl Verifier for Cosign {
         signature: &Signature,
         _revocation: &RevocationData,
         _now: SystemTime,
-    ) -> Result<Evidence, Rejection> {
+    ) -> Result<Evidence, Rejected> {
+        Ok(self.prove(subject, signature)?)
+    }
+}
+
+impl Cosign {
+    fn prove(&self, subject: &Subject, signature: &Signature) -> Result<Evidence, Rejection> {
         let signed = Signed::read(signature)?;
         let Some(key) = &self.key else {
             return Err(Rejection::Unsupported {
@@ -104,9 +110,7 @@ impl Verifier for Cosign {
         }
         Ok(self.evidence(key, signature, subject, signed))
     }
-}
 
-impl Cosign {
     fn evidence(
         &self,
         key: &PublicKey,

@@ -77,7 +77,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The name in trust policies.
+    /// The word in trust policies.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -136,6 +136,11 @@ impl Actions {
             *actions.of(validation) = action;
         }
         Ok(Some(actions))
+    }
+
+    /// What a failure of the validation does.
+    pub(super) fn action(mut self, validation: Validation) -> Action {
+        *self.of(validation)
     }
 
     fn of(&mut self, validation: Validation) -> &mut Action {

@@ -22,7 +22,6 @@ const LEAF_USAGES: u16 = 0b11;
 pub(super) enum Purpose {
     /// Artifacts.
     CodeSigning,
-    #[allow(dead_code, reason = "used by timestamp alone")]
     /// Timestamps. That its leaf is for these alone was checked with the token ([`crate::x509::timestamp`]).
     Timestamping,
 }

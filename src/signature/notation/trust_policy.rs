@@ -10,7 +10,6 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use super::level::Action;
 use super::scope::Scope;
 use super::statement::{Shelf, Statement};
 use crate::oci::Repository;
@@ -44,12 +43,6 @@ impl TrustPolicy {
         let checks = self.statements.iter().filter_map(|(_, statement)| statement.checks.as_ref());
         let stores = checks.flat_map(|checks| &checks.stores);
         stores.flat_map(|store| &store.certificates).map(Certificate::not_after).min()
-    }
-
-    /// Whether some statement enforces what is not verified yet.
-    pub(super) fn asks_for_revocation(&self) -> bool {
-        let checks = self.statements.iter().filter_map(|(_, statement)| statement.checks.as_ref());
-        checks.into_iter().any(|checks| checks.actions.revocation == Action::Enforce)
     }
 
     /// One statement for every repository.

@@ -1,64 +1,106 @@
 //! The validations of one signature in the specification's order (trust-store-trust-policy,
-//! "Signature Verification", "Steps"): what fails is refused or noted, as the statement says.
+//! "Signature Verification", "Steps").
 
 use std::time::SystemTime;
 
 use super::algorithm::Algorithm;
 use super::attributes::Scheme;
+use super::course::Course;
 use super::envelope::Envelope;
 use super::level::{Action, Validation, VerifyTimestamp};
 use super::profile::{self, Purpose};
-use super::statement::Checks;
+use super::revocation::{self, Unrevoked};
+use super::statement::{Checks, Store};
+use super::timestamp;
 use crate::signature::evidence::{Evidence, Fingerprint, TimeSource};
-use crate::signature::rejection::Ends;
-use crate::signature::{Rejection, Signature, SignerName, Subject};
+use crate::signature::rejection::{Ends, rfc3339};
+use crate::signature::{Rejected, Rejection, Signature, SignerName, Subject};
 use crate::telemetry::Untrusted;
 use crate::trust::store::Kind;
+use crate::trust::{Need, RevocationData};
 use crate::x509::Certificate;
+use crate::x509::timestamp::Timestamp;
 
 /// How many of the signer's annotations are kept as notes.
 const MAX_ANNOTATIONS: usize = 16;
 
-/// Judges one signature by the checks of the statement for its repository.
-pub(super) fn prove(
-    checks: &Checks,
-    signer: &SignerName,
-    subject: &Subject,
-    signature: &Signature,
-    now: SystemTime,
-) -> Result<Evidence, Rejection> {
-    let envelope = Envelope::parse(signature)?;
-    let leaf = integrity(&envelope, subject)?;
-    let judged = Judged { checks, signer, envelope: &envelope, leaf, now };
-    let actions = checks.actions;
-    let mut notes = Vec::new();
-    let mut note = |validation, action, result| settle(validation, action, result, &mut notes);
-    note(Validation::Authenticity, actions.authenticity, judged.authenticity())?;
-    note(Validation::Expiry, actions.expiry, judged.expiry())?;
-    note(Validation::AuthenticTimestamp, actions.authentic_timestamp, judged.authentic_timestamp())?;
-    Ok(judged.evidence(signature, subject, notes))
+/// One signature under the statement for its repository.
+pub(super) struct Case<'a> {
+    pub(super) checks: &'a Checks,
+    /// The statement's name.
+    pub(super) statement: &'a str,
+    pub(super) signer: &'a SignerName,
+    pub(super) subject: &'a Subject,
+    pub(super) signature: &'a Signature,
+    pub(super) now: SystemTime,
 }
 
-/// Enforced failures are refusals, logged ones are notes.
-fn settle(
-    validation: Validation,
-    action: Action,
-    result: Result<(), Rejection>,
-    notes: &mut Vec<String>,
-) -> Result<(), Rejection> {
-    match (action, result) {
-        (_, Ok(())) => Ok(()),
-        (Action::Enforce, Err(failure)) => Err(failure),
-        (Action::Log | Action::Skip, Err(failure)) => {
-            notes.push(format!("{} failed and is only logged: {failure}", validation.as_str()));
-            Ok(())
+impl Case<'_> {
+    /// Whose revocation has to be asked about: nobody's, unless the signature is whole, made by a
+    /// trusted signer, and fails no enforced check already.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        if !self.may_need() {
+            return Vec::new();
         }
+        let Ok((envelope, leaf)) = self.whole() else { return Vec::new() };
+        let actions = self.checks.actions;
+        let judged = Judged { case: self, envelope: &envelope, leaf: &leaf };
+        if judged.authenticity().is_err() || (actions.expiry == Action::Enforce && judged.expiry().is_err()) {
+            return Vec::new();
+        }
+        let stamped = match judged.timestamp() {
+            Ok(stamped) => stamped,
+            Err(_) if actions.authentic_timestamp == Action::Enforce => return Vec::new(),
+            Err(_) => None,
+        };
+        let authority = stamped.as_ref().map_or(&[][..], Timestamp::chain);
+        let signer = if actions.revocation == Action::Skip { &[][..] } else { &envelope.chain };
+        revocation::needs(authority).chain(revocation::needs(signer)).collect()
+    }
+
+    /// Makes all validations.
+    pub(super) fn prove(&self, data: &RevocationData) -> Result<Evidence, Rejected> {
+        let mut course = Course::new(self.statement, self.checks.actions);
+        let (envelope, leaf) = course.integrity(self.whole())?;
+        let judged = Judged { case: self, envelope: &envelope, leaf: &leaf };
+        course.settle(Validation::Authenticity, || judged.authenticity())?;
+        course.settle(Validation::Expiry, || judged.expiry())?;
+        let time = course.settle(Validation::AuthenticTimestamp, || judged.time(data))?;
+        let unrevoked = course.settle(Validation::Revocation, || judged.unrevoked(data, time.as_ref()))?;
+        Ok(judged.evidence(course, time.as_ref(), unrevoked.as_ref()))
+    }
+
+    /// Whether some certificate can name somebody to ask, which most private authorities' do not: known
+    /// without any cryptography.
+    fn may_need(&self) -> bool {
+        let asks = |envelope: Envelope| {
+            self.needs_timestamp(&envelope)
+                || self.checks.actions.revocation != Action::Skip
+                    && envelope.chain.iter().any(names_revocation_server)
+        };
+        Envelope::parse(self.signature).is_ok_and(asks)
+    }
+
+    fn needs_timestamp(&self, envelope: &Envelope) -> bool {
+        let has_store = self.checks.stores_of(Kind::Tsa).next().is_some();
+        has_store
+            && match self.checks.verify_timestamp {
+                VerifyTimestamp::Always => true,
+                VerifyTimestamp::AfterCertExpiry => chain_ends(envelope) < self.now,
+            }
+    }
+
+    /// The signature as far as nothing but itself is needed, and the signer's certificate.
+    fn whole(&self) -> Result<(Envelope, Certificate), Rejection> {
+        let envelope = Envelope::parse(self.signature)?;
+        let leaf = integrity(&envelope, self.subject)?;
+        Ok((envelope, leaf))
     }
 }
 
 /// The envelope is whole, signed by its own certificate, and about the subject. Enforced at every
 /// level, the certificate profile included, as by notation.
-fn integrity<'a>(envelope: &'a Envelope, subject: &Subject) -> Result<&'a Certificate, Rejection> {
+fn integrity(envelope: &Envelope, subject: &Subject) -> Result<Certificate, Rejection> {
     let Some(leaf) = envelope.chain.first() else {
         return Err(Rejection::Malformed { what: "certificate chain", why: "it is empty".into() });
     };
@@ -77,30 +119,37 @@ fn integrity<'a>(envelope: &'a Envelope, subject: &Subject) -> Result<&'a Certif
     })?;
     profile::check(&envelope.chain, Purpose::CodeSigning)?;
     envelope.target.is(&subject.descriptor)?;
-    Ok(leaf)
+    Ok(leaf.clone())
+}
+
+/// What is proven of the moment at which the signature was made.
+struct Time {
+    /// The latest moment at which it can have been made; `None` where only the signer says so.
+    authentic: Option<SystemTime>,
+    /// The timestamp countersignature that says so.
+    stamped: Option<Timestamp>,
+    /// Until when that holds, where its authority's certificates can be revoked.
+    until: Option<SystemTime>,
 }
 
 struct Judged<'a> {
-    checks: &'a Checks,
-    signer: &'a SignerName,
+    case: &'a Case<'a>,
     envelope: &'a Envelope,
     leaf: &'a Certificate,
-    now: SystemTime,
 }
 
 impl Judged<'_> {
     /// A certificate of the chain stands in a trust store of the scheme's type, and the signer is one
     /// of the trusted identities.
-    fn authenticity(&self) -> Result<(), Rejection> {
+    fn authenticity(&self) -> Result<((), String), Rejection> {
+        let checks = self.case.checks;
         let kind = match self.envelope.attributes.scheme {
             Scheme::X509 => Kind::Ca,
             Scheme::SigningAuthority => Kind::SigningAuthority,
         };
-        let mut trusted = self.checks.stores_of(kind).flat_map(|s| &s.certificates);
-        if !trusted.any(|anchor| self.envelope.chain.contains(anchor)) {
-            return Err(self.untrusted(kind));
-        }
-        let identities = &self.checks.identities;
+        let trusts = |store: &&Store| store.certificates.iter().any(|c| self.envelope.chain.contains(c));
+        let Some(store) = checks.stores_of(kind).find(trusts) else { return Err(self.untrusted(kind)) };
+        let identities = &checks.identities;
         if !identities.admit(self.leaf.subject()) {
             return Err(Rejection::Identity {
                 expected: identities.to_string().into(),
@@ -108,16 +157,19 @@ impl Judged<'_> {
                 key: Fingerprint(self.leaf.fingerprint()),
             });
         }
-        Ok(())
+        Ok(((), format!("{}, by trust store {}", self.leaf.subject(), store.name)))
     }
 
     fn untrusted(&self, kind: Kind) -> Rejection {
-        let names: Vec<String> = self.checks.stores_of(kind).map(|s| s.name.to_string()).collect();
+        let names: Vec<String> = self.case.checks.stores_of(kind).map(|s| s.name.to_string()).collect();
         let expected = if names.is_empty() {
             format!("any trust store: none of type {} is configured", kind.as_str())
-        } else if self.checks.stores_of(kind).all(|s| s.certificates.is_empty()) {
-            let places: Vec<&str> = self.checks.stores_of(kind).map(|s| s.place.as_str()).collect();
-            return Rejection::KeyNotAcquired { signer: self.signer.to_string(), place: places.join(", ") };
+        } else if self.case.checks.stores_of(kind).all(|s| s.certificates.is_empty()) {
+            let places: Vec<&str> = self.case.checks.stores_of(kind).map(|s| s.place.as_str()).collect();
+            return Rejection::KeyNotAcquired {
+                signer: self.case.signer.to_string(),
+                place: places.join(", "),
+            };
         } else {
             format!("trust store {}", names.join(", "))
         };
@@ -129,38 +181,73 @@ impl Judged<'_> {
     }
 
     /// "Considered expired when the current time is greater than or equal to expiry time."
-    fn expiry(&self) -> Result<(), Rejection> {
+    fn expiry(&self) -> Result<((), String), Rejection> {
+        let now = self.case.now;
         match self.envelope.attributes.expiry {
-            Some(not_after) if self.now >= not_after => {
-                Err(Rejection::Expired { what: Ends::Signature, not_after, now: self.now })
+            Some(not_after) if now >= not_after => {
+                Err(Rejection::Expired { what: Ends::Signature, not_after, now })
             }
-            _ => Ok(()),
+            Some(not_after) => Ok(((), format!("until {}", rfc3339(not_after)))),
+            None => Ok(((), "the signature has no expiry".to_owned())),
         }
     }
 
     /// The chain was valid when the signature was made. Without a timestamp or authority to say when
     /// that was, it must be valid now.
-    fn authentic_timestamp(&self) -> Result<(), Rejection> {
-        match self.envelope.attributes.scheme {
-            Scheme::SigningAuthority => self.valid_at(self.envelope.attributes.signing_time),
-            Scheme::X509 if self.needs_timestamp() => Err(Rejection::Timestamp {
-                found: match self.envelope.timestamp {
-                    Some(_) => "timestamps are not verified in this version",
-                    None => "there is none",
-                }
-                .into(),
-            }),
-            Scheme::X509 => self.valid_at(self.now),
+    fn time(&self, data: &RevocationData) -> Result<(Time, String), Rejection> {
+        let now = self.case.now;
+        if let Some(stamped) = self.timestamp()? {
+            let (from, to) = (rfc3339(stamped.earliest()), rfc3339(stamped.latest()));
+            // "Always enforced when timestamp countersignature verification is triggered", whatever the
+            // action for the signer's own certificates; an authority that was revoked vouches for no time.
+            let Unrevoked { until, basis } = revocation::check(stamped.chain(), data, now, None)?;
+            let basis = format!("timestamped between {from} and {to}; {basis}");
+            return Ok((Time { authentic: Some(stamped.latest()), stamped: Some(stamped), until }, basis));
         }
+        let (authentic, basis) = match self.envelope.attributes.scheme {
+            Scheme::SigningAuthority => {
+                let at = self.envelope.attributes.signing_time;
+                (Some(at), format!("signed at {}, says the signing authority", rfc3339(at)))
+            }
+            Scheme::X509 => (
+                None,
+                format!("the certificates are valid now, until {}", rfc3339(chain_ends(self.envelope))),
+            ),
+        };
+        Ok((Time { authentic, stamped: None, until: None }, basis))
     }
 
-    fn needs_timestamp(&self) -> bool {
-        let has_store = self.checks.stores_of(Kind::Tsa).next().is_some();
-        has_store
-            && match self.checks.verify_timestamp {
-                VerifyTimestamp::Always => true,
-                VerifyTimestamp::AfterCertExpiry => self.chain_ends() < self.now,
+    /// Checks the validity of the chain at the time that counts, which is the timestamp's where that
+    /// has to be verified.
+    fn timestamp(&self) -> Result<Option<Timestamp>, Rejection> {
+        match self.envelope.attributes.scheme {
+            Scheme::SigningAuthority => self.valid_at(self.envelope.attributes.signing_time)?,
+            Scheme::X509 if self.case.needs_timestamp(self.envelope) => {
+                let Some(token) = &self.envelope.timestamp else {
+                    return Err(Rejection::Timestamp { found: "there is none".into() });
+                };
+                let stores = self.case.checks.stores_of(Kind::Tsa);
+                let anchors: Vec<Certificate> = stores.flat_map(|s| s.certificates.clone()).collect();
+                let stamped = timestamp::verify(token, &self.envelope.signature, &anchors)?;
+                // The whole interval of its accuracy lies within the validity of every certificate.
+                self.valid_at(stamped.earliest())?;
+                self.valid_at(stamped.latest())?;
+                return Ok(Some(stamped));
             }
+            Scheme::X509 => self.valid_at(self.case.now)?,
+        }
+        Ok(None)
+    }
+
+    fn unrevoked(
+        &self,
+        data: &RevocationData,
+        time: Option<&Time>,
+    ) -> Result<(Unrevoked, String), Rejection> {
+        let signed_at = time.and_then(|time| time.authentic);
+        let unrevoked = revocation::check(&self.envelope.chain, data, self.case.now, signed_at)?;
+        let basis = unrevoked.basis.clone();
+        Ok((unrevoked, basis))
     }
 
     fn valid_at(&self, at: SystemTime) -> Result<(), Rejection> {
@@ -177,41 +264,53 @@ impl Judged<'_> {
         Ok(())
     }
 
-    fn chain_ends(&self) -> SystemTime {
-        self.envelope.chain.iter().map(Certificate::not_after).min().unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
-    fn evidence(&self, signature: &Signature, subject: &Subject, mut notes: Vec<String>) -> Evidence {
-        let attributes = &self.envelope.attributes;
+    fn evidence(&self, course: Course, time: Option<&Time>, unrevoked: Option<&Unrevoked>) -> Evidence {
+        let Case { signer, signature, subject, .. } = self.case;
         let key = Fingerprint(self.leaf.public_key().fingerprint());
-        let mut evidence = Evidence::new(self.signer.clone(), signature, subject.descriptor.digest, key);
+        let mut evidence = Evidence::new((*signer).clone(), signature, subject.descriptor.digest, key);
         evidence.identity = Some(self.leaf.subject().to_string().into());
         evidence.issuer = Some(self.leaf.issuer().to_string().into());
-        let source = match attributes.scheme {
-            Scheme::X509 => TimeSource::Claimed,
-            Scheme::SigningAuthority => TimeSource::SigningAuthority,
-        };
-        evidence.signed_at = Some((attributes.signing_time, source));
-        evidence.not_after = self.not_after();
-        if self.envelope.timestamp.is_some() {
-            notes.push("the timestamp countersignature was not verified".to_owned());
-        }
-        if self.checks.actions.revocation != Action::Skip {
-            notes.push("revocation was not checked".to_owned());
+        evidence.signed_at = Some(self.signed_at(time));
+        evidence.not_after = self.not_after(time, unrevoked);
+        if self.envelope.timestamp.is_some() && time.is_none_or(|time| time.stamped.is_none()) {
+            evidence.notes.push("the timestamp countersignature was not verified".to_owned());
         }
         for (key, value) in self.envelope.target.annotations.iter().take(MAX_ANNOTATIONS) {
-            notes.push(format!("signed annotation {}={}", Untrusted::new(key), Untrusted::new(value)));
+            let (key, value) = (Untrusted::new(key), Untrusted::new(value));
+            evidence.notes.push(format!("signed annotation {key}={value}"));
         }
-        evidence.notes = notes;
+        evidence.validations = course.finish();
         evidence
     }
 
-    /// The first end among those that are enforced.
-    fn not_after(&self) -> Option<SystemTime> {
-        let actions = self.checks.actions;
-        let expiry = self.envelope.attributes.expiry.filter(|_| actions.expiry == Action::Enforce);
-        let by_now = self.envelope.attributes.scheme == Scheme::X509;
-        let chain = (by_now && actions.authentic_timestamp == Action::Enforce).then(|| self.chain_ends());
-        expiry.into_iter().chain(chain).min()
+    fn signed_at(&self, time: Option<&Time>) -> (SystemTime, TimeSource) {
+        let claimed = self.envelope.attributes.signing_time;
+        match (self.envelope.attributes.scheme, time.and_then(|time| time.stamped.as_ref())) {
+            (Scheme::SigningAuthority, _) => (claimed, TimeSource::SigningAuthority),
+            (Scheme::X509, Some(stamped)) => (stamped.latest(), TimeSource::Timestamp),
+            (Scheme::X509, None) => (claimed, TimeSource::Claimed),
+        }
     }
+
+    /// The first end among those that are enforced.
+    fn not_after(&self, time: Option<&Time>, unrevoked: Option<&Unrevoked>) -> Option<SystemTime> {
+        let actions = self.case.checks.actions;
+        let enforced = |action, end: Option<SystemTime>| end.filter(|_| action == Action::Enforce);
+        let by_now = time.is_some_and(|time| time.authentic.is_none());
+        let ends = [
+            enforced(actions.expiry, self.envelope.attributes.expiry),
+            enforced(actions.authentic_timestamp, by_now.then(|| chain_ends(self.envelope))),
+            enforced(actions.authentic_timestamp, time.and_then(|time| time.until)),
+            enforced(actions.revocation, unrevoked.and_then(|unrevoked| unrevoked.until)),
+        ];
+        ends.into_iter().flatten().min()
+    }
+}
+
+fn chain_ends(envelope: &Envelope) -> SystemTime {
+    envelope.chain.iter().map(Certificate::not_after).min().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn names_revocation_server(certificate: &Certificate) -> bool {
+    !certificate.ocsp_urls().is_empty() || !certificate.crl_urls().is_empty()
 }

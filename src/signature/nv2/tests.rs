@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oci::{Digest, Repository, media_type};
+use crate::signature::Rejected;
 use crate::signature::rejection::Code;
 use crate::signature::{Evidence, Format, SignerName, Subject, Verifier};
 use crate::trust::RevocationData;
@@ -47,7 +48,7 @@ fn judge(
     subject: &Subject,
     signature: &Signature,
     now: u64,
-) -> Result<Evidence, Rejection> {
+) -> Result<Evidence, Rejected> {
     let verifier = verifier(&SignerName("wabbit".into()), settings).unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(now);
     verifier.verify(subject, signature, &RevocationData::default(), now)
@@ -155,11 +156,11 @@ impl Story {
         self.jwt_of(&self.header.to_string(), &self.claims.to_string())
     }
 
-    fn judge_jwt(&self, jwt: impl Into<Bytes>) -> Result<Evidence, Rejection> {
+    fn judge_jwt(&self, jwt: impl Into<Bytes>) -> Result<Evidence, Rejected> {
         judge(&self.settings, &self.subject, &signature(media_type::NV2_CONFIG_JWT, jwt), NOW)
     }
 
-    fn judge(&self) -> Result<Evidence, Rejection> {
+    fn judge(&self) -> Result<Evidence, Rejected> {
         self.judge_jwt(self.jwt())
     }
 
@@ -174,7 +175,7 @@ impl Story {
         format!(r#"{{"signed":{signed},"signature":{header}}}"#)
     }
 
-    fn judge_json(&self, text: String) -> Result<Evidence, Rejection> {
+    fn judge_json(&self, text: String) -> Result<Evidence, Rejected> {
         judge(&self.settings, &self.subject, &signature(media_type::NV2_CONFIG_JSON, text), NOW)
     }
 }

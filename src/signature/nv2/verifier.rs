@@ -10,8 +10,8 @@ use crate::setting::SettingError;
 use crate::signature::material::{Material, places};
 use crate::signature::rejection::{Ends, Field};
 use crate::signature::{
-    Evidence, Fingerprint, Format, Rejection, Signature, SignerName, Strength, Subject, TimeSource, Verifier,
-    chain,
+    Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, TimeSource,
+    Verifier, chain,
 };
 use crate::telemetry::Untrusted;
 use crate::trust::{self, RevocationData};
@@ -97,7 +97,7 @@ impl Verifier for Nv2 {
         signature: &Signature,
         _revocation: &RevocationData,
         now: SystemTime,
-    ) -> Result<Evidence, Rejection> {
+    ) -> Result<Evidence, Rejected> {
         let token = Token::read(signature)?;
         let path = self.trusted(&token, now)?;
         // A path always has a leaf; without one nothing may be believed.

@@ -8,17 +8,17 @@ use serde_json::json;
 
 use super::signer::{Pki, Signer, Trust, jws_signature, params, payload, refused};
 use crate::signature::Code::{BadSignature, CertificateInvalid, Unsupported, UntrustedKey};
-use crate::signature::{Code, Evidence, Rejection};
+use crate::signature::{Code, Evidence, Rejected};
 
 const BASIC_CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
 const KEY_USAGE: &[u64] = &[2, 5, 29, 15];
 
 /// Verifies a valid signature of this chain's key, its last certificate being trusted.
-fn verify(signer: &Signer) -> Result<Evidence, Rejection> {
+fn verify(signer: &Signer) -> Result<Evidence, Rejected> {
     verify_by(signer, signer.chain.last().unwrap())
 }
 
-fn verify_by(signer: &Signer, root: &[u8]) -> Result<Evidence, Rejection> {
+fn verify_by(signer: &Signer, root: &[u8]) -> Result<Evidence, Rejected> {
     let envelope = signer.jws(&signer.protected().to_string(), &payload().to_string());
     Trust::in_root(root).verify(&jws_signature(envelope.to_string()))
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::signer::{NOW, SIGNED, Signer, Trust, at, jws_signature, payload, refused, subject};
+use super::signer::{NOW, SIGNED, Signer, Trust, at, jws_signature, logged, payload, refused, subject};
 use crate::oci::Repository;
 use crate::signature::Code::*;
 use crate::signature::notation::{
@@ -66,7 +66,7 @@ fn without_a_timestamp_the_chain_must_be_valid_now() {
     trust.now = at(LEAF_ENDS + 1);
     let evidence = trust.verify(&valid()).unwrap();
     assert_eq!(evidence.not_after(), None);
-    assert!(evidence.notes().iter().any(|n| n.starts_with("authenticTimestamp failed")), "{evidence:?}");
+    assert!(logged(&evidence, "authenticTimestamp"), "{evidence:?}");
     assert_eq!(strength(&trust), Strength::Enforced);
 }
 
@@ -76,7 +76,7 @@ fn an_expired_signature_is_refused_or_noted() {
     refused("strict", trust.verify(&expired()), SignatureExpired, "2029-12-31T12:00:00Z");
     trust.settings.overrides.insert(Validation::Expiry, Action::Log);
     let evidence = trust.verify(&expired()).unwrap();
-    assert!(evidence.notes().iter().any(|n| n.starts_with("expiry failed")), "{evidence:?}");
+    assert!(logged(&evidence, "expiry"), "{evidence:?}");
     assert_eq!(evidence.not_after(), Some(at(LEAF_ENDS)));
     trust.settings.level = Level::Permissive;
     trust.settings.overrides.insert(Validation::Expiry, Action::Enforce);
@@ -89,7 +89,7 @@ fn audit_notes_an_untrusted_signer_and_refuses_broken_integrity() {
     trust.settings.level = Level::Audit;
     assert_eq!(strength(&trust), Strength::Logged);
     let evidence = trust.verify(&valid()).unwrap();
-    assert!(evidence.notes().iter().any(|n| n.starts_with("authenticity failed")), "{evidence:?}");
+    assert!(logged(&evidence, "authenticity"), "{evidence:?}");
     let mut target = payload();
     target["targetArtifact"]["size"] = json!(1);
     let other = SIGNER.jws(&SIGNER.protected().to_string(), &target.to_string());
@@ -216,18 +216,6 @@ fn a_repository_that_no_statement_covers_is_refused() {
     subject.repository = Repository::parse("acme.io/other").unwrap();
     assert_eq!(verifier.strength(&subject.repository), Strength::Logged);
     assert!(verify(&subject).is_ok());
-}
-
-#[test]
-fn revocation_is_told_to_be_unchecked() {
-    let mut trust = trust();
-    let told = |trust: &Trust| {
-        let evidence = trust.verify(&valid()).unwrap();
-        evidence.notes().iter().any(|n| n == "revocation was not checked")
-    };
-    assert!(told(&trust));
-    trust.settings.overrides.insert(Validation::Revocation, Action::Skip);
-    assert!(!told(&trust));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::oci::media_type::{NOTATION_COSE, NOTATION_JWS};
 use crate::oci::{Algorithm, Manifest, Repository};
 use crate::signature::notation::from_config_dir;
-use crate::signature::{Evidence, Rejection, Signature, SignerName, Subject, Verifier};
+use crate::signature::{Evidence, Rejected, Signature, SignerName, Subject, Verifier};
 use crate::trust::RevocationData;
 
 /// Long after all was made, and long before it ends.
@@ -75,7 +75,7 @@ pub(super) fn verify(
     verifier: &impl Verifier,
     signature: &Signature,
     now: SystemTime,
-) -> Result<Evidence, Rejection> {
+) -> Result<Evidence, Rejected> {
     verifier.verify(&subject(), signature, &RevocationData::default(), now)
 }
 

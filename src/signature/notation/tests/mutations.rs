@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::made::{Configuration, NOW, file, signature, time, verify};
 use super::signer::encode;
 use crate::signature::Code::{self, *};
-use crate::signature::{Evidence, Rejection, Verifier};
+use crate::signature::{Evidence, Rejected, Verifier};
 
 const AGENT: &str = "io.cncf.notary.signingAgent";
 pub(super) const TIMESTAMP: &str = "io.cncf.notary.timestampSignature";
@@ -19,12 +19,12 @@ fn strict() -> impl Verifier {
     Configuration::new(&json!({ "level": "strict" }), &["ca:acme"]).verifier()
 }
 
-pub(super) fn judge(verifier: &impl Verifier, name: &str, envelope: Vec<u8>) -> Result<Evidence, Rejection> {
+pub(super) fn judge(verifier: &impl Verifier, name: &str, envelope: Vec<u8>) -> Result<Evidence, Rejected> {
     verify(verifier, &signature(name, envelope), time(NOW))
 }
 
 #[track_caller]
-pub(super) fn refused(what: &str, result: Result<Evidence, Rejection>, code: Code) {
+pub(super) fn refused(what: &str, result: Result<Evidence, Rejected>, code: Code) {
     let rejection = result.err().unwrap_or_else(|| panic!("{what}: is believed"));
     assert_eq!(rejection.code(), code, "{what}: {rejection}");
 }
@@ -328,7 +328,7 @@ fn signed_labels_of_a_cose_envelope() {
 }
 
 /// Judges an envelope of the kind with its chain replaced.
-fn with_chain(name: &str, chain: &[Vec<u8>]) -> Result<Evidence, Rejection> {
+fn with_chain(name: &str, chain: &[Vec<u8>]) -> Result<Evidence, Rejected> {
     let changed = if name.ends_with(".jws") {
         let mut envelope = jws(name);
         envelope["header"]["x5c"] = chain.iter().map(|der| STANDARD.encode(der)).collect();

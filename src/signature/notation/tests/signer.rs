@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::oci::media_type::{NOTATION_COSE, NOTATION_JWS, OCI_MANIFEST};
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::signature::notation::{OneOrMore, Settings, verifier};
-use crate::signature::{Evidence, Format, Rejection, Signature, SignerName, Subject, Verifier};
+use crate::signature::validation::{Outcome, Validated};
+use crate::signature::{Evidence, Format, Rejected, Signature, SignerName, Subject, Verifier};
 use crate::trust::RevocationData;
 
 /// When everything is judged, unless a test says otherwise: 2030-01-01.
@@ -266,7 +267,7 @@ impl Trust {
         std::fs::remove_dir_all(self.dir.path().join("truststore")).unwrap();
     }
 
-    pub(super) fn verify(&self, signature: &Signature) -> Result<Evidence, Rejection> {
+    pub(super) fn verify(&self, signature: &Signature) -> Result<Evidence, Rejected> {
         let verifier = verifier(&SignerName("acme".into()), &self.settings).unwrap();
         verifier.verify(&subject(), signature, &RevocationData::default(), self.now)
     }
@@ -276,11 +277,17 @@ impl Trust {
 #[track_caller]
 pub(super) fn refused(
     what: &str,
-    result: Result<Evidence, Rejection>,
+    result: Result<Evidence, Rejected>,
     code: crate::signature::Code,
     why: &str,
 ) {
     let rejection = result.expect_err(what);
     assert_eq!(rejection.code(), code, "{what}: {rejection}");
     assert!(rejection.to_string().contains(why), "{what}: {rejection}");
+}
+
+/// Whether the check failed, and the evidence says that this was only logged.
+pub(super) fn logged(evidence: &Evidence, check: &str) -> bool {
+    let failed = |v: &Validated| v.name == check && v.outcome == Outcome::Failed && v.action == "log";
+    evidence.validations().checks.iter().any(failed)
 }

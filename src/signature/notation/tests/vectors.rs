@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::oci::{Algorithm, Digest, Manifest, Repository};
 use crate::signature::notation::from_config_dir;
-use crate::signature::{Code, Rejection, Signature, SignerName, Subject, Verifier, layout};
+use crate::signature::{Code, Rejected, Signature, SignerName, Subject, Verifier, layout};
 use crate::trust::RevocationData;
 
 /// After all signatures were made, and before any certificate ends.
@@ -70,7 +70,7 @@ fn load(case: &Path, digest: &Digest) -> (Subject, Vec<Signature>) {
     (subject, signatures)
 }
 
-fn judge(case: &Path, digest: &Digest, verdict: &Verdict) -> Vec<Result<(), Rejection>> {
+fn judge(case: &Path, digest: &Digest, verdict: &Verdict) -> Vec<Result<(), Rejected>> {
     let dir = configuration(verdict);
     let verifier = from_config_dir(&SignerName("acme".into()), dir.path()).unwrap();
     let (subject, signatures) = load(case, digest);

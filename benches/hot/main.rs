@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod notary;
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
@@ -43,6 +45,7 @@ struct Case {
     verifier: Arc<dyn Verifier>,
     subject: Subject,
     signature: Signature,
+    now: SystemTime,
 }
 
 impl Case {
@@ -61,13 +64,12 @@ impl Case {
             payload,
             annotations: BTreeMap::new(),
         };
-        Self { name, verifier, subject: subject.clone(), signature }
+        Self { name, verifier, subject: subject.clone(), signature, now: SystemTime::now() }
     }
 
     fn verify(&self) -> Judged {
         let data = RevocationData::default();
-        let evidence =
-            self.verifier.verify(&self.subject, &self.signature, &data, SystemTime::now()).unwrap();
+        let evidence = self.verifier.verify(&self.subject, &self.signature, &data, self.now).unwrap();
         Judged {
             format: self.signature.format,
             digest: self.signature.digest,
@@ -175,5 +177,5 @@ fn policy(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, names, verify, policy);
+criterion_group!(benches, names, verify, notary::notary, policy);
 criterion_main!(benches);
