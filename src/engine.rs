@@ -46,15 +46,15 @@ impl Engine {
         let metrics = &state.metrics;
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
         metrics.know_registries(upstreams.names().map(|name| name.as_str()));
-        let revocation =
-            RevocationSources::build(&(), &settings.egress).map_err(|fault| settings.locate(&fault))?;
+        let revocation = RevocationSources::build(&settings.trust, &settings.egress)
+            .map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
         watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
         let warnings = settings.warnings().into_iter().chain(policies.warnings());
-        let warnings = warnings.chain(revocation.warnings()).collect();
+        let warnings = warnings.chain(revocation.warnings(state.clock.now())).collect();
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,

@@ -185,6 +185,12 @@ impl Gate {
         }
     }
 
+    /// Asks again about the certificates that signatures rest on, ahead of their answers' end; a
+    /// revocation that is learned ends the decisions before it. A step for the engine's jobs.
+    pub async fn refresh_revocations(&self) {
+        self.memory().revocations.refresh(&self.0.revocation).await;
+    }
+
     /// Judges a subject again, ahead of its decision's end.
     pub async fn renew(&self, repository: &Repository, digest: &Digest) {
         if let Ok(request) = self.request(repository, &Principal::Process) {

@@ -185,11 +185,6 @@ impl Memory {
         &self.cache
     }
 
-    /// What is known of revocations, for the engine's jobs.
-    pub fn revocations(&self) -> &Revocations {
-        &self.revocations
-    }
-
     /// The audit log.
     pub fn audit(&self) -> &Arc<Audit> {
         &self.audit

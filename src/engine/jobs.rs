@@ -23,6 +23,11 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         let state = Arc::clone(&uses);
         async move { told("last uses could not be recorded", state.memory.store().write_back().await) }
     }));
+    let asking = Arc::clone(current);
+    jobs.spawn(every(Duration::from_secs(60), move || {
+        let engine = asking.load_full();
+        async move { engine.gate().refresh_revocations().await }
+    }));
     let (evicting, current) = (Arc::clone(state), Arc::clone(current));
     jobs.spawn(every(Duration::from_secs(60), move || {
         let (state, engine) = (Arc::clone(&evicting), current.load_full());

@@ -16,6 +16,7 @@ pub struct State {
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) unmatched: Unmatched,
+    pub(super) clock: Clock,
     generations: AtomicU64,
 }
 
@@ -77,9 +78,10 @@ impl State {
         unmatched: Unmatched,
     ) -> Result<Arc<Self>, OpenError> {
         let cache = Cache::new(&store, &clock, &metrics);
-        let memory = Memory::open(store, cache, Arc::new(audit), Arc::clone(&metrics), clock).await?;
+        let audit = Arc::new(audit);
+        let memory = Memory::open(store, cache, audit, Arc::clone(&metrics), clock.clone()).await?;
         let memory = Arc::new(memory);
-        Ok(Arc::new(Self { memory, metrics, unmatched, generations: AtomicU64::new(1) }))
+        Ok(Arc::new(Self { memory, metrics, unmatched, clock, generations: AtomicU64::new(1) }))
     }
 
     /// The audit log.

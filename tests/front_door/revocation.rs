@@ -40,7 +40,8 @@ impl Lists {
                 let mut request = [0; 2048];
                 let _ = stream.read(&mut request).await;
                 let body = held.lock().unwrap().clone();
-                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
                 let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
             }
         });
@@ -63,7 +64,8 @@ impl Acme {
     async fn new() -> Self {
         let lists = Lists::start().await;
         let authority = Authority::new("acme-rockets.io").unwrap();
-        let profile = Profile { crls: vec![lists.url.clone()], ..Profile::of_organization("acme-rockets.io") };
+        let profile =
+            Profile { crls: vec![lists.url.clone()], ..Profile::of_organization("acme-rockets.io") };
         let signer = authority.issue(&profile).unwrap();
         let acme = Self { authority, signer, lists };
         acme.publish(1, &[], 2 * HOUR);
@@ -92,7 +94,7 @@ impl Acme {
 
     async fn start(&self, proxy: TestProxy, images: &[&'static str]) -> Running {
         let mut proxy = proxy;
-        for name in images {
+        for &name in images {
             let signature = signature(&self.signer, Package::image(name).descriptor());
             proxy = proxy.upstream(move |registry: &Registry| {
                 registry.push(name, "1", &Package::image(name));
@@ -181,11 +183,10 @@ async fn a_server_that_is_down_is_trouble_where_revocation_is_enforced() {
     served(&permissive.get("app:1").await, Package::image("app").bytes());
     let line = permissive.audit().into_iter().find(|line| line["outcome"] == "allow").unwrap();
     let check = &line["signatures"][0]["validations"][4];
-    assert_eq!((&check["name"], &check["action"], &check["outcome"]), (
-        &"revocation".into(),
-        &"log".into(),
-        &"failed".into()
-    ));
+    assert_eq!(
+        (&check["name"], &check["action"], &check["outcome"]),
+        (&"revocation".into(), &"log".into(), &"failed".into())
+    );
 }
 
 #[tokio::test]
@@ -208,10 +209,9 @@ async fn kept_answers_go_on_over_a_restart_until_they_end() {
 async fn nobody_is_asked_about_a_signer_who_is_not_trusted() {
     let (acme, stranger) = (Acme::new().await, Acme::new().await);
     let by_stranger = signature(&stranger.signer, Package::image("app").descriptor());
-    let proxy = acme.proxy("strict", "").with(
-        "egress",
-        &format!("{{ allow: [\"{}\", \"{}\"] }}", acme.lists.host, stranger.lists.host),
-    );
+    let proxy = acme
+        .proxy("strict", "")
+        .with("egress", &format!("{{ allow: [\"{}\", \"{}\"] }}", acme.lists.host, stranger.lists.host));
     let proxy = proxy.upstream(move |registry: &Registry| {
         registry.push("app", "1", &Package::image("app"));
         registry.push("app", None, &by_stranger);
