@@ -23,7 +23,7 @@ const MAX_ENTRIES: usize = 1000;
 const MAX_IN_FILE: usize = 100;
 
 /// CRLs as files gave them. Nothing is proven until a certificate's issuer is at hand.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Carried {
     crls: Arc<[Crl]>,
     warnings: Arc<[String]>,

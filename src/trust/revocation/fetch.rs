@@ -15,9 +15,9 @@ use crate::x509::{crl, ocsp};
 
 /// Above each question's own limit, so that this one ends it.
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(5),
-    headers: Duration::from_secs(5),
-    idle: Duration::from_secs(5),
+    connect: Duration::from_secs(10),
+    headers: Duration::from_secs(10),
+    idle: Duration::from_secs(10),
 };
 /// So many URLs of a kind are asked for one certificate.
 const MAX_URLS: usize = 4;

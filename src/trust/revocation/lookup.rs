@@ -178,8 +178,7 @@ impl<'a> Lookup<'a> {
             return;
         }
         self.found.known.noted.clone_from(&said);
-        // Where it cannot be read what stands, nothing is undone.
-        if said == before || (said.is_none() && self.found.trouble.is_some()) {
+        if said == before {
             return;
         }
         if self.all.noted.change(self.need.id(), before.as_ref(), said.as_ref()).await {
@@ -241,7 +240,10 @@ impl<'a> Lookup<'a> {
     }
 
     fn trouble(&mut self, why: String) {
-        tracing::warn!(%why, "the status of a certificate is unknown");
+        // A store that fails does so for every certificate.
+        if self.all.failing.note("store", &why, self.now) {
+            tracing::warn!(%why, "the status of a certificate is unknown");
+        }
         self.found.trouble.get_or_insert(why);
     }
 }

@@ -55,3 +55,27 @@ impl Noted {
         self.table.scan(&[], MAX_COUNTED).await.map(|all| all.len()).map_err(|e| e.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::telemetry::Metrics;
+    use crate::x509::crl::Reason;
+
+    #[tokio::test]
+    async fn a_change_gives_way_to_what_was_noted_meanwhile() {
+        let store = Store::ephemeral(&Metrics::new()).unwrap();
+        let (noted, id) = (Noted::open(store.records()), Id([7; 32]));
+        let at = |reason| Entry { revoked_at: SystemTime::UNIX_EPOCH, reason, invalid_since: None };
+        let (hold, stolen) = (at(Reason::CertificateHold), at(Reason::KeyCompromise));
+        assert!(noted.change(id, None, Some(&hold)).await);
+        assert!(!noted.change(id, None, Some(&hold)).await, "noted once");
+        assert!(noted.change(id, Some(&hold), Some(&stolen)).await);
+        assert!(!noted.change(id, Some(&hold), None).await, "the hold is undone, the theft is not");
+        assert_eq!(noted.of(id).await, Ok(Some(stolen)));
+        assert_eq!(noted.count().await, Ok(1));
+    }
+}

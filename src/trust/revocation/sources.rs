@@ -12,10 +12,10 @@ use crate::setting::SettingError;
 use crate::trust::Settings;
 
 /// Who may be asked and what is given. Built with an engine; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RevocationSources(Arc<Inner>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     /// None: nobody is asked.
     client: Option<Client>,

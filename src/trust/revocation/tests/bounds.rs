@@ -51,6 +51,30 @@ async fn a_slow_server_is_waited_for_once_and_then_left_alone() {
 }
 
 #[tokio::test]
+async fn a_crl_is_waited_for_longer_but_not_for_ever() {
+    let site = Site::new().await;
+    let need = site.by_crl();
+    site.server.give_late("a.crl", site.authority.crl(List::new(1)), Duration::from_secs(60));
+    assert_unknown(&site.status(&need).await, "no answer within 5s");
+}
+
+#[tokio::test]
+async fn whoever_has_no_more_time_goes_by_what_is_kept() {
+    let site = Site::new().await;
+    let (need, sources) = (site.by_ocsp(), site.sources());
+    site.answers(&need, Says::Good, DAY);
+    site.status(&need).await;
+    site.clock.advance(2 * HOUR);
+    site.server.give_late("ocsp", "", Duration::from_secs(1));
+    let (started, soon) = (Instant::now(), Instant::now() + Duration::from_millis(100));
+    let found = Lookup::new(&site.revocations().0, &need, &sources, Patience::until(soon, true)).run().await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(found.failures, ["not every server answered in time"]);
+    let data = RevocationData::new([(need.id(), found)].into(), &sources);
+    assert_good(&data.status(&need.certificate, &need.issuer, site.clock.now(), None), *NOW + DAY);
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_on_ocsp_is_asked_for_its_crl() {
     let site = Site::new().await;
     let need = site.by_both();

@@ -150,6 +150,18 @@ async fn only_what_is_well_signed_and_not_from_the_future_is_kept() {
 }
 
 #[tokio::test]
+async fn a_delta_crl_is_no_base_and_a_base_no_delta() {
+    let site = Site::new().await;
+    let need = site.by_crl();
+    site.server.give("a.crl", site.authority.delta(1, List::new(2)));
+    assert_unknown(&site.status(&need).await, "its CRL is only a delta CRL");
+    site.clock.advance(MINUTE);
+    site.server.give("a.crl", site.authority.base(List::new(1), &site.server.url("delta.crl")));
+    site.server.give("delta.crl", site.authority.crl(List::new(2)));
+    assert_unknown(&site.status(&need).await, "its CRL is no delta CRL");
+}
+
+#[tokio::test]
 async fn an_answer_about_another_certificate_is_none() {
     let site = Site::new().await;
     let (need, other) = (site.by_ocsp(), site.by_ocsp());
