@@ -1,5 +1,6 @@
 //! What is kept, for how long, and when servers are asked again.
 
+use super::super::asking::{Asking, Freshness, Wanted};
 use super::*;
 
 #[tokio::test]
@@ -40,6 +41,39 @@ async fn where_nobody_answers_the_kept_one_counts_until_its_end() {
     assert!(site.metric(&alarm), "an end that has passed stays to be seen");
     let grace = Settings { dangerous_revocation_grace: HOUR, ..Settings::default() };
     assert!(matches!(site.status_by(&need, &site.sources_with(grace)).await, Status::Good { .. }));
+}
+
+#[tokio::test]
+async fn an_answer_that_has_ended_is_asked_for_again_however_young_it_is() {
+    let site = Site::new().await;
+    let need = site.by_ocsp();
+    site.answers(&need, Says::Good, 20 * MINUTE);
+    site.status(&need).await;
+    site.clock.advance(20 * MINUTE);
+    site.answers(&need, Says::Good, DAY);
+    assert_good(&site.status(&need).await, *NOW + 20 * MINUTE + DAY);
+}
+
+#[tokio::test]
+async fn who_comes_just_after_another_has_asked_does_not_ask() {
+    let site = Site::new().await;
+    let (need, listed, sources) = (site.by_ocsp(), site.by_crl(), site.sources());
+    site.answers(&need, Says::Good, DAY);
+    site.server.give("a.crl", site.authority.crl(List::new(1)));
+    site.status(&need).await;
+    site.status(&listed).await;
+    let url = |path: &str| url::Url::parse(&site.server.url(path)).unwrap();
+    let asking = |key| Asking {
+        all: Arc::clone(&site.revocations().0),
+        client: sources.client().unwrap().clone(),
+        key,
+        freshness: Freshness { ttl: HOUR, ahead: false },
+    };
+    let (issuer, crl) = (listed.issuer.clone(), url("a.crl"));
+    let wanted = Wanted { issuer: issuer.clone(), url: crl.clone(), delta: false };
+    assert!(asking(Key::ocsp(need.id())).ocsp(need.clone(), vec![url("ocsp")]).await.is_empty());
+    assert!(asking(Key::crl(&issuer, &crl)).crl(wanted).await.is_empty());
+    assert_eq!((site.server.count("ocsp"), site.server.count("a.crl")), (1, 1));
 }
 
 #[tokio::test]
