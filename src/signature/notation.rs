@@ -4,6 +4,7 @@
 mod algorithm;
 mod attributes;
 mod course;
+mod distinguished_name;
 mod envelope;
 mod identity;
 pub mod layout;

@@ -120,8 +120,11 @@ impl fmt::Display for Name {
     }
 }
 
-/// RFC 4514, section 2.4.
-fn write_escaped(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
+/// Writes an attribute's value as RFC 4514, section 2.4, says.
+///
+/// # Errors
+/// The writer's.
+pub fn write_escaped(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     let last = value.chars().count().saturating_sub(1);
     for (at, c) in value.chars().enumerate() {
         match c {
