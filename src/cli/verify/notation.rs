@@ -141,6 +141,7 @@ fn settings(
     settings.upstreams = BTreeMap::from([(repository.registry().clone(), upstream)]);
     settings.signers = BTreeMap::from([(name, signer)]);
     settings.policies = vec![policy];
+    settings.egress.revocation_everywhere = true;
     settings.bounds = Bounds { artifacts: MAX_ARTIFACTS, signatures: flags.max_signatures.get() };
     Ok(settings)
 }
