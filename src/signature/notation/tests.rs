@@ -9,4 +9,5 @@ mod made;
 mod mutations;
 mod revocations;
 mod signer;
+mod timestamps;
 mod vectors;

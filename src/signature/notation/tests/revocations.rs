@@ -3,9 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::made::{NOW, file, time};
+use super::made::{Configuration, NOW, file, signature, subject, time};
 use super::mutations::chain;
+use crate::signature::Verifier as _;
+use crate::trust::{Need, RevocationData};
 use crate::x509::revocation::{Known, Question, Source, Status, status};
 use crate::x509::{Certificate, crl::Crl, ocsp};
 
@@ -13,15 +16,11 @@ use crate::x509::{Certificate, crl::Crl, ocsp};
 #[derive(Deserialize)]
 struct Verdict {
     envelope: String,
-    verification: Verification,
+    verification: Value,
+    stores: Vec<String>,
     /// `KIND/NAME=FILE`: the file was had where certificates name it.
     served: Vec<String>,
     code: i32,
-}
-
-#[derive(Deserialize)]
-struct Verification {
-    level: String,
 }
 
 /// Where we differ, by the file that makes the difference, and why.
@@ -54,6 +53,21 @@ fn asked(envelope: &str) -> Vec<(Certificate, Certificate, [&'static str; 3])> {
     }
 }
 
+/// The files of those that are served under one of the names.
+fn files<'a>(verdict: &'a Verdict, names: &[&str]) -> Vec<&'a str> {
+    let served = verdict.served.iter().filter_map(|served| served.split_once('='));
+    served.filter(|(at, _)| names.contains(at)).map(|(_, file)| file).collect()
+}
+
+fn differs(verdict: &Verdict) -> bool {
+    let served: Vec<_> = verdict.served.iter().filter_map(|s| Some(s.split_once('=')?.1)).collect();
+    DIFFERENT.iter().any(|(files, _)| served.join(" ").ends_with(files))
+}
+
+fn verdicts() -> Vec<Verdict> {
+    serde_json::from_slice(&file("verdicts.json")).unwrap()
+}
+
 fn known(files: &[&str]) -> Known {
     let mut known = Known::default();
     for name in files {
@@ -83,25 +97,50 @@ fn listed(files: &[&str]) -> Status {
 
 #[test]
 fn statuses_are_what_notation_made_of_the_same_answers() {
-    let verdicts: Vec<Verdict> = serde_json::from_slice(&file("verdicts.json")).unwrap();
     let about = ["listed", "crl-only", "stamped-listed"];
     let mut judged = 0;
-    for verdict in verdicts {
+    for verdict in verdicts() {
         let name = verdict.envelope.split_once('.').unwrap().0;
-        if !about.contains(&name) || verdict.verification.level != "strict" {
+        if !about.contains(&name) || verdict.verification["level"] != "strict" {
             continue;
         }
         let good = asked(&verdict.envelope).iter().all(|(certificate, issuer, names)| {
-            let served = verdict.served.iter().filter_map(|served| served.split_once('='));
-            let files: Vec<_> = served.filter(|(at, _)| names.contains(at)).map(|(_, file)| file).collect();
+            let files = files(&verdict, names);
             matches!(ask(certificate, issuer, &files, None), Status::Good { .. } | Status::NotRevocable)
         });
-        let served: Vec<_> = verdict.served.iter().filter_map(|s| Some(s.split_once('=')?.1)).collect();
-        let different = DIFFERENT.iter().any(|(files, _)| served.join(" ").ends_with(files));
-        assert_eq!(good == (verdict.code == 0), !different, "{}: {served:?}: ours {good}", verdict.envelope);
+        let different = differs(&verdict);
+        assert_eq!(
+            good == (verdict.code == 0),
+            !different,
+            "{}: {:?}: ours {good}",
+            verdict.envelope,
+            verdict.served
+        );
         judged += 1;
     }
     assert!(judged > 30, "{judged}");
+}
+
+#[test]
+fn verdicts_are_notations_own() {
+    let mut judged = 0;
+    for verdict in verdicts() {
+        let stores: Vec<_> = verdict.stores.iter().map(String::as_str).collect();
+        let verifier = Configuration::new(&verdict.verification, &stores).verifier();
+        let about = |(certificate, issuer, names): (Certificate, Certificate, [&str; 3])| {
+            (Need { certificate, issuer }, known(&files(&verdict, &names)))
+        };
+        let data = RevocationData::of(asked(&verdict.envelope).into_iter().map(about));
+        let envelope = file(&format!("envelopes/{}", verdict.envelope));
+        let signature = signature(&verdict.envelope, envelope);
+        let result = verifier.verify(&subject(), &signature, &data, time(NOW));
+        let agree = result.is_ok() == (verdict.code == 0);
+        // Where the level only logs revocation, nothing differs.
+        let differs = differs(&verdict) && verdict.verification["level"] == "strict";
+        assert_eq!(agree, !differs, "{} {:?} {stores:?}: {result:?}", verdict.envelope, verdict.served);
+        judged += 1;
+    }
+    assert!(judged > 80, "{judged}");
 }
 
 #[test]
