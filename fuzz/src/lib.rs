@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use portcullis::oci::{Algorithm, Manifest, Repository};
 use portcullis::signature::{Format, Signature, SignerName, Subject, Verifier};
 use portcullis::trust::RevocationData;
+use portcullis::x509::Certificate;
+use portcullis::x509::revocation::Question;
 
 /// When the seeds were signed, and a minute: their certificates are good for a day.
 pub fn now() -> SystemTime {
@@ -57,4 +59,20 @@ pub fn judge(verifier: &dyn Verifier, subject: &Subject, signature: &Signature) 
             false
         }
     }
+}
+
+/// A certificate that names where its revocation is known, and its issuer's.
+pub fn revocable() -> Option<[Certificate; 2]> {
+    static PAIR: LazyLock<Option<[Certificate; 2]>> = LazyLock::new(|| {
+        let read = |name: &str| std::fs::read(file("../tests/fixtures/notation/made/pki").join(name));
+        let all = [read("listed.pem").ok()?, read("middle.pem").ok()?];
+        let [certificate, issuer] = all.map(|pem| Certificate::all_from(&pem).ok()?.into_iter().next());
+        Some([certificate?, issuer?])
+    });
+    PAIR.clone()
+}
+
+/// Whether it is revoked now, for a signature that was made nobody knows when.
+pub fn question<'a>(certificate: &'a Certificate, issuer: &'a Certificate) -> Question<'a> {
+    Question { certificate, issuer, now: now(), signed_at: None, grace: Duration::ZERO }
 }

@@ -3,6 +3,8 @@
 
 mod entry;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -242,7 +244,7 @@ impl fmt::Debug for Crl {
 
 fn parse(der: Vec<u8>) -> Result<Crl, Error> {
     let malformed = |why: String| Error::malformed(WHAT, why);
-    let mut parts = Element::only(&der).map_err(malformed)?.reader();
+    let mut parts = der::sequence(&der).map_err(malformed)?;
     let (signed, mut list, algorithm) = Signed::read(&der, &mut parts).map_err(malformed)?;
     parts.end().map_err(malformed)?;
     match list.optional(tag::INTEGER).map_err(malformed)?.map(|version| version.content) {
@@ -288,7 +290,7 @@ impl<'a> Body<'a> {
         let next_update = next_update.map(|time| time.time()).transpose()?;
         let entries = list.optional(tag::SEQUENCE)?;
         let mut extensions = match list.optional(tag::constructed(0))? {
-            Some(wrapped) => Extensions::read(Element::only(wrapped.content)?)?,
+            Some(wrapped) => Extensions::read(der::sequence(wrapped.content)?)?,
             None => Extensions::default(),
         };
         list.end()?;
@@ -303,16 +305,16 @@ impl<'a> Body<'a> {
 }
 
 impl Extensions {
-    fn read(sequence: Element<'_>) -> der::Result<Self> {
+    fn read(all: Reader<'_>) -> der::Result<Self> {
         let mut out = Self::default();
-        for extension in der::extensions(sequence, MAX_EXTENSIONS)? {
+        for extension in der::extensions(all, MAX_EXTENSIONS)? {
             out.add(&extension).map_err(|e| format!("extension {}: {e}", extension.oid))?;
         }
         Ok(out)
     }
 
     fn add(&mut self, extension: &Extension<'_>) -> der::Result<()> {
-        match extension.oid.to_string().as_str() {
+        match extension.oid.as_str() {
             "2.5.29.20" => self.number = Some(number(extension.value)?),
             "2.5.29.27" => self.base_number = Some(number(extension.value)?),
             "2.5.29.28" => {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use der::Decode;
-use der::asn1::{GeneralizedTime, ObjectIdentifier, UtcTime};
+use der::asn1::{GeneralizedTime, UtcTime};
+use x509_parser::der_parser::asn1_rs::Oid;
 
 /// Tags of the elements that are read here.
 pub(super) mod tag {
@@ -55,6 +56,14 @@ impl<'a> Element<'a> {
     /// The elements in it.
     pub(super) fn reader(&self) -> Reader<'a> {
         Reader(self.content)
+    }
+
+    /// The one element in it, which has this tag.
+    pub(super) fn holding(&self, tag: u8) -> Result<Element<'a>> {
+        let mut inside = self.reader();
+        let element = inside.expect(tag)?;
+        inside.end()?;
+        Ok(element)
     }
 
     /// A moment, UTCTime or GeneralizedTime to the second in UTC (RFC 5280, section 4.1.2.5).
@@ -111,10 +120,28 @@ impl<'a> Reader<'a> {
         if self.0.first() == Some(&tag) { self.next().map(Some) } else { Ok(None) }
     }
 
+    /// The content of the next element, an object identifier in the one form it has (X.690, section 8.19.2).
+    pub(super) fn object_identifier(&mut self) -> Result<&'a [u8]> {
+        let content = self.expect(tag::OBJECT_IDENTIFIER)?.content;
+        let ends = content.last().is_some_and(|last| *last < 0x80);
+        // An arc begins where the octet before it ended one.
+        let padded =
+            content.first() == Some(&0x80) || content.windows(2).any(|pair| matches!(pair, [..0x80, 0x80]));
+        if ends && !padded { Ok(content) } else { Err("not an object identifier".to_owned()) }
+    }
+
     /// There is no further element.
     pub(super) fn end(&self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(format!("{} octets follow its end", self.0.len())) }
     }
+}
+
+/// The elements of the one sequence that this is.
+pub(super) fn sequence(der: &[u8]) -> Result<Reader<'_>> {
+    let mut reader = Reader(der);
+    let sequence = reader.expect(tag::SEQUENCE)?;
+    reader.end()?;
+    Ok(sequence.reader())
 }
 
 /// Where `part`, which was cut from `whole`, lies in it.
@@ -126,8 +153,7 @@ pub(super) fn range(part: &[u8], whole: &[u8]) -> Range<usize> {
 /// The elements of a sequence, each as its whole encoding. Stricter than the certificates' own parser, which
 /// takes other tags and longer lengths for the same.
 pub(super) fn elements(sequence: &[u8]) -> Option<Vec<&[u8]>> {
-    let outer = Element::only(sequence).ok().filter(|outer| outer.tag == tag::SEQUENCE)?;
-    let mut inside = outer.reader();
+    let mut inside = self::sequence(sequence).ok()?;
     let mut all = Vec::new();
     while !inside.is_empty() {
         all.push(inside.next().ok()?.whole);
@@ -138,16 +164,16 @@ pub(super) fn elements(sequence: &[u8]) -> Option<Vec<&[u8]>> {
 /// One extension of a certificate, CRL, CRL entry or OCSP answer (RFC 5280, section 4.2).
 #[derive(Clone, Debug)]
 pub(super) struct Extension<'a> {
-    pub(super) oid: ObjectIdentifier,
+    /// As dotted decimal.
+    pub(super) oid: String,
     pub(super) critical: bool,
     /// What the octet string holds.
     pub(super) value: &'a [u8],
 }
 
-/// Reads `Extensions`, a sequence, each kind at most once. There are at most `limit`.
-pub(super) fn extensions(sequence: Element<'_>, limit: usize) -> Result<Vec<Extension<'_>>> {
+/// Reads the elements of `Extensions`, each kind at most once. There are at most `limit`.
+pub(super) fn extensions(mut inside: Reader<'_>, limit: usize) -> Result<Vec<Extension<'_>>> {
     let mut all: Vec<Extension<'_>> = Vec::new();
-    let mut inside = sequence.reader();
     while !inside.is_empty() {
         let extension = extension(inside.expect(tag::SEQUENCE)?)?;
         if all.iter().any(|other| other.oid == extension.oid) {
@@ -163,8 +189,7 @@ pub(super) fn extensions(sequence: Element<'_>, limit: usize) -> Result<Vec<Exte
 
 fn extension(element: Element<'_>) -> Result<Extension<'_>> {
     let mut parts = element.reader();
-    let oid = parts.expect(tag::OBJECT_IDENTIFIER)?.whole;
-    let oid = ObjectIdentifier::from_der(oid).map_err(|e| format!("not an object identifier: {e}"))?;
+    let oid = Oid::new(parts.object_identifier()?.into()).to_id_string();
     let critical = match parts.optional(tag::BOOLEAN)? {
         Some(value) => boolean(value)?,
         None => false,
@@ -229,4 +254,60 @@ pub(super) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(content);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_have_one_form() {
+        assert_eq!(length(&[0x7f]).unwrap(), (0x7f, &[][..]));
+        assert_eq!(length(&[0x81, 0x80]).unwrap(), (0x80, &[][..]));
+        assert_eq!(length(&[0x82, 1, 0, 9]).unwrap(), (0x100, &[9][..]));
+        for wrong in [&[0x80][..], &[0x81, 0x7f], &[0x82, 0, 0xff], &[0x85, 1, 0, 0, 0, 0], &[0x82, 1], &[]] {
+            assert!(length(wrong).is_err(), "{wrong:x?}");
+        }
+    }
+
+    #[test]
+    fn elements_end_within_what_holds_them() {
+        assert!(Element::only(&[4, 2, 1]).unwrap_err().contains("2 octets where 1 are left"));
+        assert!(Element::only(&[4, 1, 1, 0]).unwrap_err().contains("1 octets follow"));
+        assert!(Element::only(&[0x1f, 0x81, 0, 0]).is_err(), "a tag of several octets");
+        assert_eq!(elements(&[0x30, 4, 5, 0, 2, 0]).unwrap(), [&[5, 0], &[2, 0]]);
+        assert_eq!(elements(&[0x31, 0]), None);
+    }
+
+    #[test]
+    fn object_identifiers_have_one_form() {
+        let read = |content: &[u8]| {
+            Reader::new(&encode(tag::OBJECT_IDENTIFIER, content)).object_identifier().is_ok()
+        };
+        assert!(read(&[0x2a, 3]) && read(&[0x2a, 0x83, 0x80, 1]) && read(&[0x81, 0]));
+        assert!(!read(&[]) && !read(&[0x2a, 0x83]) && !read(&[0x2a, 0x80, 1]) && !read(&[0x80, 1]));
+    }
+
+    #[test]
+    fn times_have_one_form() {
+        let read = |tag, text: &str| Element::only(&encode(tag, text.as_bytes())).unwrap().time().is_ok();
+        assert!(read(tag::UTC_TIME, "270101000000Z") && read(tag::GENERALIZED_TIME, "20270101000000Z"));
+        for other in ["2701010000Z", "270101000000+0100", "20270101000000Z"] {
+            assert!(!read(tag::UTC_TIME, other), "{other}");
+        }
+        for other in
+            ["20270101000000", "20270101000000.5Z", "202701010000Z", "20271301000000Z", "19690101000000Z"]
+        {
+            assert!(!read(tag::GENERALIZED_TIME, other), "{other}");
+        }
+        assert!(!read(tag::OCTET_STRING, "270101000000Z"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x1_0000] {
+            let content = vec![7; length];
+            assert_eq!(Element::only(&encode(tag::OCTET_STRING, &content)).unwrap().content, content);
+        }
+    }
 }

@@ -3,7 +3,9 @@
 //! [`super::revocation`] decides.
 
 mod answer;
-mod cert_id;
+pub(super) mod cert_id;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -85,7 +87,7 @@ impl Response {
             return Err(Error::NoAnswer { status: status_name(status) });
         }
         let basic = basic.ok_or_else(|| malformed("it has no answer".to_owned()))?;
-        let mut parts = Element::only(basic).map_err(malformed)?.reader();
+        let mut parts = der::sequence(basic).map_err(malformed)?;
         let (signed, mut data, _) = Signed::read(der, &mut parts).map_err(malformed)?;
         let answers = Answers::read(&mut data).map_err(malformed)?;
         let certificates = match parts.optional(tag::constructed(0)).map_err(malformed)? {
@@ -182,7 +184,7 @@ fn authorised(delegate: &Certificate, issuer: &Certificate, at: SystemTime) -> R
 
 /// The status and the basic response in `OCSPResponse`.
 fn outer(der: &[u8]) -> der::Result<(u8, Option<&[u8]>)> {
-    let mut parts = Element::only(der)?.reader();
+    let mut parts = der::sequence(der)?;
     let status = match parts.expect(tag::ENUMERATED)?.content {
         [status] => *status,
         other => return Err(format!("expected a status of one octet, found {}", other.len())),
@@ -191,8 +193,8 @@ fn outer(der: &[u8]) -> der::Result<(u8, Option<&[u8]>)> {
         return parts.end().map(|()| (status, None));
     };
     parts.end()?;
-    let mut typed = Element::only(wrapped.content)?.reader();
-    if typed.expect(tag::OBJECT_IDENTIFIER)?.content != ID_PKIX_OCSP_BASIC {
+    let mut typed = der::sequence(wrapped.content)?;
+    if typed.object_identifier()? != ID_PKIX_OCSP_BASIC {
         return Err("it is not of the basic type".to_owned());
     }
     let basic = typed.expect(tag::OCTET_STRING)?.content;
@@ -214,7 +216,7 @@ fn status_name(status: u8) -> String {
 
 /// The certificates that came with it. One that is not read cannot have signed it for us, and is passed over.
 fn certificates(wrapped: Element<'_>) -> der::Result<Vec<Certificate>> {
-    let mut rest = Element::only(wrapped.content)?.reader();
+    let mut rest = der::sequence(wrapped.content)?;
     let mut all = Vec::new();
     while !rest.is_empty() {
         let der = rest.expect(tag::SEQUENCE)?.whole;

@@ -2,6 +2,10 @@
 //! "Certificate Revocation Evaluation". Pure; what to ask and whom is `trust`'s.
 
 mod lists;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

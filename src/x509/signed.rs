@@ -24,6 +24,8 @@ impl Signed {
     pub(super) fn read<'a>(whole: &[u8], from: &mut Reader<'a>) -> der::Result<(Self, Reader<'a>, &'a [u8])> {
         let content = from.expect(tag::SEQUENCE)?;
         let identifier = from.expect(tag::SEQUENCE)?;
+        // Its own parser takes other forms for the same.
+        identifier.reader().object_identifier()?;
         let signature = match from.expect(tag::BIT_STRING)?.content {
             [0, signature @ ..] => signature,
             _ => return Err("a signature that is no whole number of octets".to_owned()),

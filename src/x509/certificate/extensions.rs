@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 
 use crate::x509::Error;
-use crate::x509::der::{self, Element, Reader, tag};
+use crate::x509::der::{self, Reader, tag};
 
 const CRL_DISTRIBUTION_POINTS: &str = "2.5.29.31";
 const FRESHEST_CRL: &str = "2.5.29.46";
@@ -195,10 +195,10 @@ impl Extensions {
     /// `AuthorityInfoAccessSyntax`, of which only OCSP counts.
     fn ocsp_locations(&mut self, value: &[u8]) -> der::Result<Vec<String>> {
         let mut urls = Vec::new();
-        let mut descriptions = Element::only(value)?.reader();
+        let mut descriptions = der::sequence(value)?;
         while !descriptions.is_empty() {
             let mut description = descriptions.expect(tag::SEQUENCE)?.reader();
-            let is_ocsp = description.expect(tag::OBJECT_IDENTIFIER)?.content == ID_AD_OCSP;
+            let is_ocsp = description.object_identifier()? == ID_AD_OCSP;
             if is_ocsp {
                 self.revocable = true;
                 urls.extend(der::uris(description)?);
@@ -229,7 +229,7 @@ pub(in crate::x509) fn distribution_point_uris(value: &[u8]) -> der::Result<Vec<
 /// The full names of `CRLDistributionPoints` (RFC 5280, section 4.2.1.13), a reader of `GeneralNames` each.
 fn full_names(value: &[u8]) -> der::Result<Vec<Reader<'_>>> {
     let mut all = Vec::new();
-    let mut points = Element::only(value)?.reader();
+    let mut points = der::sequence(value)?;
     while !points.is_empty() {
         let mut point = points.expect(tag::SEQUENCE)?.reader();
         if let Some(name) = point.optional(tag::constructed(0))? {

@@ -129,8 +129,8 @@ pub(super) fn read(element: Element<'_>) -> der::Result<(Entry, Option<Error>)> 
     let mut entry = Entry { revoked_at, reason: Reason::Unspecified, invalid_since: None };
     let mut unusable = None;
     if let Some(extensions) = parts.optional(tag::SEQUENCE)? {
-        for extension in der::extensions(extensions, MAX_EXTENSIONS)? {
-            let found = extension.oid.to_string();
+        for extension in der::extensions(extensions.reader(), MAX_EXTENSIONS)? {
+            let found = extension.oid;
             match found.as_str() {
                 "2.5.29.21" => entry.reason = reason(extension.value)?,
                 "2.5.29.24" => entry.invalid_since = Some(invalidity_date(extension.value)?),

@@ -24,7 +24,7 @@ impl PartialEq for Scope {
 
 impl Scope {
     pub(super) fn read(value: &[u8]) -> der::Result<Self> {
-        let mut parts = Element::only(value)?.reader();
+        let mut parts = der::sequence(value)?;
         let names = parts.optional(tag::constructed(0))?.map(|name| full_name(name.reader())).transpose()?;
         let mut flag = |number| parts.optional(tag::context(number))?.map_or(Ok(false), der::boolean);
         let (only_user, only_ca) = (flag(1)?, flag(2)?);

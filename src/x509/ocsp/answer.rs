@@ -10,6 +10,8 @@ use crate::x509::{Certificate, Error, Name};
 
 /// The most extensions of a response or an answer; RFC 6960 knows six, and seven of CRL entries.
 const MAX_EXTENSIONS: usize = 32;
+/// INTEGER 0, which is version 1.
+const VERSION_1: &[u8] = &[tag::INTEGER, 1, 0];
 /// The most serial numbers that a message shows.
 const MAX_SHOWN: usize = 3;
 
@@ -47,7 +49,7 @@ impl Responder {
             BY_NAME => {
                 Name::from_der(element.content).map(Box::new).map(Self::Name).map_err(|e| e.to_string())
             }
-            BY_KEY => Ok(Self::Key(element.reader().expect(tag::OCTET_STRING)?.content.to_vec())),
+            BY_KEY => Ok(Self::Key(element.holding(tag::OCTET_STRING)?.content.to_vec())),
             other => Err(format!("expected a responder's name or key, found tag {other:#04x}")),
         }
     }
@@ -73,7 +75,7 @@ impl fmt::Display for Responder {
 impl Answers {
     pub(super) fn read(data: &mut Reader<'_>) -> der::Result<Self> {
         if let Some(version) = data.optional(tag::constructed(0))?
-            && Element::only(version.content)?.content != [0]
+            && version.content != VERSION_1
         {
             return Err("expected version 1, found another".to_owned());
         }
@@ -115,7 +117,7 @@ impl Answer {
         let status = parts.next()?;
         let this_update = parts.expect(tag::GENERALIZED_TIME)?.time()?;
         let next_update = match parts.optional(tag::constructed(0))? {
-            Some(wrapped) => Some(wrapped.reader().expect(tag::GENERALIZED_TIME)?.time()?),
+            Some(wrapped) => Some(wrapped.holding(tag::GENERALIZED_TIME)?.time()?),
             None => None,
         };
         let extensions = Extensions::read(parts.optional(tag::constructed(1))?)?;
@@ -136,7 +138,9 @@ fn cert_status(element: Element<'_>, invalid_since: Option<SystemTime>) -> der::
             let mut info = element.reader();
             let revoked_at = info.expect(tag::GENERALIZED_TIME)?.time()?;
             let reason = match info.optional(tag::constructed(0))? {
-                Some(wrapped) => match wrapped.reader().expect(tag::ENUMERATED)?.content {
+                Some(wrapped) => match wrapped.holding(tag::ENUMERATED)?.content {
+                    // Here nothing is removed from a list, and it says "revoked": so for the time being.
+                    [8] => Reason::CertificateHold,
                     [number] => Reason::from_number((*number).into()),
                     other => return Err(format!("expected a reason of one octet, found {}", other.len())),
                 },
@@ -160,8 +164,8 @@ impl Extensions {
     fn read(wrapped: Option<Element<'_>>) -> der::Result<Self> {
         let mut out = Self::default();
         let Some(wrapped) = wrapped else { return Ok(out) };
-        for extension in der::extensions(Element::only(wrapped.content)?, MAX_EXTENSIONS)? {
-            let found = extension.oid.to_string();
+        for extension in der::extensions(der::sequence(wrapped.content)?, MAX_EXTENSIONS)? {
+            let found = extension.oid;
             match found.as_str() {
                 "2.5.29.24" => out.invalid_since = Some(invalidity_date(extension.value)?),
                 _ if extension.critical => {

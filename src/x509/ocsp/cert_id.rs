@@ -23,7 +23,7 @@ pub(super) struct CertId {
 }
 
 /// The DER of a certificate's name by SHA-1.
-pub(super) fn of(certificate: &Certificate, issuer: &Certificate) -> Vec<u8> {
+pub(in crate::x509) fn of(certificate: &Certificate, issuer: &Certificate) -> Vec<u8> {
     let algorithm = [encode(tag::OBJECT_IDENTIFIER, SHA_1), encode(tag::NULL, &[])].concat();
     let parts = [
         encode(tag::SEQUENCE, &algorithm),
@@ -35,14 +35,14 @@ pub(super) fn of(certificate: &Certificate, issuer: &Certificate) -> Vec<u8> {
 }
 
 /// SHA-1, for names and never for signatures.
-pub(super) fn sha1(content: &[u8]) -> Vec<u8> {
+pub(in crate::x509) fn sha1(content: &[u8]) -> Vec<u8> {
     digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, content).as_ref().to_vec()
 }
 
 impl CertId {
     pub(super) fn read(element: Element<'_>) -> der::Result<Self> {
         let mut parts = element.reader();
-        let hash = parts.expect(tag::SEQUENCE)?.reader().expect(tag::OBJECT_IDENTIFIER)?.content.to_vec();
+        let hash = parts.expect(tag::SEQUENCE)?.reader().object_identifier()?.to_vec();
         let issuer_name = parts.expect(tag::OCTET_STRING)?.content.to_vec();
         let issuer_key = parts.expect(tag::OCTET_STRING)?.content.to_vec();
         let serial = parts.expect(tag::INTEGER)?.content.to_vec();
