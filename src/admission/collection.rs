@@ -132,7 +132,8 @@ impl Collector<'_> {
         for verifier in self.policy.verifiers().filter(|v| v.format() == signature.format) {
             results.push((verifier.signer().clone(), self.verify(verifier, signature).await));
         }
-        Judged { format: signature.format, digest: signature.digest, results }
+        let media_type = Arc::clone(&signature.media_type);
+        Judged { format: signature.format, digest: signature.digest, media_type, results }
     }
 
     /// Asks what the verifier needs to know, then has it decide.

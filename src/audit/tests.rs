@@ -28,6 +28,7 @@ fn line(name: &str) -> Line {
 fn signature(message: &str) -> SignatureReport {
     SignatureReport {
         format: Format::Nv2,
+        media_type: None,
         digest: Digest::sha256(b"signature"),
         result: Belief::Rejected,
         code: Code::BadSignature,

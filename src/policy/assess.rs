@@ -1,5 +1,6 @@
 //! Findings → the evidence that counts, and a report on every signature.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::name::{self, Pulled};
@@ -34,6 +35,7 @@ impl<'a> Assessed<'a> {
         let mut assessed = Self { proofs: Vec::new(), reports: Vec::new(), undecided: Vec::new() };
         for judged in &findings.signatures {
             assessed.undecided.extend(bench.undecided(judged));
+            let of = |report| SignatureReport { media_type: Some(Arc::clone(&judged.media_type)), ..report };
             let (proven, rejected): (Vec<_>, Vec<_>) = judged
                 .results
                 .iter()
@@ -44,16 +46,12 @@ impl<'a> Assessed<'a> {
                     .into_iter()
                     .filter_map(Result::err)
                     .reduce(|best, next| if next.0 > best.0 { next } else { best });
-                assessed.reports.push(furthest.map_or_else(|| unread(judged), |(_, report)| report));
+                assessed.reports.push(of(furthest.map_or_else(|| unread(judged), |(_, report)| report)));
             }
             for evidence in proven.into_iter().flatten() {
                 let message = format!("proven, signed by {}", evidence.signer());
-                assessed.reports.push(SignatureReport::proven(
-                    evidence,
-                    Belief::Trusted,
-                    Code::Trusted,
-                    message,
-                ));
+                let report = SignatureReport::proven(evidence, Belief::Trusted, Code::Trusted, message);
+                assessed.reports.push(of(report));
                 assessed.proofs.push(evidence);
             }
         }

@@ -1,5 +1,7 @@
 //! What collection found, as `admission` hands it over, and the reasons that decisions give.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::oci::Digest;
@@ -21,6 +23,8 @@ pub struct Judged {
     pub format: Format,
     /// The artifact that carries it.
     pub digest: Digest,
+    /// The media type of the envelope, token or payload.
+    pub media_type: Arc<str>,
     /// What each signer says of it; empty where the policy has none of the format.
     pub results: Vec<(SignerName, Result<Evidence, Rejected>)>,
 }

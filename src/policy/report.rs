@@ -94,6 +94,9 @@ pub struct SignatureReport {
     pub not_after: Option<SystemTime>,
     /// The signed names: where the content comes from, wherever it was copied to.
     pub origin: Vec<Untrusted>,
+    /// The media type of the envelope, token or payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<Arc<str>>,
     /// The statement of the signer's trust policy that decided, where it has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<Arc<str>>,
@@ -111,6 +114,7 @@ impl SignatureReport {
         Self {
             format,
             digest,
+            media_type: None,
             result: Belief::Rejected,
             code,
             message,

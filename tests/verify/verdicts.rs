@@ -26,7 +26,14 @@ fn verify(name: &str, folder: &Folder, arguments: &[&str]) -> Outcome {
 fn a_verified_signature_is_named_with_the_statement_that_it_satisfies() {
     let outcome = verify("alg-p256-jws", &Folder::with(|_| {}), &[]);
     let signature = "sha256:42f4f39b9d610de665e51dc10be3e267129fd834c87f1dd40257013cb67ea1ab";
-    for part in [signature, "statement \"all\"", "trustpolicy.oci.json", "level strict", "O=acme"] {
+    for part in [
+        signature,
+        "application/jose+json",
+        "statement \"all\"",
+        "trustpolicy.oci.json",
+        "level strict",
+        "O=acme",
+    ] {
         assert!(outcome.out.contains(part), "{part}: {outcome:?}");
     }
 }

@@ -10,6 +10,7 @@ use crate::admission::Refusal;
 use crate::oci::Reference;
 use crate::policy::{Belief, Decision, Report, SignatureReport, Verdict};
 use crate::signature::Basis;
+use crate::telemetry::Untrusted;
 
 /// A decision by our own configuration.
 pub(super) fn decision(arguments: &Arguments, decision: &Arc<Decision>) -> anyhow::Result<()> {
@@ -156,5 +157,8 @@ fn checks(out: &mut impl io::Write, signature: &SignatureReport) -> anyhow::Resu
 }
 
 fn named(signature: &SignatureReport) -> String {
-    format!("{} {}", signature.format, signature.digest)
+    match &signature.media_type {
+        Some(envelope) => format!("{} {} ({})", signature.format, signature.digest, Untrusted::new(envelope)),
+        None => format!("{} {}", signature.format, signature.digest),
+    }
 }

@@ -59,7 +59,7 @@ impl Case {
     fn found(mut self, proof: Evidence) -> Self {
         let (format, digest) = (proof.format(), *proof.signature());
         let results = vec![(proof.signer().clone(), Ok(proof))];
-        self.findings.signatures.push(Judged { format, digest, results });
+        self.findings.signatures.push(Judged { format, digest, media_type: "a/b".into(), results });
         self
     }
 
@@ -68,6 +68,7 @@ impl Case {
         self.findings.signatures.push(Judged {
             format: Format::Nv2,
             digest: Digest::sha256(b"bad"),
+            media_type: "a/b".into(),
             results,
         });
         self
@@ -347,7 +348,8 @@ fn of_many_rejections_the_furthest_of_each_signature_is_told_and_three_in_all() 
 fn a_signature_that_no_signer_reads_is_reported() {
     let mut case = Case::new(r#""require":"a""#);
     let digest = Digest::sha256(b"foreign");
-    case.findings.signatures.push(Judged { format: Format::Cosign, digest, results: Vec::new() });
+    let media_type = "a/b".into();
+    case.findings.signatures.push(Judged { format: Format::Cosign, digest, media_type, results: Vec::new() });
     let decision = case.decide();
     assert_eq!(decision.signatures()[0].code, Code::Unsupported);
     assert_eq!(decision.reasons()[0].code, Code::NoTrustedSignature);
@@ -456,7 +458,8 @@ fn a_report_has_the_documented_fields_in_their_order() {
             + &format!(r#""signatures":[{{"format":"nv2","digest":"{signature}","#)
             + r#""result":"trusted","code":"trusted","message":"proven, signed by a","signer":"a","#
             + r#""identity":"CN=acme","issuer":"CN=ca","signed_at":null,"time_source":null,"#
-            + r#""not_after":"2027-01-15T08:01:00Z","origin":["dev.example/app:v1"]}],"#
+            + r#""not_after":"2027-01-15T08:01:00Z","origin":["dev.example/app:v1"],"#
+            + r#""media_type":"a/b"}],"#
             + r#""acquire":[],"expires":"2027-01-15T08:01:00Z"}"#
     );
 }
