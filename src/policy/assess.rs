@@ -46,7 +46,7 @@ impl<'a> Assessed<'a> {
                     .into_iter()
                     .filter_map(Result::err)
                     .reduce(|best, next| if next.0 > best.0 { next } else { best });
-                assessed.reports.push(of(furthest.map_or_else(|| unread(judged), |(_, report)| report)));
+                assessed.reports.push(of(furthest.map_or_else(|| unread(judged), |(_, report)| *report)));
             }
             for evidence in proven.into_iter().flatten() {
                 let message = format!("proven, signed by {}", evidence.signer());
@@ -88,15 +88,15 @@ impl Bench<'_> {
         judged: &Judged,
         signer: &SignerName,
         result: &'a Result<Evidence, Rejected>,
-    ) -> Result<&'a Evidence, (u8, SignatureReport)> {
+    ) -> Result<&'a Evidence, (u8, Box<SignatureReport>)> {
         let evidence = result.as_ref().map_err(|refused| {
             let (code, message) = (refused.code(), refused.to_string());
             let report = SignatureReport::rejected(judged.format, judged.digest, code, message);
             let report = SignatureReport { signer: Some(signer.clone()), ..report };
-            (refused.rejection.progress(), report.validated(&refused.validations))
+            (refused.rejection.progress(), Box::new(report.validated(&refused.validations)))
         })?;
         self.check(signer, evidence).map_err(|(code, message)| {
-            (FURTHEST, SignatureReport::proven(evidence, Belief::Rejected, code, message))
+            (FURTHEST, Box::new(SignatureReport::proven(evidence, Belief::Rejected, code, message)))
         })?;
         Ok(evidence)
     }

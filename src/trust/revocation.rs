@@ -32,8 +32,8 @@ use crate::flight::Flight;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RevocationStatus;
-use crate::x509::Certificate;
 use crate::x509::revocation::{Question, Status};
+use crate::x509::{Certificate, chain};
 use failing::Failing;
 use kept::{Kept, Key};
 use lookup::{Lookup, Patience};
@@ -45,8 +45,8 @@ pub use sources::RevocationSources;
 
 /// All asking for one set of certificates ends by then; admission's own deadline is longer.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// About more certificates of one set nobody is asked.
-const MAX_ASKED: usize = 10;
+/// About more certificates of one set nobody is asked: a signer's chain and a timestamp authority's.
+const MAX_ASKED: usize = 2 * chain::MAX_LENGTH;
 
 /// Ask whether `certificate` is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -137,10 +137,10 @@ fn the_leaf_stamps_and_does_nothing_else() {
     for other in
         [KeyEncipherment, DataEncipherment, KeyAgreement, KeyCertSign, CrlSign, EncipherOnly, DecipherOnly]
     {
-        let why = broken(Role::Leaf, |p| p.key_usages.push(other.clone()));
+        let why = broken(Role::Leaf, |p| p.key_usages.push(other));
         assert!(why.contains("more than digitalSignature"), "{other:?}: {why}");
     }
-    assert!(with(Role::Leaf, |p| p.key_usages.push(ContentCommitment.clone())).is_ok());
+    assert!(with(Role::Leaf, |p| p.key_usages.push(ContentCommitment)).is_ok());
     assert!(with(Role::Leaf, |p| p.is_ca = IsCa::ExplicitNoCa).is_ok());
     let authority = with(Role::Leaf, |p| {
         p.key_usages = vec![DigitalSignature];

@@ -126,7 +126,7 @@ async fn local_sources_ask_nobody() {
 }
 
 #[tokio::test]
-async fn no_more_than_ten_certificates_and_four_urls_are_asked_about() {
+async fn no_more_than_two_chains_certificates_and_four_urls_are_asked_about() {
     let site = Site::new().await;
     let urls = |kind: &str| (0..9).map(|i| site.server.url(&format!("{kind}{i}"))).collect::<Vec<_>>();
     let need = site.authority.issue(&urls("o"), &urls("c"));
@@ -134,10 +134,10 @@ async fn no_more_than_ten_certificates_and_four_urls_are_asked_about() {
     assert_unknown(&status, "more than 4 are named");
     assert_eq!((site.server.count("o"), site.server.count("c")), (4, 4));
     let many: Vec<Need> =
-        (0..12).map(|i| site.authority.issue(&[site.server.url(&format!("n{i}-"))], &[])).collect();
+        (0..22).map(|i| site.authority.issue(&[site.server.url(&format!("n{i}-"))], &[])).collect();
     let data = site.revocations().gather(&many, &site.sources()).await;
-    assert_eq!(site.server.count("n"), 10);
-    let last = &many[11];
+    assert_eq!(site.server.count("n"), 20);
+    let last = &many[21];
     let status = data.status(&last.certificate, &last.issuer, *NOW, None);
     assert_unknown(&status, "about so many certificates");
 }
