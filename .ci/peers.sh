@@ -31,6 +31,7 @@ stable=(
     wrk:wrk
     hey:hey
     openssl:openssl
+    python3:python3
     ip:iproute2
     unshare:util-linux
     curl:curl

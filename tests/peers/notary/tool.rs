@@ -96,6 +96,11 @@ impl Stand {
     /// What notation says to the reference. It is made to ask anew whether certificates are revoked.
     pub fn notation_verify(&self, reference: &str) -> Outcome {
         let _ = std::fs::remove_dir_all(self.home().join("cache/notation"));
+        self.notation_verify_again(reference)
+    }
+
+    /// The same with the CRLs that it has kept.
+    pub fn notation_verify_again(&self, reference: &str) -> Outcome {
         run(self.command("notation").args(["verify", "--insecure-registry", reference]))
     }
 

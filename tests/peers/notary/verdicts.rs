@@ -1,6 +1,8 @@
 //! notation and we judge the same images by the same trust policies.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -202,4 +204,65 @@ fn needs_notation_verdicts_differ_where_we_say_so() {
             ours.text
         );
     }
+}
+
+#[test]
+#[ignore = "needs notation, openssl"]
+fn needs_notation_verdicts_on_folders_and_links_are_those_we_list() {
+    // What is put into a store, and whether notation and we accept what its root vouches for.
+    type Change = fn(&Pki<'_>, &Path);
+    let stand = Stand::new(Kind::Referrers);
+    let pki = pki(&stand);
+    let image = stand.signed("notary/p256-jws", "p256", &[]);
+    let cases: [(&str, Change, (bool, bool)); 5] = [
+        (
+            "a certificate in DER",
+            |pki, store| drop(std::fs::copy(pki.path("root.der"), store.join("root.cer"))),
+            (true, true),
+        ),
+        (
+            "another file ending",
+            |pki, store| drop(std::fs::copy(pki.path("root.der"), store.join("root.der"))),
+            (true, false),
+        ),
+        (
+            "a folder in the store",
+            |pki, store| {
+                std::fs::copy(pki.path("root.pem"), store.join("root.pem")).unwrap();
+                std::fs::create_dir(store.join("old")).unwrap();
+            },
+            (false, true),
+        ),
+        (
+            "a link in the store",
+            |pki, store| symlink(pki.path("root.pem"), store.join("root.pem")).unwrap(),
+            (false, false),
+        ),
+        (
+            "a signer in the store",
+            |pki, store| drop(std::fs::copy(pki.path("p256.pem"), store.join("p256.pem"))),
+            (false, false),
+        ),
+    ];
+    run(stand
+        .command("openssl")
+        .current_dir(pki.path(""))
+        .args(["x509", "-in", "root.pem", "-outform", "DER", "-out", "root.der"]))
+    .passed();
+    for (number, (what, change, expected)) in cases.into_iter().enumerate() {
+        let name = format!("case-{number}");
+        let store = stand.notation_folder().join("truststore/x509/ca").join(&name);
+        std::fs::create_dir_all(&store).unwrap();
+        change(&pki, &store);
+        stand.policy(&simple(json!({ "level": "strict" }), &[&format!("ca:{name}")]));
+        let (theirs, ours) = (stand.notation_verify(&image), stand.portcullis_verify(&image));
+        let who = (theirs.code == Some(0), ours.code == Some(0));
+        assert_eq!(who, expected, "{what}\nnotation: {}\nours: {}", theirs.text, ours.text);
+    }
+    stand.policy(&simple(json!({ "level": "strict" }), &["ca:acme"]));
+    let file = stand.notation_folder().join("trustpolicy.json");
+    std::fs::rename(&file, stand.home().join("elsewhere.json")).unwrap();
+    symlink(stand.home().join("elsewhere.json"), file).unwrap();
+    stand.notation_verify(&image).failed();
+    stand.portcullis_verify(&image).passed();
 }
