@@ -73,6 +73,7 @@ impl Case {
         Judged {
             format: self.signature.format,
             digest: self.signature.digest,
+            media_type: Arc::clone(&self.signature.media_type),
             results: vec![(self.verifier.signer().clone(), Ok(evidence))],
         }
     }
