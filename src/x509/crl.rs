@@ -29,6 +29,9 @@ pub const MAX_DER: usize = 32 << 20;
 const MAX_PEM: usize = MAX_DER / 3 * 4 + MAX_DER / 32 + 4096;
 /// The most extensions of a list or an entry; RFC 5280 knows eight.
 const MAX_EXTENSIONS: usize = 32;
+/// The longest of a list's parts that are not only scanned, its issuer's name and its extensions: a certificate
+/// that they fit is no longer.
+const MAX_PART: usize = 64 * 1024;
 /// The longest number of a list (RFC 5280, section 5.2.3), and an octet for the sign.
 const MAX_NUMBER: usize = 21;
 
@@ -249,13 +252,17 @@ fn parse(der: Vec<u8>) -> Result<Crl, Error> {
     parts.end().map_err(malformed)?;
     match list.optional(tag::INTEGER).map_err(malformed)?.map(|version| version.content) {
         Some(VERSION_2) => {}
-        Some(other) => return Err(Error::Unsupported { what: "CRL version", found: hex::encode(other) }),
+        Some(other) => {
+            let found = hex::encode(other.get(..8).unwrap_or(other));
+            return Err(Error::Unsupported { what: "CRL version", found });
+        }
         None => return Err(Error::Unsupported { what: "CRL version", found: "1".to_owned() }),
     }
     if list.expect(tag::SEQUENCE).map_err(malformed)?.whole != algorithm {
         return Err(Error::malformed(WHAT, "its two signature algorithms differ"));
     }
-    let issuer = Name::from_der(list.expect(tag::SEQUENCE).map_err(malformed)?.whole)?;
+    let issuer = list.expect(tag::SEQUENCE).map_err(malformed)?.whole;
+    let issuer = Name::from_der(bounded(issuer).map_err(malformed)?)?;
     let body = Body::read(&mut list).map_err(malformed)?;
     let entries = der::range(body.entries, &der);
     let Body { this_update, next_update, extensions, .. } = body;
@@ -290,7 +297,7 @@ impl<'a> Body<'a> {
         let next_update = next_update.map(|time| time.time()).transpose()?;
         let entries = list.optional(tag::SEQUENCE)?;
         let mut extensions = match list.optional(tag::constructed(0))? {
-            Some(wrapped) => Extensions::read(der::sequence(wrapped.content)?)?,
+            Some(wrapped) => Extensions::read(der::sequence(bounded(wrapped.content)?)?)?,
             None => Extensions::default(),
         };
         list.end()?;
@@ -335,6 +342,14 @@ impl Extensions {
             _ => {}
         }
         Ok(())
+    }
+}
+
+fn bounded(part: &[u8]) -> der::Result<&[u8]> {
+    if part.len() > MAX_PART {
+        Err(format!("a part of {} octets, more than {MAX_PART}", part.len()))
+    } else {
+        Ok(part)
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) mod tag {
     }
 }
 
+/// The longest object identifier: its text is made in time that grows with the square of its length.
+const MAX_OBJECT_IDENTIFIER: usize = 64;
+
 /// What is wrong with the DER, in words for an error.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
@@ -123,6 +126,9 @@ impl<'a> Reader<'a> {
     /// The content of the next element, an object identifier in the one form it has (X.690, section 8.19.2).
     pub(super) fn object_identifier(&mut self) -> Result<&'a [u8]> {
         let content = self.expect(tag::OBJECT_IDENTIFIER)?.content;
+        if content.len() > MAX_OBJECT_IDENTIFIER {
+            return Err(format!("an object identifier of {} octets", content.len()));
+        }
         let ends = content.last().is_some_and(|last| *last < 0x80);
         // An arc begins where the octet before it ended one.
         let padded =
@@ -285,6 +291,7 @@ mod tests {
             Reader::new(&encode(tag::OBJECT_IDENTIFIER, content)).object_identifier().is_ok()
         };
         assert!(read(&[0x2a, 3]) && read(&[0x2a, 0x83, 0x80, 1]) && read(&[0x81, 0]));
+        assert!(read(&[0x2a; MAX_OBJECT_IDENTIFIER]) && !read(&[0x2a; MAX_OBJECT_IDENTIFIER + 1]));
         assert!(!read(&[]) && !read(&[0x2a, 0x83]) && !read(&[0x2a, 0x80, 1]) && !read(&[0x80, 1]));
     }
 

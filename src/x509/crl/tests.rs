@@ -222,6 +222,15 @@ fn what_is_no_list() {
 fn lists_are_bounded() {
     let error = Crl::parse(&vec![tag::SEQUENCE; MAX_DER + 1]).unwrap_err();
     assert_eq!(error, Error::TooMany { what: "bytes in a CRL", limit: MAX_DER });
+    // What is kept of a list beside its bytes.
+    let ca = Party::root("ca");
+    let urls = vec![0x86, 0].repeat(MAX_PART / 2);
+    let name = encode(tag::constructed(0), &encode(tag::constructed(0), &urls));
+    assert!(refused(&List::new(&ca, 1).scoped(&name)).contains("more than 65536"));
+    let mut list = List::new(&ca, 1);
+    let rdns = list.issuer.get(2..).unwrap().repeat(MAX_PART / 8);
+    list.issuer = encode(tag::SEQUENCE, &rdns);
+    assert!(refused(&list).contains("more than 65536"));
     let error = Crl::parse(&vec![b'-'; MAX_PEM + 1]).unwrap_err();
     assert_eq!(error, Error::TooMany { what: "bytes in a CRL", limit: MAX_DER });
 }

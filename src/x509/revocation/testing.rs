@@ -146,6 +146,7 @@ fn algorithm() -> Vec<u8> {
 pub(crate) struct List<'a> {
     by: &'a Party,
     pub(crate) version: Vec<u8>,
+    pub(crate) issuer: Vec<u8>,
     pub(crate) this_update: SystemTime,
     pub(crate) next_update: Option<SystemTime>,
     entries: Vec<u8>,
@@ -157,6 +158,7 @@ impl<'a> List<'a> {
         Self {
             by,
             version: encode(tag::INTEGER, &[1]),
+            issuer: by.certificate.subject().der().to_vec(),
             this_update: hours(-1),
             next_update: Some(hours(1)),
             entries: Vec::new(),
@@ -212,7 +214,7 @@ impl<'a> List<'a> {
         let parts = [
             self.version.clone(),
             algorithm(),
-            self.by.certificate.subject().der().to_vec(),
+            self.issuer.clone(),
             time(self.this_update),
             self.next_update.map(time).unwrap_or_default(),
             entries,
