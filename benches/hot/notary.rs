@@ -31,7 +31,7 @@ pub fn notary(c: &mut Criterion) {
     let mut group = c.benchmark_group("notary");
     for (name, algorithm) in ALGORITHMS {
         let bare = Bare::read(&file(&format!("envelopes/{name}.jws")), algorithm);
-        group.bench_function(format!("{name}, bare checks"), |b| b.iter(|| black_box(bare.check())));
+        group.bench_function(format!("{name}, bare checks"), |b| b.iter(|| bare.check()));
         for (form, media_type) in [("jws", NOTATION_JWS), ("cose", NOTATION_COSE)] {
             let case = case(folder.path(), &bare, &format!("{name}.{form}"), media_type);
             group.bench_function(format!("{name}, {form}"), |b| b.iter(|| black_box(case.verify())));

@@ -106,3 +106,37 @@ fn a_signature_is_not_verified_by_what_it_signs() {
     let outcome = folder.verify(&reference(&oci, &format!("@sha256:{SIGNATURE}")), &[]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
 }
+
+/// A layout with the one image and the signatures of these fixtures, in order.
+fn joined(cases: &[&str]) -> tempfile::TempDir {
+    let to = copy(cases[0]);
+    let mut manifests = Vec::new();
+    for name in cases {
+        let from = copy(name);
+        for blob in fs::read_dir(from.path().join("blobs/sha256")).unwrap().map(|e| e.unwrap().path()) {
+            fs::copy(&blob, to.path().join("blobs/sha256").join(blob.file_name().unwrap())).unwrap();
+        }
+        let index = fs::read(from.path().join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        let untagged = index["manifests"].as_array().unwrap().iter().filter(|m| m["annotations"].is_null());
+        manifests.extend(untagged.cloned());
+    }
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": manifests});
+    fs::write(to.path().join("index.json"), index.to_string()).unwrap();
+    to
+}
+
+#[test]
+fn one_trusted_signature_of_several_suffices_within_the_bound() {
+    let oci = joined(&["alg-p256-jws", "alg-p521-jws"]);
+    let folder = Folder::with(|s| {
+        s["trustedIdentities"] = serde_json::json!(["x509.subject: C=US, ST=WA, O=acme, CN=p521"]);
+    });
+    let target = reference(oci.path(), &format!("@{}", case("alg-p521-jws").digest));
+    for (most, code) in [("2", 0), ("1", 1)] {
+        let outcome = folder.verify(&target, &["--max-signatures", most]);
+        assert_eq!(outcome.code, Some(code), "{most}: {outcome:?}");
+    }
+    let outcome = folder.verify(&target, &["--max-signatures", "1"]);
+    assert!(outcome.err.contains("2 signatures refer to it; 1 were read"), "{outcome:?}");
+}
