@@ -11,7 +11,7 @@ use crate::stand::Stand;
 use crate::upstream::Kind;
 
 /// How long the signer's certificate lasts.
-const BRIEF: Duration = Duration::from_secs(8);
+const BRIEF: Duration = Duration::from_secs(15);
 
 /// Signs an image with a timestamp and one without, by a certificate that has ended when this returns.
 fn images(stand: &Stand, pki: &Pki<'_>, publisher: &Publisher) -> (String, String) {

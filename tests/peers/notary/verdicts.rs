@@ -16,7 +16,7 @@ use crate::stand::Stand;
 use crate::upstream::Kind;
 
 /// How long the certificate lasts that has ended when images are judged.
-const BRIEF: Duration = Duration::from_secs(12);
+const BRIEF: Duration = Duration::from_secs(20);
 
 /// The images by which stores, identities and scopes are told apart.
 const SOME: [&str; 7] =
