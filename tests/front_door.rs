@@ -23,5 +23,7 @@ mod revocation;
 mod test_proxy;
 #[path = "front_door/trouble.rs"]
 mod trouble;
+#[path = "front_door/verify.rs"]
+mod verify;
 #[path = "front_door/watch.rs"]
 mod watch;

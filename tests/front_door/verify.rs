@@ -1,7 +1,5 @@
 //! `portcullis verify --notation-config` as people run it: the built program over the layouts in
-//! `tests/fixtures/notation`, whose verdicts the notation CLI gave. Needs nothing else.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `tests/fixtures/notation`, whose verdicts the notation CLI gave.
 
 #[path = "verify/arguments.rs"]
 mod arguments;
