@@ -113,14 +113,19 @@ fn is_named_as_file(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    read_within(path, MAX_FILE)
+        .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?
+        .ok_or_else(|| Error::TooMuch { path: path.to_owned(), what: "bytes", limit: MAX_FILE })
+}
+
+/// The bytes of a file; `None` where they are more than `limit`.
+///
+/// # Errors
+/// The system's.
+pub fn read_within(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::TooMuch { path: path.to_owned(), what: "bytes", limit: MAX_FILE });
-    }
-    Ok(bytes)
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::files::read_within;
 use crate::x509::{self, Certificate};
 
 /// The largest certificate file that is read.
@@ -219,14 +220,9 @@ fn has_certificate_extension(path: &Path) -> bool {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::TooMuch { path: path.to_owned(), limit: "1 MiB" });
-    }
-    Ok(bytes)
+    read_within(path, MAX_FILE)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?
+        .ok_or_else(|| Error::TooMuch { path: path.to_owned(), limit: "1 MiB" })
 }
 
 /// An anchor is a CA or signed itself; a timestamp authority's is a root.

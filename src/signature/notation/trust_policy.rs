@@ -3,8 +3,7 @@
 
 mod document;
 
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,6 +13,7 @@ use super::scope::Scope;
 use super::statement::{Shelf, Statement};
 use crate::oci::Repository;
 use crate::setting::SettingError;
+use crate::trust::files::read_within;
 use crate::x509::Certificate;
 
 /// The files that are looked for, the first that exists being read.
@@ -98,16 +98,14 @@ fn find(dir: &Path) -> Result<(PathBuf, Vec<u8>), SettingError> {
     for file in FILES {
         let path = dir.join(file);
         let unreadable = |e: io::Error| SettingError::here(format!("{}: {e}", path.display()));
-        let file = match fs::File::open(&path) {
+        let read = match read_within(&path, MAX_FILE) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            file => file.map_err(unreadable)?,
+            read => read.map_err(unreadable)?,
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(SettingError::here(format!("{}: more than 1 MiB", path.display())));
-        }
-        return Ok((path, bytes));
+        return match read {
+            Some(bytes) => Ok((path, bytes)),
+            None => Err(SettingError::here(format!("{}: more than 1 MiB", path.display()))),
+        };
     }
     Err(SettingError::here(format!("{}: neither {} nor {} is there", dir.display(), FILES[0], FILES[1])))
 }

@@ -1,8 +1,8 @@
 //! CRLs that the operator carried in by hand: for sites that are cut off, and for issuers whose
 //! certificates name no server.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use x509_parser::pem::Pem;
 
+use crate::trust::files::read_within;
 use crate::x509::crl::Crl;
 use crate::x509::{self, Certificate};
 
@@ -126,14 +127,9 @@ fn has_crl_extension(path: &Path) -> bool {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::TooMuch { path: path.to_owned(), limit: "32 MiB" });
-    }
-    Ok(bytes)
+    read_within(path, MAX_FILE)
+        .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?
+        .ok_or_else(|| Error::TooMuch { path: path.to_owned(), limit: "32 MiB" })
 }
 
 fn all_from(bytes: &[u8], path: &Path) -> Result<Vec<Crl>, Error> {
