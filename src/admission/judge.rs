@@ -110,7 +110,8 @@ impl Request {
         tag: Option<&Tag>,
         how: How,
     ) -> Result<Arc<Decision>, Refusal> {
-        let evaluation = Evaluation { key: self.key(subject, tag), revision: self.revision(), how };
+        let (key, revocations) = (self.key(subject, tag), self.memory().revocations.epoch());
+        let evaluation = Evaluation { key, revision: self.revision(), how, revocations };
         let (request, subject) = (self.clone(), *subject);
         let (manifest, tag) = (manifest.cloned(), tag.cloned());
         let run = async move {

@@ -75,6 +75,8 @@ pub(super) struct Evaluation {
     pub(super) key: Key,
     pub(super) revision: Revision,
     pub(super) how: How,
+    /// [`Revocations::epoch`]: nobody who comes after a revocation joins one that was begun before it.
+    pub(super) revocations: u64,
 }
 
 /// How far an evaluation goes.

@@ -126,6 +126,12 @@ impl Revocations {
     pub fn epoch(&self) -> u64 {
         self.0.epoch.load(Ordering::Acquire)
     }
+
+    /// A revocation of somebody is learned.
+    #[cfg(test)]
+    pub(crate) fn learn_something(&self) {
+        self.0.epoch.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 impl Inner {

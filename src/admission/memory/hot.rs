@@ -86,8 +86,12 @@ impl Memory {
         }
     }
 
+    /// Whether it is the one in memory, and no revocation was learned since it was begun: one that was
+    /// learned meanwhile is in the epoch already, which would then not end by it.
     fn is_current(&self, request: &Request, decision: &Arc<Decision>) -> bool {
         let live = self.decisions.get(&request.key(decision.subject(), None));
-        live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision))
+        live.is_some_and(|live| {
+            Arc::ptr_eq(&live.decision, decision) && live.revocations == self.revocations.epoch()
+        })
     }
 }

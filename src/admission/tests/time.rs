@@ -188,3 +188,41 @@ async fn a_would_deny_that_lapsed_is_served_while_one_evaluation_runs() {
     stand.until(judged).await;
     assert_eq!(stand.decisions(), 2);
 }
+
+#[tokio::test]
+async fn what_was_admitted_before_a_revocation_was_learned_does_not_become_hot() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    let admitted = stand.pull(":v1").await.unwrap();
+    let (request, digest) = (stand.request(), image.digest());
+    let heat = || {
+        let leave = crate::admission::links::Leave::of_subject(admitted.decision()).unwrap();
+        let manifest = Arc::clone(admitted.content());
+        stand.memory().heat(&request, crate::admission::memory::Hot { leave, manifest, binds_tag: false });
+    };
+    heat();
+    assert!(stand.memory().hot(&request, &digest).is_some());
+    stand.memory().revocations.learn_something();
+    assert!(stand.memory().hot(&request, &digest).is_none());
+    heat();
+    assert!(stand.memory().hot(&request, &digest).is_none(), "it was judged before");
+    let anew = stand.pull(":v1").await.unwrap();
+    assert_ne!(anew.decision().id(), admitted.decision().id());
+}
+
+#[tokio::test]
+async fn nobody_joins_an_evaluation_that_was_begun_before_a_revocation_was_learned() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    stand.registry.fault("/referrers/", Fault::Delay(Duration::from_millis(500)));
+    let digest = image.digest();
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stand.memory().revocations.learn_something();
+        stand.pull_digest(&digest).await.unwrap().decision().id()
+    };
+    let (first, second) = tokio::join!(stand.pull_digest(&digest), later);
+    assert_ne!(first.unwrap().decision().id(), second);
+}
