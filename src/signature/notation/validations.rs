@@ -39,13 +39,17 @@ impl Case<'_> {
     /// Whose revocation has to be asked about: nobody's, unless the signature is whole, made by a
     /// trusted signer, and fails no enforced check already.
     pub(super) fn needs(&self) -> Vec<Need> {
-        if !self.may_need() {
+        let Ok(envelope) = Envelope::parse(self.signature) else { return Vec::new() };
+        let Some(leaf) = envelope.chain.first().filter(|_| self.may_need(&envelope)) else {
+            return Vec::new();
+        };
+        let actions = self.checks.actions;
+        let judged = Judged { case: self, envelope: &envelope, leaf };
+        // Whoever can push can push signatures by strangers: those cost no cryptography here.
+        if judged.authenticity().is_err() || (actions.expiry == Action::Enforce && judged.expiry().is_err()) {
             return Vec::new();
         }
-        let Ok((envelope, leaf)) = self.whole() else { return Vec::new() };
-        let actions = self.checks.actions;
-        let judged = Judged { case: self, envelope: &envelope, leaf: &leaf };
-        if judged.authenticity().is_err() || (actions.expiry == Action::Enforce && judged.expiry().is_err()) {
+        if integrity(&envelope, self.subject).is_err() {
             return Vec::new();
         }
         let stamped = match judged.timestamp() {
@@ -72,13 +76,10 @@ impl Case<'_> {
 
     /// Whether some certificate can name somebody to ask, which most private authorities' do not: known
     /// without any cryptography.
-    fn may_need(&self) -> bool {
-        let asks = |envelope: Envelope| {
-            self.needs_timestamp(&envelope)
-                || self.checks.actions.revocation != Action::Skip
-                    && envelope.chain.iter().any(names_revocation_server)
-        };
-        Envelope::parse(self.signature).is_ok_and(asks)
+    fn may_need(&self, envelope: &Envelope) -> bool {
+        self.needs_timestamp(envelope)
+            || self.checks.actions.revocation != Action::Skip
+                && envelope.chain.iter().any(names_revocation_server)
     }
 
     fn needs_timestamp(&self, envelope: &Envelope) -> bool {
