@@ -106,6 +106,9 @@ pub fn status(question: &Question<'_>, known: &Known) -> Status {
     if let Some(word) = found.revocations().filter(counts).reduce(weightier) {
         return Status::Revoked { entry: word.entry.clone(), by: word.by };
     }
+    if !found.doubted.is_empty() {
+        return Status::Unknown { why: found.doubted.join("; ") };
+    }
     match found.ocsp_good_until(question).or_else(|ocsp| match found.lists.good_until(question) {
         Ok(until) => Ok((until, Source::Crl)),
         Err(crl) => Err(ocsp.into_iter().chain(crl).collect::<Vec<_>>()),
@@ -141,6 +144,8 @@ struct Found {
     /// The latest answer, and until when it counts as good.
     ocsp: Option<(Single, SystemTime)>,
     lists: Lists,
+    /// Revocations that somebody told who may be revoked, and against which nothing good counts.
+    doubted: Vec<String>,
     /// Why other answers are not used.
     refused: Vec<String>,
 }
@@ -148,10 +153,12 @@ struct Found {
 impl Found {
     fn new(question: &Question<'_>, known: &Known) -> Self {
         let lists = Lists::new(question, &known.crls);
-        let mut out = Self { words: lists.words(question), ocsp: None, lists, refused: Vec::new() };
+        let words = lists.words(question);
+        let mut out = Self { words, ocsp: None, lists, doubted: Vec::new(), refused: Vec::new() };
         for response in &known.ocsp {
             match proven(response, question, known) {
-                Ok((single, until)) => out.add(single, until, question),
+                Ok(Proven::Answer(single, until)) => out.add(single, until, question),
+                Ok(Proven::Doubted(single, why)) => out.doubt(&single, &format!("OCSP: {why}"), question),
                 Err(why) => out.refused.push(format!("OCSP: {why}")),
             }
         }
@@ -167,6 +174,15 @@ impl Found {
         }
         if self.ocsp.as_ref().is_none_or(|(kept, _)| kept.this_update < single.this_update) {
             self.ocsp = Some((single, until));
+        }
+    }
+
+    fn doubt(&mut self, single: &Single, why: &str, question: &Question<'_>) {
+        match &single.status {
+            CertStatus::Revoked(entry) if !is_too_late(entry, question.signed_at) => {
+                self.doubted.push(format!("{why}; it says that the certificate is revoked"));
+            }
+            _ => self.refused.push(why.to_owned()),
         }
     }
 
@@ -213,41 +229,40 @@ fn end(this_update: SystemTime, next_update: Option<SystemTime>) -> SystemTime {
     next_update.or_else(|| this_update.checked_add(DEFAULT_VALIDITY)).unwrap_or(this_update)
 }
 
-/// A response that is proven, and until when it counts as good.
-fn proven(
-    response: &ocsp::Response,
-    question: &Question<'_>,
-    known: &Known,
-) -> Result<(Single, SystemTime), Error> {
-    let single = response.verify(question.certificate, question.issuer, question.now)?;
-    let end = end(single.this_update, single.next_update);
-    let mut until = end.checked_add(question.grace).unwrap_or(end);
-    if let Some(responder) = &single.responder {
-        let checked = check_responder(responder, question, known)?;
-        until = checked.into_iter().fold(until.min(responder.not_after()), SystemTime::min);
-    }
-    Ok((single, until))
+/// A response that is proven.
+enum Proven {
+    /// By whom may say it, with the end of its counting as good.
+    Answer(Single, SystemTime),
+    /// By a responder of whom it is unknown whether it is revoked itself.
+    Doubted(Single, Error),
 }
 
-/// Whether a responder is not revoked itself, by CRL (RFC 6960, section 4.2.2.2.1); until when, where
-/// something says so.
-fn check_responder(
-    responder: &Certificate,
-    question: &Question<'_>,
-    known: &Known,
-) -> Result<Option<SystemTime>, Error> {
+fn proven(response: &ocsp::Response, question: &Question<'_>, known: &Known) -> Result<Proven, Error> {
+    let single = response.verify(question.certificate, question.issuer, question.now)?;
+    let end = end(single.this_update, single.next_update);
+    let until = end.checked_add(question.grace).unwrap_or(end);
+    let Some(responder) = &single.responder else { return Ok(Proven::Answer(single, until)) };
+    let until = until.min(responder.not_after());
+    let forbidden = |why: String| Error::Forbidden { issuer: responder.subject().to_string(), why };
+    match responder_status(responder, question, known) {
+        Status::NotRevocable => Ok(Proven::Answer(single, until)),
+        Status::Good { until: checked, .. } => Ok(Proven::Answer(single, until.min(checked))),
+        Status::Revoked { entry, .. } => {
+            let (at, reason) = (shown(entry.revoked_at), entry.reason);
+            Err(forbidden(format!("its certificate is revoked since {at} ({reason})")))
+        }
+        Status::Unknown { why } => {
+            let error = forbidden(format!("whether its certificate is revoked is unknown: {why}"));
+            Ok(Proven::Doubted(single, error))
+        }
+    }
+}
+
+/// Whether a responder is revoked itself, by CRL (RFC 6960, section 4.2.2.2.1).
+fn responder_status(responder: &Certificate, question: &Question<'_>, known: &Known) -> Status {
     if responder.has_ocsp_no_check() {
-        return Ok(None);
+        return Status::NotRevocable;
     }
     let asked = Question { certificate: responder, signed_at: None, ..*question };
-    let lists = Known { crls: known.crls.clone(), ..Known::default() };
-    let why = match status(&asked, &lists) {
-        Status::NotRevocable => return Ok(None),
-        Status::Good { until, .. } => return Ok(Some(until)),
-        Status::Revoked { entry, .. } => {
-            format!("its certificate is revoked since {} ({})", shown(entry.revoked_at), entry.reason)
-        }
-        Status::Unknown { why } => format!("whether its certificate is revoked is unknown: {why}"),
-    };
-    Err(Error::Forbidden { issuer: responder.subject().to_string(), why })
+    status(&asked, &Known { crls: known.crls.clone(), ..Known::default() })
 }

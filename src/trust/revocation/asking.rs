@@ -33,6 +33,8 @@ pub(super) struct Freshness {
 /// A CRL that is wanted.
 #[derive(Clone)]
 pub(super) struct Wanted {
+    /// Whom it is to be about.
+    pub(super) certificate: Certificate,
     pub(super) issuer: Certificate,
     pub(super) url: Url,
     /// One that adds to another.
@@ -164,6 +166,9 @@ fn judge_ocsp(answer: Bytes, need: &Need, now: SystemTime) -> Result<Proven, Fai
 fn judge_crl(answer: Bytes, wanted: &Wanted, now: SystemTime) -> Result<Proven, Failure> {
     let crl = Crl::parse(&answer).map_err(|e| invalid(&e))?;
     crl.verify(&wanted.issuer).map_err(|e| invalid(&e))?;
+    // Lists of one issuer count up by scope (RFC 5280, section 5.2.3): one of another scope, which anybody
+    // on the way could put in, would keep the right one out by its number.
+    crl.covers(&wanted.certificate).map_err(|e| invalid(&e))?;
     if crl.this_update() > now.checked_add(SKEW).unwrap_or(now) {
         return Err(Failure::answer("invalid", "its CRL is from the future"));
     }

@@ -108,7 +108,7 @@ impl<'a> Lookup<'a> {
         let (urls, failures) = fetch::urls(certificate.crl_urls());
         self.found.failures.extend(failures);
         for url in urls {
-            let Some(base) = self.crl(&url, false, self.freshness()).await else { continue };
+            let Some(base) = self.crl(certificate, &url, false, self.freshness()).await else { continue };
             self.deltas(certificate, &url, &base).await;
             self.found.known.crls.push(base);
             if self.is_answered_by_crls(certificate).await {
@@ -123,10 +123,10 @@ impl<'a> Lookup<'a> {
         let (urls, failures) = fetch::urls(&named);
         self.found.failures.extend(failures);
         for url in urls {
-            let Some(delta) = self.crl(&url, true, self.freshness()).await else { continue };
+            let Some(delta) = self.crl(certificate, &url, true, self.freshness()).await else { continue };
             if delta.base_number() > base.number() {
                 let freshness = Freshness { ttl: BASE_AGAIN, ahead: false };
-                let newer = self.crl(base_url, false, freshness).await;
+                let newer = self.crl(certificate, base_url, false, freshness).await;
                 self.found.known.crls.extend(newer);
             }
             self.found.known.crls.push(delta);
@@ -134,12 +134,18 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    async fn crl(&mut self, url: &Url, delta: bool, freshness: Freshness) -> Option<Crl> {
+    async fn crl(
+        &mut self,
+        certificate: &Certificate,
+        url: &Url,
+        delta: bool,
+        freshness: Freshness,
+    ) -> Option<Crl> {
         let issuer = self.need.issuer.clone();
         let key = Key::crl(&issuer, url);
         let mut kept = self.all.kept.crl(&key).await;
         if self.is_due(kept.as_ref().ok().and_then(Option::as_ref).map(|(record, _)| record), freshness) {
-            let wanted = Wanted { issuer, url: url.clone(), delta };
+            let wanted = Wanted { certificate: certificate.clone(), issuer, url: url.clone(), delta };
             self.ask(key.clone(), freshness, |asking| asking.crl(wanted)).await;
             kept = self.all.kept.crl(&key).await;
         }
@@ -257,8 +263,13 @@ fn says_the_same(before: &Entry, said: &Entry) -> bool {
     word(before) == word(said)
 }
 
+/// A hold is none: only a CRL tells that it was undone, and a responder may learn of that later.
 fn is_answer(status: &Status) -> bool {
-    matches!(status, Status::Good { .. } | Status::Revoked { .. })
+    match status {
+        Status::Good { .. } => true,
+        Status::Revoked { entry, .. } => entry.is_permanent(),
+        Status::NotRevocable | Status::Unknown { .. } => false,
+    }
 }
 
 /// Signatures over megabytes take a moment, on a thread that may take it.

@@ -13,18 +13,24 @@ pub(super) struct Lists {
     /// Older base lists: what they say for good still counts.
     older: Vec<Crl>,
     deltas: Vec<Crl>,
+    /// There is one of the issuer's that may not be used, and so an answer that is not known.
+    withheld: bool,
     /// Why other lists are not used.
     refused: Vec<String>,
 }
 
 impl Lists {
     pub(super) fn new(question: &Question<'_>, crls: &[Crl]) -> Self {
-        let mut out = Self { base: None, older: Vec::new(), deltas: Vec::new(), refused: Vec::new() };
+        let mut out =
+            Self { base: None, older: Vec::new(), deltas: Vec::new(), withheld: false, refused: Vec::new() };
         for crl in crls {
             match check(crl, question) {
                 Ok(()) if crl.base_number().is_some() => out.deltas.push(crl.clone()),
                 Ok(()) => out.add_base(crl.clone()),
-                Err(why) => out.refused.push(format!("CRL: {why}")),
+                Err(why) => {
+                    out.withheld |= matches!(why, Error::FromTheFuture { .. } | Error::Unsupported { .. });
+                    out.refused.push(format!("CRL: {why}"));
+                }
             }
         }
         out
@@ -39,9 +45,9 @@ impl Lists {
         }
     }
 
-    /// Whether a list at hand would say that the certificate is revoked.
+    /// Whether a list at hand would say that the certificate is revoked, could it be used.
     pub(super) fn has_base(&self) -> bool {
-        self.base.is_some()
+        self.base.is_some() || self.withheld
     }
 
     /// All that is said of the certificate.

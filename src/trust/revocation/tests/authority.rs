@@ -25,6 +25,8 @@ pub(super) struct Authority {
 pub(super) enum Says {
     Good,
     Revoked,
+    /// Revoked for the reason of this number (RFC 5280, section 5.3.1).
+    RevokedFor(u8),
     Unknown,
 }
 
@@ -134,6 +136,17 @@ impl Authority {
         self.amended(&self.crl(list), &freshest)
     }
 
+    /// A list about CAs alone (RFC 5280, section 5.2.5).
+    pub(super) fn of_authorities(&self, list: List) -> Vec<u8> {
+        self.amended(&self.crl(list), &extension(&[0x55, 0x1d, 0x1c], true, &der(0x30, &[0x82, 1, 0xff])))
+    }
+
+    /// A list about the certificates that name it at this place alone.
+    pub(super) fn of_place(&self, list: List, url: &str) -> Vec<u8> {
+        let point = der(0x30, &der(0xa0, &der(0xa0, &der(0x86, url.as_bytes()))));
+        self.amended(&self.crl(list), &extension(&[0x55, 0x1d, 0x1c], true, &point))
+    }
+
     /// The list with one extension more, signed anew.
     fn amended(&self, crl: &[u8], extension: &[u8]) -> Vec<u8> {
         let (outer, _) = split(crl);
@@ -174,6 +187,7 @@ fn answer(signer: &Signer<'_>, need: &Need, says: Says, from: SystemTime, to: Op
     let status = match says {
         Says::Good => vec![0x80, 0],
         Says::Revoked => der(0xa1, &time(from)),
+        Says::RevokedFor(reason) => der(0xa1, &[time(from), der(0xa0, &[0x0a, 1, reason])].concat()),
         Says::Unknown => vec![0x82, 0],
     };
     let next = to.map(|to| der(0xa0, &time(to))).unwrap_or_default();

@@ -35,6 +35,21 @@ async fn what_was_carried_in_counts_for_all_that_its_issuer_issued() {
     assert!(sources.warnings(*NOW).is_empty());
 }
 
+#[tokio::test]
+async fn a_list_that_may_not_be_used_leaves_unknown_who_is_on_it() {
+    let site = Site::new().await;
+    let plain = site.authority.issue(&[], &[]);
+    let status = |crl: Vec<u8>| {
+        let data = RevocationData::carried(vec![crate::x509::crl::Crl::parse(&crl).unwrap()]);
+        data.status(&plain.certificate, &plain.issuer, *NOW, None)
+    };
+    let early = List::new(1).made(*NOW + DAY, *NOW + 2 * DAY);
+    assert_unknown(&status(site.authority.crl(early)), "from the future");
+    let of_others = Authority::new("acme CA").crl(List::new(1));
+    assert_eq!(status(of_others), Status::NotRevocable, "another key under the same name");
+    assert_eq!(status(site.authority.of_authorities(List::new(1))), Status::NotRevocable);
+}
+
 #[test]
 fn broken_files_are_named_and_others_passed_over() {
     let authority = Authority::new("acme CA");

@@ -70,7 +70,8 @@ async fn who_comes_just_after_another_has_asked_does_not_ask() {
         freshness: Freshness { ttl: HOUR, ahead: false },
     };
     let (issuer, crl) = (listed.issuer.clone(), url("a.crl"));
-    let wanted = Wanted { issuer: issuer.clone(), url: crl.clone(), delta: false };
+    let certificate = listed.certificate.clone();
+    let wanted = Wanted { certificate, issuer: issuer.clone(), url: crl.clone(), delta: false };
     assert!(asking(Key::ocsp(need.id())).ocsp(need.clone(), vec![url("ocsp")]).await.is_empty());
     assert!(asking(Key::crl(&issuer, &crl)).crl(wanted).await.is_empty());
     assert_eq!((site.server.count("ocsp"), site.server.count("a.crl")), (1, 1));
@@ -280,4 +281,18 @@ fn spoil_blobs(site: &mut Site) {
     }
     assert!(spoilt > 0);
     site.restart();
+}
+
+#[tokio::test]
+async fn a_list_of_another_scope_takes_nothings_place() {
+    let site = Site::new().await;
+    let need = site.by_crl();
+    site.server.give("a.crl", site.authority.crl(List::new(1)));
+    assert_good(&site.status(&need).await, *NOW + DAY);
+    site.clock.advance(2 * HOUR);
+    site.server.give("a.crl", site.authority.of_authorities(List::new(9)));
+    assert_good(&site.status(&need).await, *NOW + DAY);
+    site.clock.advance(2 * HOUR);
+    site.server.give("a.crl", site.authority.crl(List::new(2).with(&need, *NOW, None)));
+    assert_revoked(&site.status(&need).await);
 }

@@ -49,6 +49,50 @@ async fn a_hold_is_undone_by_the_issuer_alone() {
 }
 
 #[tokio::test]
+async fn a_hold_that_was_undone_is_not_learned_again_from_a_responder_who_lags() {
+    let site = Site::new().await;
+    let need = site.by_both();
+    site.answers(&need, Says::RevokedFor(6), DAY);
+    let hold = List::new(1).with(&need, *NOW, Some(RevocationReason::CertificateHold));
+    site.server.give("a.crl", site.authority.crl(hold));
+    assert_revoked(&site.status(&need).await);
+    site.clock.advance(2 * HOUR);
+    let now = site.clock.now();
+    let removed = List::new(2).made(now, now + DAY).with(&need, now, Some(RevocationReason::RemoveFromCrl));
+    site.server.give("a.crl", site.authority.crl(removed));
+    for _ in 0..3 {
+        let status = site.status(&need).await;
+        assert!(matches!(status, Status::Good { by: Source::Crl, .. }), "{status:?}");
+        assert_eq!(site.revocations().epoch(), 2, "learned and undone once");
+    }
+}
+
+#[tokio::test]
+async fn a_responder_that_says_revoked_removes_nothing() {
+    let site = Site::new().await;
+    let need = site.by_ocsp();
+    site.answers(&need, Says::RevokedFor(8), DAY);
+    assert_revoked(&site.status(&need).await);
+}
+
+#[tokio::test]
+async fn against_a_revocation_by_a_responder_of_unknown_standing_nothing_good_counts() {
+    let site = Site::new().await;
+    let need = site.by_both();
+    let own = site.server.url("a.crl");
+    site.server.give("a.crl", site.authority.of_place(List::new(1), &own));
+    let elsewhere = [site.server.url("r.crl")];
+    let (answer, _) = site.authority.delegated(&need, Says::Good, &elsewhere);
+    site.server.give("ocsp", answer);
+    assert!(matches!(site.status(&need).await, Status::Good { by: Source::Crl, .. }));
+    site.clock.advance(2 * HOUR);
+    let (answer, _) = site.authority.delegated(&need, Says::Revoked, &elsewhere);
+    site.server.give("ocsp", answer);
+    assert_unknown(&site.status(&need).await, "it says that the certificate is revoked");
+    assert_eq!(site.revocations().epoch(), 0, "nor is it noted for good");
+}
+
+#[tokio::test]
 async fn where_it_cannot_be_read_what_stood_nothing_is_good() {
     let site = Site::new().await;
     let need = site.by_ocsp();
