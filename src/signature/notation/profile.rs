@@ -1,6 +1,7 @@
 //! The certificates of a signature: their profile and their order (signature-specification,
 //! "Certificate Requirements"). Independent of any trust store and of the time.
 
+use super::algorithm::Algorithm;
 use crate::signature::Rejection;
 use crate::x509::{Certificate, ExtendedKeyUsage, KeyUsage};
 
@@ -51,6 +52,11 @@ pub(super) fn check(chain: &[Certificate], purpose: Purpose) -> Result<(), Rejec
 fn check_leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Rejection> {
     if leaf.basic_constraints().is_some_and(|b| b.ca) {
         return Err(broken(leaf, "a signing certificate must not be a CA's"));
+    }
+    // "Signature Algorithm Requirements", which hold for timestamps as for envelopes.
+    let key = leaf.public_key().kind();
+    if Algorithm::of(key).is_none() {
+        return Err(broken(leaf, &format!("its key is of kind {key}, which signs nothing here")));
     }
     let usage = key_usage(leaf, purpose)?;
     if !usage.digital_signature() {

@@ -193,3 +193,17 @@ fn a_weakly_signed_root_is_none() {
     let refused = verify(&read("timestamp/rsa-sha256.der"), &read("timestamp/message"), &roots);
     assert!(matches!(refused, Err(Rejection::Certificate { .. })), "{refused:?}");
 }
+
+#[test]
+fn authorities_stamp_with_the_keys_that_envelopes_are_signed_with() {
+    let why = |algorithm| {
+        let mut params = CertificateParams::default();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let leaf = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
+        profile::check(&[leaf], Purpose::Timestamping).map_err(|rejection| rejection.to_string())
+    };
+    assert_eq!(why(&rcgen::PKCS_ECDSA_P256_SHA256), Ok(()));
+    let refused = why(&rcgen::PKCS_ED25519).unwrap_err();
+    assert!(refused.contains("kind Ed25519"), "{refused}");
+}
