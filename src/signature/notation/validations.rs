@@ -246,7 +246,12 @@ impl Judged<'_> {
         time: Option<&Time>,
     ) -> Result<(Unrevoked, String), Rejection> {
         let signed_at = time.and_then(|time| time.authentic);
-        let unrevoked = revocation::check(&self.envelope.chain, data, self.case.now, signed_at)?;
+        let result = revocation::check(&self.envelope.chain, data, self.case.now, signed_at);
+        // Nobody is asked about a signer who is not trusted: that is the reason, and no trouble that may pass.
+        if let Err(Rejection::RevocationUnknown { .. }) = &result {
+            self.authenticity()?;
+        }
+        let unrevoked = result?;
         let basis = unrevoked.basis.clone();
         Ok((unrevoked, basis))
     }

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::made::{Configuration, NOW, file, signature, subject, time};
+use super::made::{Configuration, NOW, file, signature, subject, time, verify};
 use super::mutations::chain;
-use crate::signature::Verifier as _;
+use crate::signature::{Code, Verifier as _};
 use crate::trust::{Need, RevocationData};
 use crate::x509::revocation::{Known, Question, Source, Status, status};
 use crate::x509::{Certificate, crl::Crl, ocsp};
@@ -186,4 +186,17 @@ fn a_delta_counts_with_the_base_that_it_is_for() {
     {
         assert!(!matches!(listed(files), Status::Good { .. }), "{files:?}");
     }
+}
+
+#[test]
+fn an_untrusted_signer_is_the_reason_where_revocation_alone_is_enforced() {
+    let verification = json!({ "level": "audit", "override": { "revocation": "enforce" } });
+    let signature = signature("listed.jws", file("envelopes/listed.jws"));
+    let code = |store: &str| {
+        let verifier = Configuration::new(&verification, &[store]).verifier();
+        verify(&verifier, &signature, time(NOW)).unwrap_err().code()
+    };
+    // Nobody was asked: about the one that may pass, about the other it never will.
+    assert_eq!(code("ca:acme"), Code::RevocationUnknown);
+    assert_eq!(code("ca:other"), Code::UntrustedKey);
 }
