@@ -224,7 +224,7 @@ fn lists_are_bounded() {
     assert_eq!(error, Error::TooMany { what: "bytes in a CRL", limit: MAX_DER });
     // What is kept of a list beside its bytes.
     let ca = Party::root("ca");
-    let urls = vec![0x86, 0].repeat(MAX_PART / 2);
+    let urls = [0x86, 0].repeat(MAX_PART / 2);
     let name = encode(tag::constructed(0), &encode(tag::constructed(0), &urls));
     assert!(refused(&List::new(&ca, 1).scoped(&name)).contains("more than 65536"));
     let mut list = List::new(&ca, 1);
