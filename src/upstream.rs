@@ -171,7 +171,7 @@ impl Upstream {
         }
     }
 
-    /// A manifest's bytes, at most [`MAX_MANIFEST_BYTES`], as the upstream sent them: the caller checks
+    /// A manifest's bytes, at most [`crate::oci::MAX_MANIFEST_BYTES`], as the upstream sent them: the caller checks
     /// the digest.
     ///
     /// # Errors

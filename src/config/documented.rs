@@ -6,6 +6,9 @@ use serde_json::Value;
 
 const PAGE: &str = include_str!("../../docs/CONFIG.md");
 const REASONS: &str = include_str!("../../docs/REASONS.md");
+const METRICS_PAGE: &str = include_str!("../../docs/METRICS.md");
+const METRICS: &str =
+    concat!(include_str!("../telemetry/metrics.rs"), include_str!("../telemetry/metrics/maker.rs"));
 const CODES: &str = include_str!("../signature/rejection.rs");
 
 /// The first cells of a page's tables, out of their backticks.
@@ -34,6 +37,18 @@ fn every_reason_code_is_explained() {
     let explained: BTreeSet<String> = rows(REASONS).map(str::to_owned).collect();
     assert_eq!(codes, explained, "the codes on the left, docs/REASONS.md on the right");
     assert_eq!(rows(REASONS).count(), explained.len(), "a code is explained twice");
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let makers = ["counter(", "counters(", "gauge(", "gauges(", "histogram(", "options("];
+    let made = makers.iter().flat_map(|maker| METRICS.split(maker).skip(1));
+    let names: BTreeSet<String> = made
+        .filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next())
+        .map(|name| format!("portcullis_{name}"))
+        .collect();
+    let documented: BTreeSet<String> = rows(METRICS_PAGE).map(str::to_owned).collect();
+    assert_eq!(names, documented, "the metrics on the left, docs/METRICS.md on the right");
 }
 
 #[test]

@@ -82,12 +82,12 @@ pub enum Source {
 }
 
 impl Source {
-    /// The name for reports.
+    /// In words, for reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Ocsp => "ocsp",
-            Self::Crl => "crl",
-            Self::Noted => "noted",
+            Self::Ocsp => "an OCSP answer",
+            Self::Crl => "a CRL",
+            Self::Noted => "an earlier answer",
         }
     }
 }
