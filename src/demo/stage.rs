@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::folder::Folder;
 use super::proxy::Proxy;
+use super::signing::certificate::RevocationList;
 use super::signing::{Authority, Identity, Key, KeyKind, Profile, cosign, notation, nv2};
 use super::{Error, Fault, Package, Registry};
 use crate::clock::Clock;
@@ -83,6 +84,18 @@ impl Stage {
     /// The file cannot be written.
     pub fn acquire_wabbit_key(&self) -> Result<bool, Error> {
         self.folder.write("trust/wabbit-networks/wabbit.crt", &self.keys.wabbit.certificate_pem())?;
+        Ok(self.proxy.reload())
+    }
+
+    /// Carries in the list on which ACME's authority has revoked the key that signs charts.
+    ///
+    /// # Errors
+    /// The list cannot be made or written.
+    pub fn revoke_charts_key(&self) -> Result<bool, Error> {
+        let now = SystemTime::now();
+        let list =
+            RevocationList { number: 1, valid: now - HOUR..now + 24 * HOUR, revoked: &[&self.keys.charts] };
+        self.folder.write("trust/crls/acme.crl", &self.keys.charts_root.crl_pem(&list)?)?;
         Ok(self.proxy.reload())
     }
 

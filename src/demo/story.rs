@@ -98,7 +98,10 @@ pub async fn play(stage: &Stage, mut tell: impl FnMut(&Played) -> Result<(), Err
     for step in rest.into_iter().flatten() {
         tell(&stage.play(step).await?)?;
     }
-    Ok(())
+    if !stage.revoke_charts_key()? {
+        return Err(Error::Reload);
+    }
+    tell(&stage.play(after_the_theft()).await?)
 }
 
 fn before_the_key() -> Vec<Step> {
@@ -199,6 +202,14 @@ fn artifacts() -> Vec<Step> {
             Refused(403, &["no trusted signature: none found"]),
         ),
     ]
+}
+
+fn after_the_theft() -> Step {
+    step(
+        "The charts' key was stolen: what is cached closes",
+        "registry.acme-rockets.io/charts/net-monitor:0.1.0",
+        Expected::Refused(403, &["was revoked at", "(keyCompromise)"]),
+    )
 }
 
 fn copies() -> Vec<Step> {

@@ -120,12 +120,12 @@ impl Identity {
 
     /// Its own certificate in PEM: what somebody acquires who wants to trust it.
     pub fn certificate_pem(&self) -> String {
-        pem(self.chain.first())
+        certificate_pem(self.chain.first())
     }
 
     /// The last certificate of its chain in PEM.
     pub fn root_pem(&self) -> String {
-        pem(self.chain.last())
+        certificate_pem(self.chain.last())
     }
 }
 
@@ -163,7 +163,7 @@ impl Authority {
 
     /// Its certificate in PEM.
     pub fn certificate_pem(&self) -> String {
-        pem(Some(&self.certificate))
+        certificate_pem(Some(&self.certificate))
     }
 
     /// Its list of revoked certificates, in DER.
@@ -190,6 +190,14 @@ impl Authority {
         };
         Ok(parameters.signed_by(&self.issuer)?.der().to_vec())
     }
+
+    /// The same in PEM.
+    ///
+    /// # Errors
+    /// As [`Self::crl`].
+    pub fn crl_pem(&self, list: &RevocationList<'_>) -> Result<String, Error> {
+        Ok(pem("X509 CRL", &self.crl(list)?))
+    }
 }
 
 /// Who of an authority's was revoked, for stolen keys.
@@ -203,8 +211,12 @@ pub struct RevocationList<'a> {
 }
 
 /// RFC 7468.
-fn pem(certificate: Option<&CertificateDer<'_>>) -> String {
-    let body = super::base64(certificate.map_or(&[], |c| c.as_ref()));
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = super::base64(der);
     let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn certificate_pem(certificate: Option<&CertificateDer<'_>>) -> String {
+    pem("CERTIFICATE", certificate.map_or(&[], |c| c.as_ref()))
 }
