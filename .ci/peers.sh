@@ -101,10 +101,10 @@ SOURCES
     for entry in "${missing[@]}"; do
         local program=${entry%%:*} package=${entry##*:}
         say "unpacking $program of Debian sid"
-        rm -rf "$side/root" "$side"/debs/*
+        rm -rf "$side/unpacked" "$side"/debs/*
         (cd "$side/debs" && "${apt[@]}" download "$package/sid" >&2)
-        dpkg-deb -x "$side"/debs/*.deb "$side/root"
-        install -m 755 "$side/root/usr/bin/$program" "$peers/bin/$program"
+        dpkg-deb -x "$side"/debs/*.deb "$side/unpacked"
+        install -m 755 "$side/unpacked/usr/bin/$program" "$peers/bin/$program"
     done
     rm -rf "$side"
 }

@@ -24,6 +24,8 @@ pub use crl::Crl;
 pub use key::{BadSignature, KeyKind, PublicKey};
 pub use name::{Attribute, Name};
 
+use crate::setting::time::show as shown;
+
 /// Why bytes are not a certificate or key that can be judged, or a certificate did not issue another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -101,16 +103,14 @@ pub enum Error {
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// A list or an answer that is made later than now is a mistake of some clock, or a trick.
-fn not_from_the_future(made_at: SystemTime, now: SystemTime) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::FromTheFuture`].
+pub fn not_from_the_future(made_at: SystemTime, now: SystemTime) -> Result<(), Error> {
     if made_at.duration_since(now).is_ok_and(|ahead| ahead > CLOCK_SKEW) {
         return Err(Error::FromTheFuture { made_at, now });
     }
     Ok(())
-}
-
-/// A moment, for messages.
-fn shown(at: SystemTime) -> impl std::fmt::Display {
-    humantime::format_rfc3339_seconds(at)
 }
 
 impl Error {

@@ -17,7 +17,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,6 +100,9 @@ impl Revocations {
     /// the certificates name. Servers that fail cost time, never an error: [`RevocationData::status`]
     /// tells of them.
     pub async fn gather(&self, needs: &[Need], sources: &RevocationSources) -> RevocationData {
+        if needs.is_empty() {
+            return RevocationData::new(HashMap::new(), sources);
+        }
         let deadline = Instant::now() + DEADLINE;
         let mut seen = HashSet::new();
         let distinct = needs.iter().filter(|need| seen.insert(need.id()));

@@ -224,8 +224,8 @@ fn is_too_late(entry: &Entry, signed_at: Option<SystemTime>) -> bool {
     entry.invalid_since.zip(signed_at).is_some_and(|(invalid, signed)| signed < invalid)
 }
 
-/// When an answer ends.
-fn end(this_update: SystemTime, next_update: Option<SystemTime>) -> SystemTime {
+/// When an answer ends: by its own word, else after [`DEFAULT_VALIDITY`].
+pub fn end(this_update: SystemTime, next_update: Option<SystemTime>) -> SystemTime {
     next_update.or_else(|| this_update.checked_add(DEFAULT_VALIDITY)).unwrap_or(this_update)
 }
 

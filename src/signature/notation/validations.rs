@@ -79,7 +79,7 @@ impl Case<'_> {
     fn may_need(&self, envelope: &Envelope) -> bool {
         self.needs_timestamp(envelope)
             || self.checks.actions.revocation != Action::Skip
-                && envelope.chain.iter().any(names_revocation_server)
+                && envelope.chain.iter().any(Certificate::is_revocable)
     }
 
     fn needs_timestamp(&self, envelope: &Envelope) -> bool {
@@ -315,8 +315,4 @@ impl Judged<'_> {
 
 fn chain_ends(envelope: &Envelope) -> SystemTime {
     envelope.chain.iter().map(Certificate::not_after).min().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn names_revocation_server(certificate: &Certificate) -> bool {
-    !certificate.ocsp_urls().is_empty() || !certificate.crl_urls().is_empty()
 }

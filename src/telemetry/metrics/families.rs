@@ -6,14 +6,14 @@ use super::family::family;
 use super::{Counter, Gauge, Histogram};
 
 family! {
-    /// Signatures judged.
+    /// Decisions made.
     Verifications: IntCounterVec => Counter, Verification {
         registry: "The source registry.",
         policy: "The policy's name.",
-        format: "The signature's format.",
+        format: "The format of the signature that was believed, else of the first; `none` without any.",
         mode: "The policy's mode.",
-        result: "`trusted` or `rejected`.",
-        reason: "The reason's code.",
+        result: "`allow`, `deny` or `indeterminate`.",
+        reason: "The first reason's code.",
     }
 }
 

@@ -26,8 +26,7 @@ pub(super) struct Maker {
 
 impl Maker {
     pub(super) fn verifications(&self) -> Verifications {
-        let vector =
-            self.counters("verifications_total", "Signatures that were judged.", Verifications::LABELS);
+        let vector = self.counters("verifications_total", "Decisions that were made.", Verifications::LABELS);
         Verifications::over(vector, &self.known)
     }
 

@@ -7,17 +7,16 @@ use bytes::Bytes;
 use url::Url;
 
 use super::fetch::{self, Failure, Kind};
-use super::kept::{self, Keeping, Key, Proven, Record, Version};
+use super::kept::{Keeping, Key, Proven, Record, Version};
 use super::{Inner, Need, unix};
 use crate::egress::{Client, Origin, Request};
+use crate::setting;
 use crate::telemetry::Untrusted;
 use crate::telemetry::metrics::RevocationRequest;
 use crate::x509::crl::Crl;
 use crate::x509::ocsp::{CertStatus, Response};
 use crate::x509::{self, Certificate};
 
-/// How far clocks may differ.
-const SKEW: Duration = Duration::from_secs(5 * 60);
 /// What ends so soon is asked for ahead of its end, but not more often than that.
 const AHEAD: Duration = Duration::from_secs(10 * 60);
 const AHEAD_AGAIN: Duration = Duration::from_secs(60);
@@ -143,7 +142,7 @@ impl Asking {
         match keeping.map_err(|why| Failure::answer("not_kept", why))? {
             Keeping::Outdated => Err(Failure::answer("outdated", "its answer is older than the one kept")),
             Keeping::Newest if ends <= now => {
-                let ended = humantime::format_rfc3339_seconds(ends);
+                let ended = setting::time::show(ends);
                 Err(Failure::answer("outdated", format!("its answer ended at {ended}")))
             }
             Keeping::Newest => Ok(()),
@@ -157,7 +156,7 @@ fn judge_ocsp(answer: Bytes, need: &Need, now: SystemTime) -> Result<Proven, Fai
     if single.status == CertStatus::Unknown {
         return Err(Failure::answer("unknown_certificate", "it does not know the certificate"));
     }
-    let end = kept::end(single.this_update, single.next_update);
+    let end = x509::revocation::end(single.this_update, single.next_update);
     // Nothing that a responder signed counts longer than its own certificate.
     let ends = single.responder.map_or(end, |responder| end.min(responder.not_after()));
     Ok(Proven { der: answer, version: Version { number: None, made: single.this_update }, ends })
@@ -169,14 +168,12 @@ fn judge_crl(answer: Bytes, wanted: &Wanted, now: SystemTime) -> Result<Proven, 
     // Lists of one issuer count up by scope (RFC 5280, section 5.2.3): one of another scope, which anybody
     // on the way could put in, would keep the right one out by its number.
     crl.covers(&wanted.certificate).map_err(|e| invalid(&e))?;
-    if crl.this_update() > now.checked_add(SKEW).unwrap_or(now) {
-        return Err(Failure::answer("invalid", "its CRL is from the future"));
-    }
+    x509::not_from_the_future(crl.this_update(), now).map_err(|e| invalid(&e))?;
     if crl.base_number().is_some() != wanted.delta {
         let why = if wanted.delta { "its CRL is no delta CRL" } else { "its CRL is only a delta CRL" };
         return Err(Failure::answer("invalid", why));
     }
-    let ends = kept::end(crl.this_update(), crl.next_update());
+    let ends = x509::revocation::end(crl.this_update(), crl.next_update());
     Ok(Proven { der: Bytes::copy_from_slice(crl.der()), version: Version::of(&crl), ends })
 }
 

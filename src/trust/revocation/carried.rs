@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use x509_parser::pem::Pem;
 
+use crate::setting;
 use crate::trust::files::read_within;
 use crate::x509::crl::Crl;
 use crate::x509::{self, Certificate};
@@ -90,9 +91,9 @@ impl Carried {
     /// What was passed over, and what is out of date at `now`.
     pub(super) fn warnings(&self, now: SystemTime) -> Vec<String> {
         let ended = self.crls.iter().filter_map(|crl| {
-            let end = super::kept::end(crl.this_update(), crl.next_update());
+            let end = x509::revocation::end(crl.this_update(), crl.next_update());
             (end <= now).then(|| {
-                let end = humantime::format_rfc3339_seconds(end);
+                let end = setting::time::show(end);
                 format!("trust.crls: the CRL of {} ended at {end}: carry a newer one in", crl.issuer())
             })
         });

@@ -20,8 +20,6 @@ use crate::telemetry::Untrusted;
 use crate::x509::crl::{self, Crl, Number};
 use crate::x509::{Certificate, ocsp};
 
-/// How long an answer counts that does not name its end.
-const WITHOUT_END: Duration = Duration::from_secs(24 * 3600);
 /// CRLs that stay in memory, parsed: so many bytes of them, in lists of about so many.
 const MEMORY: u64 = 64 << 20;
 const MEMORY_LISTS: usize = 256;
@@ -74,11 +72,6 @@ pub(super) enum Keeping {
     Newest,
     /// A newer one is kept already.
     Outdated,
-}
-
-/// When an answer ends.
-pub(super) fn end(this_update: SystemTime, next_update: Option<SystemTime>) -> SystemTime {
-    next_update.or_else(|| this_update.checked_add(WITHOUT_END)).unwrap_or(this_update)
 }
 
 impl Kept {
