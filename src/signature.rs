@@ -1,6 +1,7 @@
 //! Signatures, and what is proven by them. A folder a format; each turns one claim into
 //! [`Evidence`] or a [`Rejection`]. Pure: no I/O, no clock, no network.
 
+pub mod attestation;
 mod chain;
 pub mod evidence;
 pub mod layout;
@@ -24,6 +25,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use attestation::{Attestation, Step};
 pub use evidence::{Evidence, Fingerprint, TimeSource};
 pub use rejection::{Code, Rejected, Rejection};
 pub use settings::{SignerSettings, build};

@@ -2,7 +2,9 @@
 //! the tag `sha256-<hex>.sig` or as referrer, proven with a public key. Keyless identities,
 //! transparency logs and sigstore bundles are recognised and refused: they are not verified yet.
 
+mod extension;
 pub mod layout;
+mod pattern;
 mod payload;
 mod settings;
 mod verifier;
@@ -10,7 +12,7 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{Key, Keyless, Requirement, Settings};
+pub use settings::{AtLeast, Keyless, Pem, Pki, Requirement, Roots, Settings};
 pub use verifier::verifier;
 
 use super::{Rejection, Signature};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{Format, Signature, SignerName, Validations};
+use super::{Attestation, Format, Signature, SignerName, Step, Validations};
 use crate::oci::Digest;
 use crate::telemetry::Untrusted;
 
@@ -61,6 +61,8 @@ pub struct Evidence {
     pub(in crate::signature) not_after: Option<SystemTime>,
     pub(in crate::signature) notes: Vec<String>,
     pub(in crate::signature) validations: Validations,
+    pub(in crate::signature) attestation: Option<Attestation>,
+    pub(in crate::signature) steps: Vec<Step>,
 }
 
 impl Evidence {
@@ -84,6 +86,8 @@ impl Evidence {
             not_after: None,
             notes: Vec::new(),
             validations: Validations::default(),
+            attestation: None,
+            steps: Vec::new(),
         }
     }
 
@@ -145,5 +149,15 @@ impl Evidence {
     /// What each check came to, where the format's policies name them.
     pub fn validations(&self) -> &Validations {
         &self.validations
+    }
+
+    /// The statement that was signed, where this is an attestation and no signature.
+    pub fn attestation(&self) -> Option<&Attestation> {
+        self.attestation.as_ref()
+    }
+
+    /// The way from the signature to the subject, where it leads over other artifacts; else empty.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 }

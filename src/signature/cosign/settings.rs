@@ -5,25 +5,36 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::extension::Extension;
+use super::pattern::Pattern;
 use crate::setting::SettingError;
 
-/// Whose cosign signatures count: those of a key, or of a keyless identity.
+/// Whose cosign signatures count: those of a key, of a keyless identity, or of a private authority's
+/// certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// A public key: a PEM file, or the PEM text itself.
-    pub key: Option<Key>,
-    /// An identity that Fulcio certified. Not verified yet: it admits nothing.
+    /// A public key.
+    pub key: Option<Pem>,
+    /// An identity that Fulcio certified.
     pub keyless: Option<Keyless>,
-    /// Whether a transparency log's word is needed. Not verified yet: `require` admits nothing.
-    #[serde(default)]
+    /// An identity that an authority of one's own certified.
+    pub pki: Option<Pki>,
+    /// Whether a transparency log's word is needed.
     pub transparency_log: Requirement,
-    /// Whether an RFC 3161 timestamp is needed. Not verified yet: `require` admits nothing.
-    #[serde(default = "ignore")]
+    /// Whether an RFC 3161 timestamp is needed.
     pub timestamps: Requirement,
+    /// How many witnesses of each kind are needed, where any is.
+    pub at_least: AtLeast,
+    /// What the signature must say beside the digest, as `cosign sign -a` puts it there.
+    pub annotations: BTreeMap<String, String>,
     /// A sigstore trusted root instead of the public one.
     pub trusted_root: Option<PathBuf>,
+    /// The trusted root in parts, as cosign takes them.
+    pub roots: Option<Roots>,
+    /// Believe certificates that no certificate-transparency log has seen.
+    pub dangerous_skip_sct: bool,
 }
 
 /// Whether something must be there and hold.
@@ -34,15 +45,36 @@ pub enum Requirement {
     /// A signature without it is refused.
     #[default]
     Require,
-    /// It is not looked at.
+    /// It is not needed.
     Ignore,
 }
 
-/// A public key, as a path or as PEM text.
+/// Thresholds. Witnesses count once, however often they speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct AtLeast {
+    /// Transparency logs, under `transparency_log: require`.
+    pub log_entries: usize,
+    /// Timestamp authorities, under `timestamps: require`.
+    pub timestamps: usize,
+    /// Logs and timestamp authorities together that say when a certificate's key signed.
+    pub times: usize,
+    /// Certificate-transparency logs.
+    pub scts: usize,
+}
+
+impl Default for AtLeast {
+    fn default() -> Self {
+        Self { log_entries: 1, timestamps: 1, times: 1, scts: 1 }
+    }
+}
+
+/// A PEM file, or the PEM text itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Key(pub String);
+pub struct Pem(pub String);
 
 /// A keyless identity: who certified it, and whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -61,49 +93,70 @@ pub struct Keyless {
     pub extensions: BTreeMap<String, String>,
 }
 
-/// Fulcio's certificate extensions (`docs/oid-info.md` of sigstore/fulcio) that a policy may name.
-const EXTENSIONS: [&str; 20] = [
-    "github_workflow_trigger",
-    "github_workflow_sha",
-    "github_workflow_name",
-    "github_workflow_repository",
-    "github_workflow_ref",
-    "build_signer_uri",
-    "build_signer_digest",
-    "runner_environment",
-    "source_repository_uri",
-    "source_repository_digest",
-    "source_repository_ref",
-    "source_repository_identifier",
-    "source_repository_owner_uri",
-    "source_repository_owner_identifier",
-    "build_config_uri",
-    "build_config_digest",
-    "build_trigger",
-    "run_invocation_uri",
-    "source_repository_visibility_at_signing",
-    "deployment_environment",
-];
-
-fn ignore() -> Requirement {
-    Requirement::Ignore
+/// An identity in a private authority's certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Pki {
+    /// The authority's root certificates.
+    pub roots: Vec<Pem>,
+    /// Intermediate certificates that signatures do not carry.
+    pub intermediates: Vec<Pem>,
+    /// The identity (e-mail address, URI or host name), exactly.
+    pub identity: Option<String>,
+    /// A pattern that the whole identity matches.
+    pub identity_regexp: Option<String>,
 }
 
-impl Key {
+/// A trusted root in parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Roots {
+    /// Fulcio's certificates, each file a chain: intermediates first, the root last.
+    pub fulcio: Vec<Pem>,
+    /// Public keys of transparency logs.
+    pub rekor: Vec<Pem>,
+    /// Public keys of certificate-transparency logs.
+    pub ct_logs: Vec<Pem>,
+    /// Chains of timestamp authorities, each file one: the leaf first where it is there, the root last.
+    pub timestamps: Vec<Pem>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            key: None,
+            keyless: None,
+            pki: None,
+            transparency_log: Requirement::Require,
+            timestamps: Requirement::Ignore,
+            at_least: AtLeast::default(),
+            annotations: BTreeMap::new(),
+            trusted_root: None,
+            roots: None,
+            dangerous_skip_sct: false,
+        }
+    }
+}
+
+impl Pem {
     /// The path, where it is one.
     pub fn path(&self) -> Option<&Path> {
         if self.0.contains("-----BEGIN") { None } else { Some(Path::new(&self.0)) }
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        if let Some(path) = self.path().map(|path| base.join(path)) {
+            self.0 = path.to_string_lossy().into_owned();
+        }
     }
 }
 
 impl Settings {
     /// Makes paths absolute, from `base`.
     pub fn resolve(&mut self, base: &Path) {
-        if let Some(key) = &mut self.key
-            && let Some(path) = key.path().map(|p| base.join(p))
-        {
-            key.0 = path.to_string_lossy().into_owned();
-        }
+        self.pems_mut().for_each(|pem| pem.resolve(base));
         if let Some(root) = &mut self.trusted_root {
             *root = base.join(&root);
         }
@@ -111,8 +164,19 @@ impl Settings {
 
     /// The files to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let key = self.key.as_ref().and_then(Key::path).map(Path::to_owned);
-        key.into_iter().chain(self.trusted_root.clone()).collect()
+        let mut settings = self.clone();
+        let pems: Vec<PathBuf> =
+            settings.pems_mut().filter_map(|pem| pem.path().map(Path::to_owned)).collect();
+        pems.into_iter().chain(self.trusted_root.clone()).collect()
+    }
+
+    fn pems_mut(&mut self) -> impl Iterator<Item = &mut Pem> {
+        let pki = self.pki.iter_mut().flat_map(|pki| pki.roots.iter_mut().chain(&mut pki.intermediates));
+        let roots = self.roots.iter_mut().flat_map(|roots| {
+            let Roots { fulcio, rekor, ct_logs, timestamps } = roots;
+            fulcio.iter_mut().chain(rekor).chain(ct_logs).chain(timestamps)
+        });
+        self.key.iter_mut().chain(pki).chain(roots)
     }
 
     /// Whether they say one thing.
@@ -120,32 +184,58 @@ impl Settings {
     /// # Errors
     /// The key that contradicts or is missing.
     pub(super) fn check(&self) -> Result<(), SettingError> {
-        match (&self.key, &self.keyless) {
-            (Some(_), None) => Ok(()),
-            (None, Some(keyless)) => keyless.check().map_err(|e| e.under("keyless")),
-            (Some(_), Some(_)) => Err(SettingError::new(["keyless"], "either key or keyless, not both")),
-            (None, None) => Err(SettingError::new(["key"], "key or keyless is needed")),
+        let fault = |key: &str, why: &str| Err(SettingError::new([key], why));
+        match (&self.key, &self.keyless, &self.pki) {
+            (Some(_), None, None) => {}
+            (None, Some(keyless), None) => keyless.check().map_err(|e| e.under("keyless"))?,
+            (None, None, Some(pki)) => pki.check().map_err(|e| e.under("pki"))?,
+            (None, None, None) => return fault("key", "one of key, keyless and pki is needed"),
+            (_, Some(_), _) => return fault("keyless", "one of key, keyless and pki, not several"),
+            _ => return fault("pki", "one of key, keyless and pki, not several"),
+        }
+        if self.trusted_root.is_some() && self.roots.is_some() {
+            return fault("roots", "contradicts `trusted_root`: write one of them");
+        }
+        if self.dangerous_skip_sct && self.keyless.is_none() {
+            return fault("dangerous_skip_sct", "says nothing without keyless: only Fulcio's certificates have SCTs");
+        }
+        self.at_least.check().map_err(|e| e.under("at_least"))
+    }
+}
+
+impl AtLeast {
+    fn check(&self) -> Result<(), SettingError> {
+        let Self { log_entries, timestamps, times, scts } = *self;
+        let all = [("log_entries", log_entries), ("timestamps", timestamps), ("times", times), ("scts", scts)];
+        match all.into_iter().find(|(_, least)| !(1..=8).contains(least)) {
+            Some((key, found)) => Err(SettingError::new([key], format!("expected 1 to 8, found {found}"))),
+            None => Ok(()),
         }
     }
 }
 
 impl Keyless {
     fn check(&self) -> Result<(), SettingError> {
-        one("issuer", &self.issuer, &self.issuer_regexp)?;
-        one("identity", &self.identity, &self.identity_regexp)?;
-        match self.extensions.keys().find(|name| !EXTENSIONS.contains(&name.as_str())) {
-            Some(name) => {
-                Err(SettingError::new(["extensions", name], "no certificate extension has this name"))
+        Pattern::of("issuer", &self.issuer, &self.issuer_regexp)?;
+        Pattern::of("identity", &self.identity, &self.identity_regexp)?;
+        for (name, value) in &self.extensions {
+            let fault = |why: &str| Err(SettingError::new(["extensions", name], why));
+            if Extension::named(name).is_none() {
+                return fault("no certificate extension has this name: docs/SIGSTORE.md lists them");
             }
-            None => Ok(()),
+            if value.is_empty() {
+                return fault("the value is empty");
+            }
         }
+        Ok(())
     }
 }
 
-/// Keyless needs an issuer and an identity, each given in one way and saying something.
-fn one(name: &str, exact: &Option<String>, pattern: &Option<String>) -> Result<(), SettingError> {
-    match (exact, pattern) {
-        (Some(value), None) | (None, Some(value)) if !value.is_empty() => Ok(()),
-        _ => Err(SettingError::new([name], format!("exactly one of {name} and {name}_regexp is needed"))),
+impl Pki {
+    fn check(&self) -> Result<(), SettingError> {
+        if self.roots.is_empty() {
+            return Err(SettingError::new(["roots"], "the list is empty: name the authority's root certificate"));
+        }
+        Pattern::of("identity", &self.identity, &self.identity_regexp).map(drop)
     }
 }

@@ -24,11 +24,9 @@ fn fixtures() -> PathBuf {
 
 fn settings(key: impl Into<String>, log: Requirement) -> Settings {
     Settings {
-        key: Some(Key(key.into())),
-        keyless: None,
+        key: Some(Pem(key.into())),
         transparency_log: log,
-        timestamps: Requirement::Ignore,
-        trusted_root: None,
+        ..Settings::default()
     }
 }
 
@@ -284,7 +282,7 @@ fn settings_say_one_thing() {
         change(&mut keyless);
         Settings { keyless: Some(keyless), ..none.clone() }
     };
-    assert_eq!(fault(Settings { key: Some(Key("a".into())), ..keyless(|_| {}) }), "keyless");
+    assert_eq!(fault(Settings { key: Some(Pem("a".into())), ..keyless(|_| {}) }), "keyless");
     let rootless = Settings { trusted_root: Some("/absent/root.json".into()), ..keyless(|_| {}) };
     assert_eq!(fault(rootless), "trusted_root");
     assert_eq!(fault(keyless(|k| k.issuer = None)), "keyless.issuer");
@@ -300,8 +298,8 @@ fn paths_are_resolved_and_text_is_left() {
     settings.resolve(Path::new("/etc/portcullis"));
     assert_eq!(settings.paths(), [Path::new("/etc/portcullis/trust/redhat.pub")]);
     let text = ed25519().pem;
-    settings.key = Some(Key(text.clone()));
+    settings.key = Some(Pem(text.clone()));
     settings.resolve(Path::new("/etc"));
-    assert_eq!(settings.key, Some(Key(text)));
+    assert_eq!(settings.key, Some(Pem(text)));
     assert!(settings.paths().is_empty());
 }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::payload::Signed;
-use super::settings::{Key, Requirement};
+use super::settings::{Pem, Requirement};
 use super::{Settings, layout};
 use crate::oci::Repository;
 use crate::setting::SettingError;
@@ -30,7 +30,7 @@ pub fn verifier(name: &SignerName, settings: &Settings) -> Result<impl Verifier 
     Ok(Cosign { signer: name.clone(), key, settings: settings.clone() })
 }
 
-fn read(key: &Key) -> Result<PublicKey, SettingError> {
+fn read(key: &Pem) -> Result<PublicKey, SettingError> {
     let fault = |e: String| SettingError::new(["key"], e);
     match key.path() {
         Some(path) => trust::public_key(path).map_err(|e| fault(e.to_string())),
