@@ -19,7 +19,7 @@ pub mod timestamp;
 mod tests;
 
 pub use algorithm::{Algorithm, Encoding, Hash};
-pub use certificate::{BasicConstraints, Certificate, ExtendedKeyUsage, KeyUsage};
+pub use certificate::{AlternativeName, BasicConstraints, Certificate, ExtendedKeyUsage, KeyUsage};
 pub use crl::Crl;
 pub use key::{BadSignature, KeyKind, PublicKey};
 pub use name::{Attribute, Name};

@@ -1,6 +1,7 @@
 //! One certificate: RFC 5280, section 4. What is read here is all that any check asks for; critical
 //! extensions that none asks for are listed, and chains refuse them.
 
+mod alternative;
 mod extensions;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use x509_parser::x509::X509Version;
 use super::der::{elements, range};
 use super::key::sha256;
 use super::{Algorithm, Error, Name, PublicKey};
+pub use alternative::AlternativeName;
 use extensions::Extensions;
 pub(super) use extensions::distribution_point_uris;
 pub use extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
@@ -75,7 +77,7 @@ impl Certificate {
             not_before: system_time(parsed.validity().not_before),
             not_after: system_time(parsed.validity().not_after),
             key: PublicKey::from_spki_der(parsed.public_key().raw)?,
-            extensions: Extensions::read(parsed.extensions())?,
+            extensions: Extensions::read(parsed.extensions(), der)?,
             der: der.to_vec(),
         })))
     }
@@ -138,6 +140,11 @@ impl Certificate {
     /// The subject's common name.
     pub fn common_name(&self) -> Option<&str> {
         self.0.subject.common_name()
+    }
+
+    /// Its subject alternative names, in order.
+    pub fn alternative_names(&self) -> &[AlternativeName] {
+        &self.0.extensions.alternative_names
     }
 
     /// The `dNSName` entries among its subject alternative names.
@@ -228,6 +235,13 @@ impl Certificate {
     /// Its extensions: object identifier, and whether it is critical.
     pub fn extensions(&self) -> &[(String, bool)] {
         &self.0.extensions.present
+    }
+
+    /// What the octet string of an extension holds, by its dotted object identifier; `None` where it has none such.
+    pub fn extension(&self, oid: &str) -> Option<&[u8]> {
+        let Extensions { present, values, .. } = &self.0.extensions;
+        let at = present.iter().position(|(other, _)| other == oid)?;
+        self.0.der.get(values.get(at)?.clone())
     }
 
     /// The critical extensions that nothing here understands.

@@ -17,6 +17,7 @@ pub(super) mod tag {
     pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(crate) const ENUMERATED: u8 = 0x0a;
+    pub(crate) const UTF8_STRING: u8 = 0x0c;
     pub(crate) const UTC_TIME: u8 = 0x17;
     pub(crate) const GENERALIZED_TIME: u8 = 0x18;
     pub(crate) const SEQUENCE: u8 = 0x30;
@@ -67,6 +68,12 @@ impl<'a> Element<'a> {
         let element = inside.expect(tag)?;
         inside.end()?;
         Ok(element)
+    }
+
+    /// The text of an IA5String, whatever its tag.
+    pub(super) fn ascii(&self) -> Result<&'a str> {
+        let text = std::str::from_utf8(self.content).ok().filter(|text| text.is_ascii());
+        text.ok_or_else(|| "a text that is not ASCII".to_owned())
     }
 
     /// A moment, UTCTime or GeneralizedTime to the second in UTC (RFC 5280, section 4.1.2.5).
@@ -239,8 +246,7 @@ pub(super) fn uris(mut names: Reader<'_>) -> Result<Vec<String>> {
     while !names.is_empty() {
         let name = names.next()?;
         if name.tag == URI {
-            let text = std::str::from_utf8(name.content).ok().filter(|text| text.is_ascii());
-            all.push(text.ok_or("a URI that is not ASCII")?.to_owned());
+            all.push(name.ascii()?.to_owned());
         }
     }
     Ok(all)

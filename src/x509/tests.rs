@@ -124,6 +124,20 @@ fn bytes_after_a_certificate_are_refused() {
 }
 
 #[test]
+fn an_extension_is_found_by_its_identifier() {
+    let with =
+        |arcs: &[u64], content: &[u8]| rcgen::CustomExtension::from_oid_content(arcs, content.to_vec());
+    let issuer = with(&[1, 3, 6, 1, 4, 1, 57264, 1, 8], b"\x0c\x02id");
+    let empty = with(&[1, 3, 6, 1, 4, 1, 57264, 1, 80], b"");
+    let certificate = link("a", None, |p| p.custom_extensions = vec![empty, issuer]).certificate;
+    assert_eq!(certificate.extension("1.3.6.1.4.1.57264.1.8"), Some(&b"\x0c\x02id"[..]));
+    assert_eq!(certificate.extension("1.3.6.1.4.1.57264.1.80"), Some(&[][..]));
+    assert_eq!(certificate.extension("2.5.29.19"), Some(&[0x30, 3, 1, 1, 0xff][..]));
+    assert_eq!(certificate.extension("1.3.6.1.4.1.57264.1"), None);
+    assert!(certificate.extensions().contains(&("2.5.29.19".to_owned(), true)));
+}
+
+#[test]
 fn chains_reach_their_anchor_in_order_and_out_of_order() {
     let (root, middle, leaf) = three(|_| {});
     let anchors = chain_of(&[&root]);

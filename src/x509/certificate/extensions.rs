@@ -1,12 +1,15 @@
 //! A certificate's extensions: RFC 5280, section 4.2, as far as a check asks for them.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 
+use super::alternative::{AlternativeName, alternative_names};
 use crate::x509::Error;
-use crate::x509::der::{self, Reader, tag};
+use crate::x509::der::{self, Reader, range, tag};
 
+const SUBJECT_ALTERNATIVE_NAME: &str = "2.5.29.17";
 const CRL_DISTRIBUTION_POINTS: &str = "2.5.29.31";
 const FRESHEST_CRL: &str = "2.5.29.46";
 const AUTHORITY_INFO_ACCESS: &str = "1.3.6.1.5.5.7.1.1";
@@ -105,10 +108,13 @@ pub(super) struct Extensions {
     pub(super) extended_key_usage: Option<ExtendedKeyUsage>,
     pub(super) subject_key_id: Option<Vec<u8>>,
     pub(super) has_san: bool,
+    pub(super) alternative_names: Vec<AlternativeName>,
     pub(super) dns_names: Vec<String>,
     pub(super) unhandled_critical: Vec<String>,
     pub(super) name_constraints: bool,
     pub(super) present: Vec<(String, bool)>,
+    /// Where their values lie in the certificate, in the same order.
+    pub(super) values: Vec<Range<usize>>,
     pub(super) ocsp_urls: Vec<String>,
     pub(super) crl_urls: Vec<String>,
     pub(super) distribution_points: Vec<Vec<u8>>,
@@ -119,8 +125,8 @@ pub(super) struct Extensions {
 }
 
 impl Extensions {
-    /// Reads them, each kind at most once.
-    pub(super) fn read(all: &[X509Extension<'_>]) -> Result<Self, Error> {
+    /// Reads those of this certificate, each kind at most once.
+    pub(super) fn read(all: &[X509Extension<'_>], certificate: &[u8]) -> Result<Self, Error> {
         let mut out = Self::default();
         let mut seen = HashSet::new();
         for extension in all {
@@ -132,9 +138,11 @@ impl Extensions {
                 ));
             }
             out.present.push((oid.clone(), extension.critical));
+            out.values.push(range(extension.value, certificate));
             out.add(&oid, extension)?;
-            out.add_revocation(&oid, extension.value)
-                .map_err(|e| Error::malformed("certificate", format_args!("extension {oid}: {e}")))?;
+            let within = |e| Error::malformed("certificate", format_args!("extension {oid}: {e}"));
+            out.add_names(&oid, extension.value).map_err(within)?;
+            out.add_revocation(&oid, extension.value).map_err(within)?;
         }
         Ok(out)
     }
@@ -152,10 +160,8 @@ impl Extensions {
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 self.extended_key_usage = Some(ExtendedKeyUsage { purposes: purposes(usage), critical });
             }
-            ParsedExtension::SubjectAlternativeName(names) => {
-                self.has_san = true;
-                self.dns_names = names.general_names.iter().filter_map(dns_name).collect();
-            }
+            // Critical where the subject has no other name (RFC 5280, section 4.2.1.6).
+            ParsedExtension::SubjectAlternativeName(_) => {}
             // Without required policies (policyConstraints, which is unhandled) any policy will do.
             ParsedExtension::CertificatePolicies(_) => {}
             ParsedExtension::SubjectKeyIdentifier(id) if !critical => {
@@ -169,6 +175,15 @@ impl Extensions {
             ParsedExtension::UnsupportedExtension { .. } if oid == OCSP_NO_CHECK => {}
             _ if critical => self.unhandled_critical.push(oid.to_owned()),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_names(&mut self, oid: &str, value: &[u8]) -> der::Result<()> {
+        if oid == SUBJECT_ALTERNATIVE_NAME {
+            self.has_san = true;
+            self.alternative_names = alternative_names(value)?;
+            self.dns_names = self.alternative_names.iter().filter_map(dns_name).collect();
         }
         Ok(())
     }
@@ -239,9 +254,9 @@ fn full_names(value: &[u8]) -> der::Result<Vec<Reader<'_>>> {
     Ok(all)
 }
 
-fn dns_name(name: &GeneralName<'_>) -> Option<String> {
+fn dns_name(name: &AlternativeName) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        AlternativeName::Dns(name) => Some(name.clone()),
         _ => None,
     }
 }
