@@ -1,5 +1,6 @@
 //! Signature algorithms: which key may be used with which hash, padding and encoding.
 
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     self as lc, EcdsaVerificationAlgorithm, RsaParameters, RsaPssSaltLength, VerificationAlgorithm,
 };
@@ -17,6 +18,17 @@ pub enum Hash {
     Sha384,
     /// SHA-512
     Sha512,
+}
+
+impl Hash {
+    /// What hashes by it.
+    pub(super) fn algorithm(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
+    }
 }
 
 /// How an ECDSA signature is written.
@@ -61,6 +73,18 @@ impl Algorithm {
             Self::Ecdsa(Hash::Sha384, _) => "ECDSA-SHA384",
             Self::Ecdsa(Hash::Sha512, _) => "ECDSA-SHA512",
             Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// What the message is hashed by before it is signed; `None` where the signature is over the message itself.
+    pub fn hash(self) -> Option<Hash> {
+        match self {
+            Self::RsaPkcs1(hash)
+            | Self::RsaPss(hash)
+            | Self::RsaPssSalt(hash, _)
+            | Self::RsaPssLongest(hash)
+            | Self::Ecdsa(hash, _) => Some(hash),
+            Self::Ed25519 => None,
         }
     }
 

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{self, Digest};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::der::{encode, tag};
+use super::der::{elements, encode, tag};
 use super::{Algorithm, Error};
+
+#[cfg(test)]
+mod tests;
 
 /// RSA moduli below are broken within reach; above they are a way to waste our time.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -79,6 +82,21 @@ impl PublicKey {
         Ok(Self(Arc::new(Inner { kind, spki: der.to_vec(), raw })))
     }
 
+    /// Reads a DER RSAPublicKey (RFC 8017, appendix A.1.1).
+    ///
+    /// # Errors
+    /// As [`Self::from_spki_der`].
+    pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, Error> {
+        match elements(der).as_deref() {
+            Some([modulus, exponent])
+                if [modulus, exponent].iter().all(|e| e.first() == Some(&tag::INTEGER)) =>
+            {
+                Self::from_spki_der(&rsa_spki(der))
+            }
+            _ => Err(Error::malformed("RSA public key", "expected a sequence of modulus and exponent")),
+        }
+    }
+
     /// Reads PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY` (PKCS #1).
     ///
     /// # Errors
@@ -95,7 +113,7 @@ impl PublicKey {
         }
         match block.label.as_str() {
             "PUBLIC KEY" => Self::from_spki_der(&block.contents),
-            "RSA PUBLIC KEY" => Self::from_spki_der(&rsa_spki(&block.contents)),
+            "RSA PUBLIC KEY" => Self::from_pkcs1_der(&block.contents),
             other => Err(Error::Unsupported { what: "PEM block", found: other.to_owned() }),
         }
     }
@@ -127,6 +145,23 @@ impl PublicKey {
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let verifier = algorithm.verifier(self.0.kind).ok_or(BadSignature)?;
         verifier.verify_sig(&self.0.raw, message, signature).map_err(|_| BadSignature)
+    }
+
+    /// As [`Self::verify`], for a message of which only the digest is known.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; also where the digest is not as long as the algorithm's hash makes them, and for
+    /// Ed25519, which signs messages themselves.
+    pub fn verify_digest(
+        &self,
+        algorithm: Algorithm,
+        digest: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let verifier = algorithm.verifier(self.0.kind).ok_or(BadSignature)?;
+        let hash = algorithm.hash().ok_or(BadSignature)?.algorithm();
+        let digest = Digest::import_less_safe(digest, hash).map_err(|_| BadSignature)?;
+        verifier.verify_digest_sig(&self.0.raw, &digest, signature).map_err(|_| BadSignature)
     }
 }
 

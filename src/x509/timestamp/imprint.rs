@@ -50,12 +50,7 @@ pub(super) fn no_parameters(mut rest: Walk<'_>) -> Result<(), Error> {
 }
 
 pub(super) fn digest(hash: Hash, content: &[u8]) -> Vec<u8> {
-    let algorithm = match hash {
-        Hash::Sha256 => &lc::SHA256,
-        Hash::Sha384 => &lc::SHA384,
-        Hash::Sha512 => &lc::SHA512,
-    };
-    lc::digest(algorithm, content).as_ref().to_vec()
+    lc::digest(hash.algorithm(), content).as_ref().to_vec()
 }
 
 /// SHA-1, for the one thing that it still has to name: a certificate in the older attribute.
