@@ -154,6 +154,11 @@ pub trait Verifier: Send + Sync {
         None
     }
 
+    /// Whether its proofs can hold a time that others than the signer tell.
+    fn proves_time(&self) -> bool {
+        true
+    }
+
     /// When the first of the certificates ends that it trusts: for the metric that warns of it.
     fn trust_ends(&self) -> Option<SystemTime> {
         None

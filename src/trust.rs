@@ -4,8 +4,10 @@
 pub mod files;
 pub mod revocation;
 pub mod settings;
+pub mod sigstore;
 pub mod store;
 
 pub use files::{Error, certificates, public_key, readable};
 pub use revocation::{Need, RevocationData, RevocationSources, Revocations};
 pub use settings::Settings;
+pub use sigstore::TrustedRoot;

@@ -34,6 +34,11 @@ pub const NOTATION_COSE: &str = "application/cose";
 /// cosign: a simple-signing payload as layer, its signature in annotations.
 pub const COSIGN_SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
+/// cosign: an attestation's DSSE envelope as layer.
+pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+/// An in-toto statement as layer, by itself unsigned: BuildKit's and Docker Hardened Images' attestations.
+pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+
 /// What is asked of upstreams, most wanted first: every manifest that can be judged.
 pub const ACCEPTED_MANIFESTS: [&str; 5] =
     [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT];

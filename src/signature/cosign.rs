@@ -1,19 +1,29 @@
-//! Signatures of cosign: a simple-signing payload as layer with the signature in an annotation, under
-//! the tag `sha256-<hex>.sig` or as referrer, proven with a public key. Keyless identities,
-//! transparency logs and sigstore bundles are recognised and refused: they are not verified yet.
+//! Signatures of cosign and of sigstore's other clients: simple-signing payloads and attestations as layers, and
+//! bundles; by keys, by identities that Fulcio certified, or by certificates of a private authority, with the
+//! word of transparency logs and timestamp authorities. Nothing is asked of anyone: docs/SIGSTORE.md.
 
+mod build;
+mod bundle;
+mod claim;
+mod dsse;
 mod extension;
+mod holder;
 pub mod layout;
+mod legacy;
+mod log;
 mod pattern;
 mod payload;
 mod settings;
+mod statement;
 mod verifier;
+mod witness;
 
 #[cfg(test)]
 mod tests;
 
+pub use claim::Artifact;
 pub use settings::{AtLeast, Keyless, Pem, Pki, Requirement, Roots, Settings};
-pub use verifier::verifier;
+pub use verifier::{Cosign, verifier};
 
 use super::{Rejection, Signature};
 use crate::oci::Descriptor;
@@ -23,5 +33,5 @@ use crate::oci::Descriptor;
 /// # Errors
 /// Why it does not.
 pub fn claims(signature: &Signature, subject: &Descriptor) -> Result<(), Rejection> {
-    payload::Signed::read(signature)?.describe(subject)
+    claim::Claim::read(signature)?.describe(subject)
 }

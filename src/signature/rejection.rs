@@ -267,7 +267,7 @@ pub enum Rejection {
         why: Untrusted,
     },
     /// Something ended before now.
-    #[error("{what} ended at {}, it is {}", rfc3339(*.not_after), rfc3339(*.now))]
+    #[error("{what} ended at {}, judged is {}", rfc3339(*.not_after), rfc3339(*.now))]
     Expired {
         /// The signature or the certificate.
         what: Ends,
@@ -277,7 +277,7 @@ pub enum Rejection {
         now: SystemTime,
     },
     /// Something begins after now.
-    #[error("{what} begins at {}, it is {}", rfc3339(*.not_before), rfc3339(*.now))]
+    #[error("{what} begins at {}, judged is {}", rfc3339(*.not_before), rfc3339(*.now))]
     NotYetValid {
         /// The signature or the certificate.
         what: Ends,

@@ -116,16 +116,19 @@ impl Verifier for Until {
 
     fn limitation(&self) -> Option<String> {
         self.verifier.limitation().or_else(|| {
-            let timeless = matches!(self.format(), Format::Nv2 | Format::Cosign);
-            timeless.then(|| {
+            (!self.verifier.proves_time()).then(|| {
                 format!(
-                    "signer {}: valid_until needs an authentic time, which {} signatures do not prove here, \
-                     so that it admits nothing",
+                    "signer {}: valid_until needs an authentic time, which its {} signatures do not prove, so that \
+                     it admits nothing",
                     self.signer(),
                     self.format()
                 )
             })
         })
+    }
+
+    fn proves_time(&self) -> bool {
+        self.verifier.proves_time()
     }
 
     fn trust_ends(&self) -> Option<SystemTime> {

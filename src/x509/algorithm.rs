@@ -21,6 +21,11 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// The hash of `content`.
+    pub fn of(self, content: &[u8]) -> Vec<u8> {
+        digest::digest(self.algorithm(), content).as_ref().to_vec()
+    }
+
     /// What hashes by it.
     pub(super) fn algorithm(self) -> &'static digest::Algorithm {
         match self {

@@ -14,7 +14,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
-use super::der::{elements, range};
+use super::der::{Element, elements, range, tag};
 use super::key::sha256;
 use super::{Algorithm, Error, Name, PublicKey};
 pub use alternative::AlternativeName;
@@ -242,6 +242,12 @@ impl Certificate {
         let Extensions { present, values, .. } = &self.0.extensions;
         let at = present.iter().position(|(other, _)| other == oid)?;
         self.0.der.get(values.get(at)?.clone())
+    }
+
+    /// The text of an extension whose value is a UTF8String; `None` where it is absent or something else.
+    pub fn text_extension(&self, oid: &str) -> Option<&str> {
+        let text = Element::only(self.extension(oid)?).ok().filter(|text| text.tag == tag::UTF8_STRING)?;
+        std::str::from_utf8(text.content).ok()
     }
 
     /// The critical extensions that nothing here understands.

@@ -1,5 +1,7 @@
 //! Fulcio's certificate extensions by name (sigstore/fulcio, `docs/oid-info.md`).
 
+use crate::x509::Certificate;
+
 /// One of the extensions that a policy may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extension {
@@ -7,6 +9,11 @@ pub(super) struct Extension {
     /// The last arc under 1.3.6.1.4.1.57264.1.
     arc: u8,
 }
+
+/// The first six were written as bare text; what came later is a DER UTF8String.
+const LAST_BARE: u8 = 6;
+const ISSUER_BARE: u8 = 1;
+const ISSUER: u8 = 8;
 
 const ALL: [Extension; 20] = [
     Extension { name: "github_workflow_trigger", arc: 2 },
@@ -36,4 +43,32 @@ impl Extension {
     pub(super) fn named(name: &str) -> Option<Self> {
         ALL.into_iter().find(|extension| extension.name == name)
     }
+
+    /// What the certificate says there; `None` where it says nothing, or nothing that is text.
+    pub(super) fn of(self, certificate: &Certificate) -> Option<&str> {
+        text(certificate, self.arc)
+    }
+}
+
+/// The OIDC issuer that vouched for the identity. Certificates carry it twice, in the old form and the
+/// new one; two that differ are none.
+pub(super) fn issuer(certificate: &Certificate) -> Option<&str> {
+    let stands = |arc| certificate.extension(&oid(arc)).is_some();
+    match (text(certificate, ISSUER), text(certificate, ISSUER_BARE)) {
+        (Some(new), Some(old)) if new != old => None,
+        (None, _) if stands(ISSUER) => None,
+        (new, old) => new.or(old),
+    }
+}
+
+fn text(certificate: &Certificate, arc: u8) -> Option<&str> {
+    let oid = oid(arc);
+    if arc > LAST_BARE {
+        return certificate.text_extension(&oid);
+    }
+    certificate.extension(&oid).and_then(|bytes| std::str::from_utf8(bytes).ok())
+}
+
+fn oid(arc: u8) -> String {
+    format!("1.3.6.1.4.1.57264.1.{arc}")
 }

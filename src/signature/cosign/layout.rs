@@ -1,5 +1,5 @@
-//! cosign's artifacts: an image manifest whose layers are simple-signing payloads, or one that holds
-//! sigstore bundles.
+//! cosign's artifacts: an image manifest whose layers are simple-signing payloads, envelopes of
+//! attestations, or sigstore bundles.
 
 use crate::oci::{Descriptor, Digest, Kind, Manifest, media_type};
 use crate::signature::Format;
@@ -10,12 +10,20 @@ pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// The annotation of a layer that holds the certificate of a keyless signature.
 pub(super) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 
+/// The annotation of a layer that holds the certificates above it.
+pub(super) const CHAIN: &str = "dev.sigstore.cosign/chain";
+/// The annotation of a layer that holds Rekor's word.
+pub(super) const BUNDLE: &str = "dev.sigstore.cosign/bundle";
+/// The annotation of a layer that holds an RFC 3161 timestamp.
+pub(super) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+
 /// What the config of such an artifact may be: cosign writes an image's for tags, its own type for
 /// referrers, and an empty one for bundles.
-const CONFIGS: [&str; 4] = [
+const CONFIGS: [&str; 5] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
     "application/vnd.dev.cosign.artifact.sig.v1+json",
+    "application/vnd.dev.cosign.artifact.att.v1+json",
     media_type::EMPTY,
 ];
 
@@ -40,5 +48,6 @@ pub(super) fn is_bundle(media_type: &str) -> bool {
 }
 
 fn is_claim(layer: &Descriptor) -> bool {
-    *layer.media_type == *media_type::COSIGN_SIMPLE_SIGNING || is_bundle(&layer.media_type)
+    matches!(&*layer.media_type, media_type::COSIGN_SIMPLE_SIGNING | media_type::DSSE_ENVELOPE)
+        || is_bundle(&layer.media_type)
 }

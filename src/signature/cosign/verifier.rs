@@ -1,48 +1,40 @@
-//! Proves cosign signatures with a public key.
+//! Proves what cosign signs: with a key, a keyless identity, or a private authority's certificate.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::payload::Signed;
-use super::settings::{Pem, Requirement};
-use super::{Settings, layout};
-use crate::oci::Repository;
+use serde_json::{Map, Value};
+
+use super::claim::{Artifact, Claim, Content, MadeBy};
+use super::holder::{Holder, Who};
+use super::log::{Bound, Signed};
+use super::settings::Requirement;
+use super::witness::{Asked, Witnesses};
+use super::{Settings, build};
+use crate::oci::{Digest, Repository};
 use crate::setting::SettingError;
-use crate::signature::material::Material;
 use crate::signature::{
     Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, Verifier,
 };
 use crate::telemetry::Untrusted;
-use crate::trust::{self, RevocationData};
+use crate::trust::{RevocationData, TrustedRoot};
 use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind, PublicKey};
-
-const NOT_YET: &str = "not verified by this version";
 
 /// Builds the verifier of one signer.
 ///
 /// # Errors
-/// A key that cannot be used, or settings that contradict each other.
-pub fn verifier(name: &SignerName, settings: &Settings) -> Result<impl Verifier + use<>, SettingError> {
-    settings.check()?;
-    let key = settings.key.as_ref().map(read).transpose()?;
-    if let Some(root) = &settings.trusted_root {
-        trust::readable(root).map_err(|e| SettingError::new(["trusted_root"], e.to_string()))?;
-    }
-    Ok(Cosign { signer: name.clone(), key, settings: settings.clone() })
+/// Trust material that cannot be used, or settings that contradict each other.
+pub fn verifier(name: &SignerName, settings: &Settings) -> Result<Cosign, SettingError> {
+    build::verifier(name, settings)
 }
 
-fn read(key: &Pem) -> Result<PublicKey, SettingError> {
-    let fault = |e: String| SettingError::new(["key"], e);
-    match key.path() {
-        Some(path) => trust::public_key(path).map_err(|e| fault(e.to_string())),
-        None => PublicKey::from_pem(key.0.as_bytes()).map_err(|e| fault(e.to_string())),
-    }
-}
-
-struct Cosign {
-    signer: SignerName,
-    /// `None` for keyless signers, which are not verified yet.
-    key: Option<PublicKey>,
-    settings: Settings,
+/// One configured signer.
+pub struct Cosign {
+    pub(super) signer: SignerName,
+    pub(super) holder: Holder,
+    pub(super) root: TrustedRoot,
+    pub(super) settings: Settings,
+    pub(super) revision: [u8; 32],
 }
 
 impl Verifier for Cosign {
@@ -59,25 +51,29 @@ impl Verifier for Cosign {
     }
 
     fn revision(&self) -> [u8; 32] {
-        // Every field is part of the settings' debug form, and the key's bytes come beside it.
-        Material::new("cosign")
-            .part("signer", self.signer.0.as_bytes())
-            .part("settings", format!("{:?}", self.settings))
-            .part("key", self.key.as_ref().map_or(&[][..], PublicKey::spki))
-            .finish()
+        self.revision
     }
 
     fn limitation(&self) -> Option<String> {
-        let what = if self.key.is_none() {
-            "keyless signatures are"
-        } else if self.settings.transparency_log == Requirement::Require {
-            "transparency-log entries (cosign.transparency_log: require, the default) are"
-        } else if self.settings.timestamps == Requirement::Require {
-            "timestamps (cosign.timestamps: require) are"
-        } else {
-            return None;
-        };
-        Some(format!("signer {}: {what} {NOT_YET}, so that it admits nothing", self.signer))
+        self.settings.dangerous_skip_sct.then(|| {
+            format!(
+                "signer {}: dangerous_skip_sct: a certificate that no transparency log has seen is believed",
+                self.signer
+            )
+        })
+    }
+
+    fn trust_ends(&self) -> Option<SystemTime> {
+        match &self.holder {
+            Holder::Key(_) => None,
+            Holder::Keyless(_) => self.root.ends(),
+            Holder::Pki(pki) => pki.roots.iter().map(Certificate::not_after).min(),
+        }
+    }
+
+    fn proves_time(&self) -> bool {
+        let required = Requirement::Require;
+        self.settings.transparency_log == required || self.settings.timestamps == required
     }
 
     fn verify(
@@ -85,78 +81,153 @@ impl Verifier for Cosign {
         subject: &Subject,
         signature: &Signature,
         _revocation: &RevocationData,
-        _now: SystemTime,
+        now: SystemTime,
     ) -> Result<Evidence, Rejected> {
-        Ok(self.prove(subject, signature)?)
+        let claim = Claim::read(signature)?;
+        let artifact = Artifact { digest: subject.descriptor.digest, bytes: None };
+        let mut evidence = Evidence::new(
+            self.signer.clone(),
+            signature,
+            artifact.digest,
+            Fingerprint(self.holder.key(&claim, &self.signer)?.fingerprint()),
+        );
+        let envelope = (*signature.media_type == *crate::oci::media_type::DSSE_ENVELOPE)
+            .then_some(&*signature.payload);
+        let proven = self.prove(&claim, &artifact, envelope, now)?;
+        proven.tell(&claim, &artifact.digest, &mut evidence);
+        Ok(evidence)
     }
+}
+
+/// What was proven of a claim.
+pub(super) struct Proven {
+    pub(super) who: Who,
+    pub(super) witnesses: Witnesses,
 }
 
 impl Cosign {
-    fn prove(&self, subject: &Subject, signature: &Signature) -> Result<Evidence, Rejection> {
-        let signed = Signed::read(signature)?;
-        let Some(key) = &self.key else {
-            return Err(Rejection::Unsupported {
-                what: "signer",
-                found: format!("keyless, {NOT_YET}").into(),
-            });
+    /// The whole check of one claim, in the order of the client specification (sigstore/architecture-docs,
+    /// `client-spec.md`, section 4): signature, content, witnesses, certificate, identity.
+    pub(super) fn prove(
+        &self,
+        claim: &Claim,
+        artifact: &Artifact<'_>,
+        envelope: Option<&[u8]>,
+        now: SystemTime,
+    ) -> Result<Proven, Rejection> {
+        let key = self.holder.key(claim, &self.signer)?;
+        let bytes = claim.content.signed(artifact);
+        let signed = match &bytes {
+            Some(bytes) => Signed::Bytes(bytes),
+            None => Signed::Sha256(artifact.digest.as_bytes()),
         };
-        check_signature(key, signature, &signed, &self.signer)?;
-        signed.describe(&subject.descriptor)?;
-        if self.settings.transparency_log == Requirement::Require {
-            return Err(Rejection::LogEntry { found: NOT_YET.into() });
-        }
-        if self.settings.timestamps == Requirement::Require {
-            return Err(Rejection::Timestamp { found: NOT_YET.into() });
-        }
-        Ok(self.evidence(key, signature, subject, signed))
+        let signature = self.check_signature(key, claim, artifact, signed)?;
+        claim.content.describe(&artifact.digest)?;
+        check_annotations(&self.settings.annotations, said(&claim.content, &artifact.digest))?;
+        let certificate = match &claim.made_by {
+            MadeBy::Certificates { leaf, .. } => Some(leaf),
+            MadeBy::Key => None,
+        };
+        let bound = Bound { key, certificate, signature, content: &claim.content, signed, envelope };
+        let asked = Asked {
+            root: &self.root,
+            transparency_log: self.settings.transparency_log,
+            timestamps: self.settings.timestamps,
+            at_least: self.settings.at_least,
+        };
+        let witnesses = asked.hear(claim, &bound, now)?;
+        asked.check_timestamps(&witnesses)?;
+        let who = self.holder.identify(claim, &asked, &witnesses, now)?;
+        Ok(Proven { who, witnesses })
     }
 
-    fn evidence(
+    /// The signature that the key made: of an envelope's, one suffices.
+    fn check_signature<'a>(
         &self,
         key: &PublicKey,
-        signature: &Signature,
-        subject: &Subject,
-        signed: Signed,
-    ) -> Evidence {
-        let fingerprint = Fingerprint(key.fingerprint());
-        let mut evidence =
-            Evidence::new(self.signer.clone(), signature, subject.descriptor.digest, fingerprint);
-        evidence.identity = Some(format!("key {} (SHA-256 {fingerprint})", key.kind()).into());
-        if !signed.reference.is_empty() {
-            evidence.names.push(Untrusted::new(signed.reference));
+        claim: &'a Claim,
+        artifact: &Artifact<'_>,
+        signed: Signed<'_>,
+    ) -> Result<&'a [u8], Rejection> {
+        if let Signed::Sha256(_) = signed
+            && artifact.digest.algorithm() != crate::oci::Algorithm::Sha256
+        {
+            return Err(super::claim::unsupported("signature over an artifact", "its digest is no SHA-256"));
         }
+        let algorithms = algorithms(key.kind());
+        let made = |signature: &&[u8]| {
+            algorithms.iter().any(|algorithm| match signed {
+                Signed::Bytes(bytes) => key.verify(*algorithm, bytes, signature).is_ok(),
+                Signed::Sha256(digest) => key.verify_digest(*algorithm, digest, signature).is_ok(),
+            })
+        };
+        let found = match &claim.content {
+            Content::Statement { envelope, .. } => envelope.signatures().find(made),
+            Content::Payload { signature, .. } | Content::Artifact { signature, .. } => {
+                Some(signature.as_slice()).filter(made)
+            }
+        };
+        found.ok_or_else(|| self.not_made(key, claim))
+    }
+
+    fn not_made(&self, key: &PublicKey, claim: &Claim) -> Rejection {
+        match (&self.holder, &claim.made_by) {
+            (Holder::Key(_), MadeBy::Certificates { leaf, .. }) if leaf.public_key() != key => Rejection::UntrustedKey {
+                expected: format!("the key of signer {}", self.signer).into(),
+                found: super::holder::shown(leaf).into(),
+                key: Fingerprint(leaf.fingerprint()),
+            },
+            _ => Rejection::BadSignature {
+                algorithm: algorithms(key.kind()).first().map_or("none", |a| a.as_str()),
+                key: Fingerprint(key.fingerprint()),
+            },
+        }
+    }
+}
+
+impl Proven {
+    /// Writes what was proven into the evidence.
+    pub(super) fn tell(self, claim: &Claim, subject: &Digest, evidence: &mut Evidence) {
+        evidence.identity = Some(Untrusted::new(&self.who.identity));
+        evidence.issuer = self.who.issuer.as_ref().map(Untrusted::new);
+        evidence.not_after = self.who.not_after;
+        evidence.signed_at = self.witnesses.earliest();
+        let name = match &claim.content {
+            Content::Payload { says, .. } => Some(says.reference.as_str()).filter(|name| !name.is_empty()),
+            Content::Statement { says, .. } => says.name(subject),
+            Content::Artifact { .. } => None,
+        };
+        evidence.names.extend(name.map(Untrusted::new));
+        evidence.attestation = claim.content.attests().map(super::statement::Statement::attestation);
         evidence.notes.push("the payload signs neither size nor media type: the digest binds".to_owned());
-        evidence
     }
 }
 
-fn check_signature(
-    key: &PublicKey,
-    signature: &Signature,
-    signed: &Signed,
-    signer: &SignerName,
+/// What the signer said beside the digest.
+fn said<'a>(content: &'a Content, subject: &Digest) -> Option<&'a Map<String, Value>> {
+    match content {
+        Content::Payload { says, .. } => Some(&says.optional),
+        Content::Statement { says, .. } => says.annotations(subject),
+        Content::Artifact { .. } => None,
+    }
+}
+
+fn check_annotations(
+    expected: &BTreeMap<String, String>,
+    found: Option<&Map<String, Value>>,
 ) -> Result<(), Rejection> {
-    let algorithms = algorithms(key.kind());
-    if algorithms.iter().any(|a| key.verify(*a, &signature.payload, &signed.signature).is_ok()) {
-        return Ok(());
+    for (key, value) in expected {
+        let stands = found.and_then(|said| said.get(key));
+        if stands.and_then(Value::as_str) != Some(value) {
+            let found = stands.map_or_else(|| "absent".to_owned(), ToString::to_string);
+            return Err(Rejection::Annotation {
+                key: key.into(),
+                expected: value.into(),
+                found: found.into(),
+            });
+        }
     }
-    Err(match certificate(signature) {
-        Some(other) => Rejection::UntrustedKey {
-            expected: format!("the key of signer {signer}").into(),
-            found: other.subject().to_string().into(),
-            key: Fingerprint(other.fingerprint()),
-        },
-        None => Rejection::BadSignature {
-            algorithm: algorithms.first().map_or("none", |a| a.as_str()),
-            key: Fingerprint(key.fingerprint()),
-        },
-    })
-}
-
-/// The certificate of a keyless signature, to say whose it is. It proves nothing.
-fn certificate(signature: &Signature) -> Option<Certificate> {
-    let pem = signature.annotations.get(layout::CERTIFICATE)?;
-    Certificate::all_from(pem.as_bytes()).ok()?.into_iter().next()
+    Ok(())
 }
 
 /// What cosign signs with: SHA-256 for every key by default, the curve's own hash with newer versions,

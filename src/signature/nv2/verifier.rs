@@ -87,6 +87,10 @@ impl Verifier for Nv2 {
         })
     }
 
+    fn proves_time(&self) -> bool {
+        false
+    }
+
     fn trust_ends(&self) -> Option<SystemTime> {
         self.anchors.iter().map(Certificate::not_after).min()
     }

@@ -1,0 +1,254 @@
+//! Whose key it is: one that is configured, one that Fulcio certified for an identity, or one that a private
+//! authority did.
+
+use std::time::SystemTime;
+
+use super::claim::{Claim, MadeBy};
+use super::extension::{self, Extension};
+use super::pattern::Pattern;
+use super::witness::{Asked, Witnesses};
+use crate::signature::{Fingerprint, Rejection, SignerName, chain};
+use crate::trust::TrustedRoot;
+use crate::trust::sigstore::Authority;
+use crate::x509::chain::Path;
+use crate::x509::{self, AlternativeName, Certificate, ExtendedKeyUsage, PublicKey, sct};
+
+/// See the module.
+pub(super) enum Holder {
+    Key(PublicKey),
+    Keyless(Identity),
+    Pki(Pki),
+}
+
+/// Whom Fulcio must have certified.
+pub(super) struct Identity {
+    pub(super) issuer: Pattern,
+    pub(super) identity: Pattern,
+    pub(super) extensions: Vec<(Extension, String)>,
+    /// How many certificate-transparency logs must have seen the certificate.
+    pub(super) scts: usize,
+}
+
+/// Whom a private authority must have certified.
+pub(super) struct Pki {
+    pub(super) roots: Vec<Certificate>,
+    pub(super) intermediates: Vec<Certificate>,
+    pub(super) identity: Pattern,
+}
+
+/// Who a certificate says it is.
+#[derive(Debug, Default)]
+pub(super) struct Who {
+    pub(super) identity: String,
+    pub(super) issuer: Option<String>,
+    /// When the certificates end, where nothing but now tells that they held at signing.
+    pub(super) not_after: Option<SystemTime>,
+}
+
+impl Holder {
+    /// The key that must have made the signature. A certificate's proves nothing yet.
+    ///
+    /// # Errors
+    /// [`Rejection::UntrustedKey`] where the claim is by another kind of holder.
+    pub(super) fn key<'a>(&'a self, claim: &'a Claim, signer: &SignerName) -> Result<&'a PublicKey, Rejection> {
+        match (self, &claim.made_by) {
+            (Self::Key(key), _) => Ok(key),
+            (_, MadeBy::Certificates { leaf, .. }) => Ok(leaf.public_key()),
+            (_, MadeBy::Key) => Err(Rejection::UnknownKeyId {
+                expected: format!("the identities of signer {signer}").into(),
+                found: "a key without a certificate".into(),
+            }),
+        }
+    }
+
+    /// Proves who signed.
+    ///
+    /// # Errors
+    /// The chain, its transparency, the identity or the time that does not hold.
+    pub(super) fn identify(
+        &self,
+        claim: &Claim,
+        asked: &Asked<'_>,
+        witnesses: &Witnesses,
+        now: SystemTime,
+    ) -> Result<Who, Rejection> {
+        match (self, &claim.made_by) {
+            (Self::Keyless(identity), MadeBy::Certificates { leaf, others }) => {
+                asked.check_times(witnesses)?;
+                identity.check(leaf, others, asked.root, witnesses)
+            }
+            (Self::Pki(pki), MadeBy::Certificates { leaf, others }) => pki.check(leaf, others, witnesses, now),
+            (Self::Key(key), _) => {
+                let fingerprint = Fingerprint(key.fingerprint());
+                let identity = format!("key {} (SHA-256 {fingerprint})", key.kind());
+                Ok(Who { identity, ..Who::default() })
+            }
+            // `key` has refused it before.
+            (_, MadeBy::Key) => Ok(Who::default()),
+        }
+    }
+}
+
+impl Identity {
+    fn check(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        root: &TrustedRoot,
+        witnesses: &Witnesses,
+    ) -> Result<Who, Rejection> {
+        check_purpose(leaf)?;
+        let mut path = None;
+        // "If either fails, verification fails": the chain holds at each time that is told.
+        for time in witnesses.times() {
+            path = Some(path(leaf, others, root.authorities(), time.at)?);
+        }
+        let issuing = path.as_ref().and_then(|path| path.certificates().get(1));
+        self.check_transparency(leaf, issuing, root)?;
+        self.check_identity(leaf)
+    }
+
+    /// RFC 6962, as Fulcio has it: the timestamps are in the certificate.
+    fn check_transparency(
+        &self,
+        leaf: &Certificate,
+        issuing: Option<&Certificate>,
+        root: &TrustedRoot,
+    ) -> Result<(), Rejection> {
+        if self.scts == 0 {
+            return Ok(());
+        }
+        let invalid = |why: String| Rejection::Certificate { subject: shown(leaf).into(), why: why.into() };
+        let mut seen: Vec<&[u8]> = Vec::new();
+        let mut why = "it has no signed certificate timestamp (SCT) of a trusted log".to_owned();
+        for sct in sct::embedded(leaf).map_err(|e| invalid(e.to_string()))? {
+            let log = root.ct_logs().iter().find(|log| log.id == sct.log_id());
+            let (Some(log), Some(issuing)) = (log, issuing) else { continue };
+            if !log.window.contains(sct.at()) {
+                why = "its certificate-transparency log did not count when it saw it".to_owned();
+            } else if let Err(error) = sct.verify(leaf, issuing, &log.key) {
+                why = format!("its signed certificate timestamp does not hold: {error}");
+            } else if !seen.contains(&log.id.as_slice()) {
+                seen.push(&log.id);
+            }
+        }
+        if seen.len() >= self.scts {
+            return Ok(());
+        }
+        if !seen.is_empty() {
+            why = format!("{} certificate-transparency logs have seen it, {} are needed", seen.len(), self.scts);
+        }
+        Err(invalid(why))
+    }
+
+    fn check_identity(&self, leaf: &Certificate) -> Result<Who, Rejection> {
+        let refused = |expected: String, found: String| Rejection::Identity {
+            expected: expected.into(),
+            found: found.into(),
+            key: Fingerprint(leaf.fingerprint()),
+        };
+        let identity = only_name(leaf)?;
+        let issuer = extension::issuer(leaf);
+        let shown = format!("{identity} (issuer {})", issuer.unwrap_or("none"));
+        if !self.identity.matches(identity) || !issuer.is_some_and(|issuer| self.issuer.matches(issuer)) {
+            return Err(refused(format!("{} (issuer {})", self.identity, self.issuer), shown));
+        }
+        for (extension, expected) in &self.extensions {
+            let found = extension.of(leaf);
+            if found != Some(expected) {
+                let found = format!("{shown} with {} {}", extension.name, found.unwrap_or("absent"));
+                return Err(refused(format!("{} {expected}", extension.name), found));
+            }
+        }
+        Ok(Who { identity: identity.to_owned(), issuer: issuer.map(str::to_owned), not_after: None })
+    }
+}
+
+impl Pki {
+    /// The chain holds at each time that witnesses tell; where none is asked, now.
+    fn check(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        witnesses: &Witnesses,
+        now: SystemTime,
+    ) -> Result<Who, Rejection> {
+        check_purpose(leaf)?;
+        let between: Vec<Certificate> = self.intermediates.iter().chain(others).cloned().collect();
+        let path = |at| {
+            x509::chain::find(leaf, &between, &self.roots, at)
+                .map_err(|e| chain::rejection(e, leaf, "the configured roots (pki.roots)", at))
+        };
+        for time in witnesses.times() {
+            path(time.at)?;
+        }
+        let not_after = match witnesses.times() {
+            [] => path(now)?.not_after(),
+            _ => None,
+        };
+        let identity = only_name(leaf)?;
+        if !self.identity.matches(identity) {
+            return Err(Rejection::Identity {
+                expected: self.identity.to_string().into(),
+                found: identity.into(),
+                key: Fingerprint(leaf.fingerprint()),
+            });
+        }
+        Ok(Who { identity: identity.to_owned(), issuer: None, not_after })
+    }
+}
+
+/// The way to an authority that counted at a time.
+fn path(
+    leaf: &Certificate,
+    others: &[Certificate],
+    authorities: &[Authority],
+    at: SystemTime,
+) -> Result<Path, Rejection> {
+    let mut worst = x509::chain::Error::Untrusted { subject: shown(leaf) };
+    for authority in authorities.iter().filter(|authority| authority.window.contains(at)) {
+        let Some(anchor) = authority.root() else { continue };
+        let between: Vec<Certificate> = authority.others().iter().chain(others).cloned().collect();
+        match x509::chain::find(leaf, &between, std::slice::from_ref(anchor), at) {
+            Ok(path) => return Ok(path),
+            Err(x509::chain::Error::Untrusted { .. }) => {}
+            Err(error) => worst = error,
+        }
+    }
+    let expected = "the certificate authorities of the trusted root";
+    Err(chain::rejection(worst, leaf, expected, at))
+}
+
+/// The key signs code, and nothing else issues.
+fn check_purpose(leaf: &Certificate) -> Result<(), Rejection> {
+    let invalid = |why: &str| Rejection::Certificate { subject: shown(leaf).into(), why: why.into() };
+    if leaf.basic_constraints().is_some_and(|constraints| constraints.ca) {
+        return Err(invalid("it is an authority's and signs no content"));
+    }
+    if leaf.key_usage().is_some_and(|usage| !usage.digital_signature()) {
+        return Err(invalid("its key usage lacks digitalSignature"));
+    }
+    match leaf.extended_key_usage() {
+        Some(usage) if usage.has(ExtendedKeyUsage::CODE_SIGNING) => Ok(()),
+        _ => Err(invalid("its extended key usage lacks codeSigning")),
+    }
+}
+
+/// Who the certificate is for. Of several names, each a policy could mean another.
+fn only_name(leaf: &Certificate) -> Result<&str, Rejection> {
+    let invalid = |why: String| Rejection::Certificate { subject: shown(leaf).into(), why: why.into() };
+    match leaf.alternative_names() {
+        [name] => name.text().ok_or_else(|| invalid("its subject alternative name is of no kind that is read".to_owned())),
+        names => Err(invalid(format!("expected one subject alternative name, found {}", names.len()))),
+    }
+}
+
+/// Fulcio's certificates have no subject: they are shown by their names.
+pub(super) fn shown(leaf: &Certificate) -> String {
+    let subject = leaf.subject().to_string();
+    if !subject.is_empty() {
+        return subject;
+    }
+    let names: Vec<&str> = leaf.alternative_names().iter().filter_map(AlternativeName::text).collect();
+    names.join(", ")
+}

@@ -1,0 +1,60 @@
+//! A trusted root in parts: PEM files of certificates and keys, as cosign's `SIGSTORE_ROOT_FILE`,
+//! `SIGSTORE_REKOR_PUBLIC_KEY`, `SIGSTORE_CT_LOG_PUBLIC_KEY_FILE` and `--timestamp-certificate-chain` name them.
+
+use super::{Authority, Error, Inner, Log, Window};
+use crate::x509::{Certificate, PublicKey};
+
+/// What a trusted root is made of. Nothing in it has a window: it counts while it is configured.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Fulcio's certificates, roots and intermediates.
+    pub fulcio: Vec<Vec<Certificate>>,
+    /// Keys of transparency logs.
+    pub rekor: Vec<PublicKey>,
+    /// Keys of certificate-transparency logs.
+    pub ct_logs: Vec<PublicKey>,
+    /// Chains of timestamp authorities.
+    pub timestamps: Vec<Vec<Certificate>>,
+}
+
+impl Parts {
+    pub(super) fn join(self) -> Result<Inner, Error> {
+        let mut material = Vec::new();
+        for certificate in self.fulcio.iter().chain(&self.timestamps).flatten() {
+            material.extend_from_slice(certificate.der());
+        }
+        for key in self.rekor.iter().chain(&self.ct_logs) {
+            material.extend_from_slice(key.spki());
+        }
+        Ok(Inner {
+            authorities: authorities(self.fulcio)?,
+            timestamp_authorities: authorities(self.timestamps)?,
+            ct_logs: self.ct_logs.into_iter().map(log).collect(),
+            logs: self.rekor.into_iter().map(log).collect(),
+            material,
+        })
+    }
+}
+
+/// Each root is an authority, with all that is no root beside it.
+fn authorities(chains: Vec<Vec<Certificate>>) -> Result<Vec<Authority>, Error> {
+    let mut all = Vec::new();
+    for chain in chains {
+        let (roots, others): (Vec<_>, Vec<_>) = chain.into_iter().partition(Certificate::is_self_signed);
+        if roots.is_empty() {
+            return Err(Error("a chain of certificates has no root (no self-signed certificate)".to_owned()));
+        }
+        for root in roots {
+            let name = root.subject().to_string();
+            let certificates = others.iter().cloned().chain([root]).collect();
+            all.push(Authority { certificates, name, window: Window::default() });
+        }
+    }
+    Ok(all)
+}
+
+/// Logs are named by their key's SHA-256 (RFC 6962, section 3.2; Rekor v1 alike).
+fn log(key: PublicKey) -> Log {
+    let id = key.fingerprint().to_vec();
+    Log { checkpoint_id: id.clone(), id, url: String::new(), key, window: Window::default() }
+}
