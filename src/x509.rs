@@ -12,6 +12,7 @@ pub mod key;
 pub mod name;
 pub mod ocsp;
 pub mod revocation;
+pub mod sct;
 mod signed;
 pub mod timestamp;
 

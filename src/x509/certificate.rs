@@ -112,6 +112,11 @@ impl Certificate {
         &self.0.der
     }
 
+    /// The part of them that the issuer signed, the TBSCertificate.
+    pub(super) fn signed(&self) -> &[u8] {
+        self.0.der.get(self.0.signed.clone()).unwrap_or_default()
+    }
+
     /// SHA-256 over the bytes.
     pub fn fingerprint(&self) -> [u8; 32] {
         sha256(&self.0.der)
@@ -281,9 +286,8 @@ impl Certificate {
             what: "certificate signature algorithm",
             found: child.0.algorithm_oid.clone(),
         })?;
-        let signed = child.0.der.get(child.0.signed.clone()).unwrap_or_default();
         self.public_key()
-            .verify(algorithm, signed, &child.0.signature)
+            .verify(algorithm, child.signed(), &child.0.signature)
             .map_err(|_| Error::BadSignature { issuer: self.subject().to_string() })
     }
 }
