@@ -9,7 +9,8 @@ use portcullis::x509::{AlternativeName, Certificate, PublicKey, chain, sct};
 use portcullis_fuzz::file;
 
 static LOG: LazyLock<PublicKey> = LazyLock::new(|| {
-    let key = std::fs::read(file("../tests/fixtures/x509/sct/made-log.der")).expect("it is in the repository");
+    let key =
+        std::fs::read(file("../tests/fixtures/x509/sct/made-log.der")).expect("it is in the repository");
     PublicKey::from_spki_der(&key).expect("a key")
 });
 
