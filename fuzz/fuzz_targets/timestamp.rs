@@ -13,6 +13,7 @@ static ANCHORS: LazyLock<Vec<Certificate>> =
     LazyLock::new(|| Certificate::all_from(&read("trust/tsa-root.pem")).expect("a certificate"));
 
 fuzz_target!(|bytes: &[u8]| {
+    let _ = Token::from_response(bytes);
     let Ok(token) = Token::parse(bytes) else { return };
     let _ = token.verify(b"another message", &ANCHORS).expect_err("one message a token");
     if let Ok(timestamp) = token.verify(&MESSAGE, &ANCHORS) {

@@ -16,15 +16,22 @@ mod tests;
 
 use std::time::{Duration, SystemTime};
 
+use der::Tag;
+
 use self::attributes::Ess;
 use self::imprint::digest;
 use self::info::Info;
 use self::signed_data::{SignedData, SignerId};
+use self::walk::{Walk, malformed};
 use super::{Certificate, ExtendedKeyUsage, chain};
 
 /// The longest token that is read: several times one with a whole chain of RSA-4096 certificates, and
 /// room for the CRLs that some authorities put in.
 pub const MAX_SIZE: usize = 64 * 1024;
+
+/// What a response says that brings a token (`PKIStatus`).
+const GRANTED: u32 = 0;
+const GRANTED_WITH_CHANGES: u32 = 1;
 
 /// Why a token is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +43,7 @@ pub enum Error {
     #[error("it is about another message: its imprint differs")]
     OtherMessage,
     /// Nothing says whose key made it.
-    #[error("its signer's certificate is not in it")]
+    #[error("its signer's certificate is neither in it nor known")]
     SignerAbsent,
     /// The signed attributes do not hold together with the content or the certificate.
     #[error("its signed attributes: {why}")]
@@ -98,16 +105,49 @@ impl Token {
         Ok(Self { data, info })
     }
 
+    /// Reads the token in a response (`TimeStampResp`, RFC 3161, section 2.4.2), by which it was granted. What else
+    /// the response says is not signed.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; also where the authority granted no token.
+    pub fn from_response(der: &[u8]) -> Result<Self, Error> {
+        let mut outer = Walk::over(der)?;
+        let mut fields = outer.enter(Tag::Sequence)?;
+        outer.finish()?;
+        match fields.enter(Tag::Sequence)?.unsigned()? {
+            Some(GRANTED | GRANTED_WITH_CHANGES) => {}
+            _ => return Err(malformed("the authority's response is that it granted none").into()),
+        }
+        let token = fields.element()?;
+        fields.finish()?;
+        Self::parse(token)
+    }
+
     /// Proves that an authority below one of the anchors stamped this message. Its chain is built from the
     /// token's certificates, in any order, and must be valid at the time that the token gives.
     ///
     /// # Errors
     /// The first thing that does not hold.
     pub fn verify(&self, message: &[u8], anchors: &[Certificate]) -> Result<Timestamp, Error> {
+        self.verify_with(message, anchors, &[])
+    }
+
+    /// As [`Self::verify`], where the signer and authorities between it and the anchors may also be among
+    /// `others`: tokens need not bring their certificates. That such a certificate is known proves nothing.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_with(
+        &self,
+        message: &[u8],
+        anchors: &[Certificate],
+        others: &[Certificate],
+    ) -> Result<Timestamp, Error> {
         if digest(self.info.imprint.hash, message) != self.info.imprint.digest {
             return Err(Error::OtherMessage);
         }
-        let signer = self.signer().ok_or(Error::SignerAbsent)?;
+        let known: Vec<Certificate> = self.data.certificates.iter().chain(others).cloned().collect();
+        let signer = self.signer(&known).ok_or(Error::SignerAbsent)?;
         let binding = self.check_attributes(signer)?;
         let signed = &self.data.signer;
         signer
@@ -115,30 +155,38 @@ impl Token {
             .verify(signed.algorithm, &signed.attributes.der, &signed.signature)
             .map_err(|_| Error::BadSignature { subject: signer.subject().to_string() })?;
         check_purpose(signer)?;
-        let path = chain::find(signer, &self.data.certificates, anchors, self.info.at)?;
+        let path = chain::find(signer, &known, anchors, self.info.at)?;
         check_issuers(path.certificates())?;
         Ok(self.timestamp(path, binding)?)
     }
 
-    /// The certificate that the signer's identifier names (RFC 5652, section 5.3).
-    fn signer(&self) -> Option<&Certificate> {
+    /// The certificate that the signer's identifier names (RFC 5652, section 5.3). Where it names several, which
+    /// have one key, it is the one that the attributes name.
+    fn signer<'a>(&self, known: &'a [Certificate]) -> Option<&'a Certificate> {
         let named = |certificate: &&Certificate| match &self.data.signer.id {
             SignerId::IssuerAndSerial { issuer, serial } => {
                 certificate.issuer().der() == issuer && certificate.serial() == serial
             }
             SignerId::Key(id) => certificate.subject_key_id() == Some(id.as_slice()),
         };
-        self.data.certificates.iter().find(named)
+        let mut all = known.iter().filter(named);
+        let first = all.clone().next();
+        all.find(|certificate| self.binding(certificate).is_ok()).or(first)
     }
 
     /// RFC 5652, section 5.6, and the binding to the certificate, without which another certificate for the
     /// same key could be put in (RFC 3161, section 2.4.1; RFC 5816).
     fn check_attributes(&self, signer: &Certificate) -> Result<Binding, Error> {
+        let signed = &self.data.signer;
+        if digest(signed.hash, &self.data.content) != signed.attributes.message_digest {
+            return Err(Error::Attributes { why: "the message digest is not the content's" });
+        }
+        self.binding(signer)
+    }
+
+    fn binding(&self, signer: &Certificate) -> Result<Binding, Error> {
         let wrong = |why| Err(Error::Attributes { why });
         let attributes = &self.data.signer.attributes;
-        if digest(self.data.signer.hash, &self.data.content) != attributes.message_digest {
-            return wrong("the message digest is not the content's");
-        }
         let binds = |ess: &Ess| ess.names(signer);
         if !attributes.v1.as_ref().is_none_or(binds) || !attributes.v2.as_ref().is_none_or(binds) {
             return wrong("they name another signing certificate");

@@ -1,6 +1,7 @@
 #![allow(clippy::indexing_slicing)]
 
 mod genuine;
+mod known;
 
 use std::time::UNIX_EPOCH;
 

@@ -50,7 +50,10 @@ fn tokens_of_openssl_are_believed() {
 
 #[test]
 fn tokens_of_openssl_that_are_not_enough() {
-    assert_eq!(verify(&token("no-certificate")).unwrap_err(), Error::SignerAbsent);
+    let bare = token("no-certificate");
+    assert_eq!(verify(&bare).unwrap_err(), Error::SignerAbsent);
+    let known = Token::parse(&token("p256-sha256")).unwrap().data.certificates;
+    assert!(Token::parse(&bare).unwrap().verify_with(&fixture("message"), &anchors(), &known).is_ok());
     assert!(verify(&token("two-signers")).unwrap_err().to_string().contains("signer"));
     let other = Token::parse(&token("rsa-sha256")).unwrap().verify(b"another", &anchors());
     assert_eq!(other.unwrap_err(), Error::OtherMessage);
@@ -80,5 +83,44 @@ fn no_token_may_end_early() {
     let genuine = token("p256-sha256");
     for end in 0..genuine.len() {
         assert!(Token::parse(&genuine[..end]).is_err(), "{end} bytes");
+    }
+}
+
+/// A response of sigstore's authority, verified with the certificates that are known of it.
+fn sigstore(name: &str, whose: &str, brought: &[u8]) -> Result<Timestamp, Error> {
+    let one = |role: &str| Certificate::from_der(&fixture(&format!("sigstore/{whose}-{role}.der"))).unwrap();
+    let message = fixture(&format!("sigstore/{name}.sig"));
+    Token::from_response(brought)?.verify_with(&message, &[one("root")], &[one("leaf")])
+}
+
+#[test]
+fn responses_of_sigstore_are_believed() {
+    for (name, whose, at) in [
+        ("without", "staging", 1_754_507_031),
+        ("with", "staging", 1_754_506_296),
+        ("public", "public", 1_768_517_366),
+    ] {
+        let response = fixture(&format!("sigstore/{name}.tsr"));
+        let timestamp = sigstore(name, whose, &response).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(timestamp.at(), UNIX_EPOCH + Duration::from_secs(at), "{name}");
+        assert_eq!((timestamp.chain().len(), timestamp.binding()), (2, Binding::V2), "{name}");
+        let other = if whose == "public" { "staging" } else { "public" };
+        assert!(sigstore(name, other, &response).is_err(), "{name} by {other}");
+        let bare = Token::from_response(&response).unwrap();
+        let brings = bare.verify(&fixture(&format!("sigstore/{name}.sig")), &[]);
+        assert_eq!(brings.unwrap_err() == Error::SignerAbsent, name != "with", "{name}");
+    }
+}
+
+#[test]
+fn no_bit_of_a_response_without_certificates_may_change() {
+    for (name, whose) in [("without", "staging"), ("public", "public")] {
+        let genuine = fixture(&format!("sigstore/{name}.tsr"));
+        // What stands before the token is not signed, and of it "granted with changes" would do as well.
+        for at in 9..genuine.len() {
+            let mut changed = genuine.clone();
+            changed[at] ^= 1 << (at % 8);
+            assert!(sigstore(name, whose, &changed).is_err(), "{name}: byte {at}");
+        }
     }
 }
