@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod serve;
 mod verify;
+mod verify_bundle;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Arguments),
     /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
     Verify(verify::Arguments),
+    /// Verify a sigstore bundle about a file or digest: exits 0 where it holds, else 1.
+    VerifyBundle(verify_bundle::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)

@@ -36,6 +36,8 @@ pub const COSIGN_SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesignin
 
 /// cosign: an attestation's DSSE envelope as layer.
 pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+/// A sigstore bundle, of the newest version.
+pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// An in-toto statement as layer, by itself unsigned: BuildKit's and Docker Hardened Images' attestations.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 

@@ -1,5 +1,7 @@
 #![allow(clippy::indexing_slicing)]
 
+mod fulcio;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;

@@ -28,7 +28,9 @@ fn holder(settings: &Settings) -> Result<Holder, SettingError> {
         return identity(keyless, settings).map(Holder::Keyless).map_err(|fault| fault.under("keyless"));
     }
     let pki = settings.pki.clone().unwrap_or_default();
-    let read = |key: &str, pems: &[Pem]| certificates(pems).map(|all| all.concat()).map_err(|f| f.under(key).under("pki"));
+    let read = |key: &str, pems: &[Pem]| {
+        certificates(pems).map(|all| all.concat()).map_err(|f| f.under(key).under("pki"))
+    };
     Ok(Holder::Pki(Pki {
         roots: read("roots", &pki.roots)?,
         intermediates: read("intermediates", &pki.intermediates)?,
@@ -41,7 +43,9 @@ fn identity(keyless: &settings::Keyless, settings: &Settings) -> Result<Identity
     Ok(Identity {
         issuer: Pattern::of("issuer", &keyless.issuer, &keyless.issuer_regexp)?,
         identity: Pattern::of("identity", &keyless.identity, &keyless.identity_regexp)?,
-        extensions: extensions.filter_map(|(name, value)| Some((Extension::named(name)?, value.clone()))).collect(),
+        extensions: extensions
+            .filter_map(|(name, value)| Some((Extension::named(name)?, value.clone())))
+            .collect(),
         scts: if settings.dangerous_skip_sct { 0 } else { settings.at_least.scts },
     })
 }
@@ -52,7 +56,8 @@ fn root(settings: &Settings) -> Result<TrustedRoot, SettingError> {
         return parts(roots).map_err(|fault| fault.under("roots"));
     }
     let Some(path) = &settings.trusted_root else {
-        return TrustedRoot::public_good().map_err(|why| SettingError::new(["trusted_root"], why.to_string()));
+        return TrustedRoot::public_good()
+            .map_err(|why| SettingError::new(["trusted_root"], why.to_string()));
     };
     let fault = |why: String| SettingError::new(["trusted_root"], format!("{}: {why}", path.display()));
     let bytes = files::read_within(path, sigstore::MAX_SIZE).map_err(|why| fault(why.to_string()))?;
@@ -63,7 +68,10 @@ fn root(settings: &Settings) -> Result<TrustedRoot, SettingError> {
 fn parts(roots: &Roots) -> Result<TrustedRoot, SettingError> {
     let keys = |name: &str, pems: &[Pem]| -> Result<Vec<PublicKey>, SettingError> {
         let keys = pems.iter().enumerate();
-        keys.map(|(i, pem)| public_key(pem).map_err(|why| SettingError::new([name.to_owned(), i.to_string()], why))).collect()
+        keys.map(|(i, pem)| {
+            public_key(pem).map_err(|why| SettingError::new([name.to_owned(), i.to_string()], why))
+        })
+        .collect()
     };
     let parts = Parts {
         fulcio: certificates(&roots.fulcio).map_err(|fault| fault.under("fulcio"))?,

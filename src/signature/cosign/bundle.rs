@@ -9,7 +9,7 @@ use super::log::{Entry, Proof};
 use super::statement::Statement;
 use crate::oci::json;
 use crate::signature::Rejection;
-use crate::trust::sigstore::proto::{Bytes, Int64};
+use crate::trust::sigstore::proto::{self, Bytes, Int64};
 use crate::x509::{Certificate, chain};
 
 /// More witnesses than any client asks.
@@ -39,7 +39,7 @@ struct Material {
     public_key: Option<KeyHint>,
     x509_certificate_chain: Option<Chain>,
     certificate: Option<RawCertificate>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     tlog_entries: Vec<LogEntry>,
     timestamp_verification_data: Option<Timestamps>,
 }
@@ -55,7 +55,7 @@ struct KeyHint {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Chain {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     certificates: Vec<RawCertificate>,
 }
 
@@ -68,7 +68,7 @@ struct RawCertificate {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Timestamps {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     rfc3161_timestamps: Vec<SignedTimestamp>,
 }
 
@@ -96,11 +96,11 @@ struct MessageDigest {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LogEntry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     log_index: Int64,
     log_id: LogId,
     kind_version: KindVersion,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     integrated_time: Int64,
     inclusion_promise: Option<Promise>,
     inclusion_proof: Option<InclusionProof>,
@@ -129,11 +129,11 @@ struct Promise {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InclusionProof {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     log_index: Int64,
     root_hash: Bytes,
     tree_size: Int64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     hashes: Vec<Bytes>,
     checkpoint: Checkpoint,
 }
@@ -152,12 +152,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Claim, Rejection> {
     let document: Document = json::strict(bytes).map_err(|e| malformed(WHAT, e))?;
     let version = Version::of(&document.media_type)?;
     let content = content(document.message_signature, document.dsse_envelope)?;
-    let Material { public_key, x509_certificate_chain, certificate, tlog_entries, timestamp_verification_data } =
-        document.verification_material;
+    let Material {
+        public_key,
+        x509_certificate_chain,
+        certificate,
+        tlog_entries,
+        timestamp_verification_data,
+    } = document.verification_material;
     let made_by = made_by(version, public_key, certificate, x509_certificate_chain)?;
     let stamps = timestamp_verification_data.map(|data| data.rfc3161_timestamps).unwrap_or_default();
     if tlog_entries.len() > MAX_WITNESSES || stamps.len() > MAX_WITNESSES {
-        return Err(malformed(WHAT, format_args!("it has more than {MAX_WITNESSES} log entries or timestamps")));
+        return Err(malformed(
+            WHAT,
+            format_args!("it has more than {MAX_WITNESSES} log entries or timestamps"),
+        ));
     }
     let entries = tlog_entries.into_iter().map(|entry| entry.read(version)).collect::<Result<_, _>>()?;
     let timestamps = stamps.into_iter().map(|stamp| stamp.signed_timestamp.0).collect();
@@ -207,7 +215,10 @@ fn made_by(
         _ => return Err(malformed(WHAT, "expected one of publicKey, certificate and x509CertificateChain")),
     };
     if certificates.len() > chain::MAX_LENGTH {
-        return Err(malformed(WHAT, format_args!("its chain has more than {} certificates", chain::MAX_LENGTH)));
+        return Err(malformed(
+            WHAT,
+            format_args!("its chain has more than {} certificates", chain::MAX_LENGTH),
+        ));
     }
     let parsed = certificates.iter().map(|c| Certificate::from_der(&c.raw_bytes.0));
     let mut all = parsed.collect::<Result<Vec<_>, _>>().map_err(|e| malformed("certificate", e))?.into_iter();

@@ -9,11 +9,11 @@ use super::dsse::Envelope;
 use super::log::Entry;
 use super::payload::Payload;
 use super::statement::{SIGN_PREDICATE, Statement};
-use crate::oci::{Descriptor, Digest, media_type};
+use super::{bundle, layout, legacy};
+use crate::oci::{Algorithm, Descriptor, Digest, media_type};
+use crate::signature::rejection::Field;
 use crate::signature::{Rejection, Signature};
 use crate::x509::Certificate;
-
-use super::{bundle, layout, legacy};
 
 /// How it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,16 +133,18 @@ impl Content {
 
 impl Hashed {
     fn describe(&self, subject: &Digest) -> Result<(), Rejection> {
-        let expected = ("SHA2_256", hex::encode(&self.digest));
-        match (self.algorithm.as_str(), subject.hex()) {
-            ("SHA2_256", found) if subject.is_sha256() && found == expected.1 => Ok(()),
-            ("SHA2_512", found) if !subject.is_sha256() && found == expected.1 => Ok(()),
-            _ => Err(Rejection::Mismatch {
-                field: crate::signature::rejection::Field::Digest,
-                expected: subject.to_string().into(),
-                found: format!("{} {}", self.algorithm, expected.1).into(),
-            }),
+        let algorithm = match subject.algorithm() {
+            Algorithm::Sha256 => "SHA2_256",
+            Algorithm::Sha512 => "SHA2_512",
+        };
+        if self.algorithm == algorithm && self.digest == subject.as_bytes() {
+            return Ok(());
         }
+        Err(Rejection::Mismatch {
+            field: Field::Digest,
+            expected: subject.to_string().into(),
+            found: format!("{} {}", self.algorithm, hex::encode(&self.digest)).into(),
+        })
     }
 }
 

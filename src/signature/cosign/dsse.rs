@@ -39,14 +39,18 @@ impl Envelope {
         }
         match self.signatures.len() {
             1..=MAX_SIGNATURES => Ok(()),
-            n => Err(malformed("DSSE envelope", format_args!("expected 1 to {MAX_SIGNATURES} signatures, found {n}"))),
+            n => Err(malformed(
+                "DSSE envelope",
+                format_args!("expected 1 to {MAX_SIGNATURES} signatures, found {n}"),
+            )),
         }
     }
 
     /// What is signed: the pre-authentication encoding of type and payload.
     pub(super) fn signed(&self) -> Vec<u8> {
         let (kind, payload) = (self.payload_type.as_bytes(), &self.payload.0);
-        let mut encoded = format!("DSSEv1 {} {} {} ", kind.len(), self.payload_type, payload.len()).into_bytes();
+        let mut encoded =
+            format!("DSSEv1 {} {} {} ", kind.len(), self.payload_type, payload.len()).into_bytes();
         encoded.extend_from_slice(payload);
         encoded
     }
@@ -79,7 +83,10 @@ mod tests {
     #[test]
     fn an_envelope_has_a_few_signatures() {
         let with = |signatures: &str| {
-            envelope(&format!(r#"{{"payload":"e30=","payloadType":"{IN_TOTO}","signatures":[{signatures}]}}"#)).check()
+            envelope(&format!(
+                r#"{{"payload":"e30=","payloadType":"{IN_TOTO}","signatures":[{signatures}]}}"#
+            ))
+            .check()
         };
         let one = r#"{"keyid":"","sig":"AA=="}"#;
         assert!(with(one).is_ok() && with(&[one; MAX_SIGNATURES].join(",")).is_ok());

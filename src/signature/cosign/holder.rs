@@ -50,7 +50,11 @@ impl Holder {
     ///
     /// # Errors
     /// [`Rejection::UntrustedKey`] where the claim is by another kind of holder.
-    pub(super) fn key<'a>(&'a self, claim: &'a Claim, signer: &SignerName) -> Result<&'a PublicKey, Rejection> {
+    pub(super) fn key<'a>(
+        &'a self,
+        claim: &'a Claim,
+        signer: &SignerName,
+    ) -> Result<&'a PublicKey, Rejection> {
         match (self, &claim.made_by) {
             (Self::Key(key), _) => Ok(key),
             (_, MadeBy::Certificates { leaf, .. }) => Ok(leaf.public_key()),
@@ -77,7 +81,9 @@ impl Holder {
                 asked.check_times(witnesses)?;
                 identity.check(leaf, others, asked.root, witnesses)
             }
-            (Self::Pki(pki), MadeBy::Certificates { leaf, others }) => pki.check(leaf, others, witnesses, now),
+            (Self::Pki(pki), MadeBy::Certificates { leaf, others }) => {
+                pki.check(leaf, others, witnesses, now)
+            }
             (Self::Key(key), _) => {
                 let fingerprint = Fingerprint(key.fingerprint());
                 let identity = format!("key {} (SHA-256 {fingerprint})", key.kind());
@@ -98,12 +104,12 @@ impl Identity {
         witnesses: &Witnesses,
     ) -> Result<Who, Rejection> {
         check_purpose(leaf)?;
-        let mut path = None;
+        let mut found = None;
         // "If either fails, verification fails": the chain holds at each time that is told.
         for time in witnesses.times() {
-            path = Some(path(leaf, others, root.authorities(), time.at)?);
+            found = Some(path(leaf, others, root.authorities(), time.at)?);
         }
-        let issuing = path.as_ref().and_then(|path| path.certificates().get(1));
+        let issuing = found.as_ref().and_then(|path| path.certificates().get(1));
         self.check_transparency(leaf, issuing, root)?;
         self.check_identity(leaf)
     }
@@ -136,7 +142,11 @@ impl Identity {
             return Ok(());
         }
         if !seen.is_empty() {
-            why = format!("{} certificate-transparency logs have seen it, {} are needed", seen.len(), self.scts);
+            why = format!(
+                "{} certificate-transparency logs have seen it, {} are needed",
+                seen.len(),
+                self.scts
+            );
         }
         Err(invalid(why))
     }
@@ -238,7 +248,9 @@ fn check_purpose(leaf: &Certificate) -> Result<(), Rejection> {
 fn only_name(leaf: &Certificate) -> Result<&str, Rejection> {
     let invalid = |why: String| Rejection::Certificate { subject: shown(leaf).into(), why: why.into() };
     match leaf.alternative_names() {
-        [name] => name.text().ok_or_else(|| invalid("its subject alternative name is of no kind that is read".to_owned())),
+        [name] => name
+            .text()
+            .ok_or_else(|| invalid("its subject alternative name is of no kind that is read".to_owned())),
         names => Err(invalid(format!("expected one subject alternative name, found {}", names.len()))),
     }
 }

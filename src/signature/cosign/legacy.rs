@@ -105,7 +105,10 @@ fn made_by(layer: &Signature) -> Result<MadeBy, Rejection> {
     let Some(leaf) = leaves.next() else { return Ok(MadeBy::Key) };
     let others: Vec<Certificate> = leaves.chain(read(CHAIN)?).collect();
     if others.len() >= chain::MAX_LENGTH {
-        return Err(malformed("certificate chain", format_args!("it has more than {} certificates", chain::MAX_LENGTH)));
+        return Err(malformed(
+            "certificate chain",
+            format_args!("it has more than {} certificates", chain::MAX_LENGTH),
+        ));
     }
     Ok(MadeBy::Certificates { leaf, others })
 }

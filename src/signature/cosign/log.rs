@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub(super) use body::Bound;
+pub(super) use body::{Bound, Signed};
 
 use self::body::Body;
 use self::checkpoint::Checkpoint;
@@ -111,7 +111,8 @@ impl Entry {
         log.key
             .verify(log.algorithm(), signed.as_bytes(), promise)
             .map_err(|_| format!("its inclusion promise was not signed by the log {}", log.shown()))?;
-        let at = i64::try_from(self.integrated_time).ok().filter(|seconds| *seconds > 0).and_then(proto::unix);
+        let at =
+            i64::try_from(self.integrated_time).ok().filter(|seconds| *seconds > 0).and_then(proto::unix);
         let at = at.ok_or_else(|| format!("its integratedTime is {}", self.integrated_time))?;
         x509::not_from_the_future(at, now).map_err(|why| why.to_string())?;
         if !log.window.contains(at) {

@@ -197,7 +197,10 @@ impl Settings {
             return fault("roots", "contradicts `trusted_root`: write one of them");
         }
         if self.dangerous_skip_sct && self.keyless.is_none() {
-            return fault("dangerous_skip_sct", "says nothing without keyless: only Fulcio's certificates have SCTs");
+            return fault(
+                "dangerous_skip_sct",
+                "says nothing without keyless: only Fulcio's certificates have SCTs",
+            );
         }
         self.at_least.check().map_err(|e| e.under("at_least"))
     }
@@ -206,7 +209,8 @@ impl Settings {
 impl AtLeast {
     fn check(&self) -> Result<(), SettingError> {
         let Self { log_entries, timestamps, times, scts } = *self;
-        let all = [("log_entries", log_entries), ("timestamps", timestamps), ("times", times), ("scts", scts)];
+        let all =
+            [("log_entries", log_entries), ("timestamps", timestamps), ("times", times), ("scts", scts)];
         match all.into_iter().find(|(_, least)| !(1..=8).contains(least)) {
             Some((key, found)) => Err(SettingError::new([key], format!("expected 1 to 8, found {found}"))),
             None => Ok(()),
@@ -234,7 +238,10 @@ impl Keyless {
 impl Pki {
     fn check(&self) -> Result<(), SettingError> {
         if self.roots.is_empty() {
-            return Err(SettingError::new(["roots"], "the list is empty: name the authority's root certificate"));
+            return Err(SettingError::new(
+                ["roots"],
+                "the list is empty: name the authority's root certificate",
+            ));
         }
         Pattern::of("identity", &self.identity, &self.identity_regexp).map(drop)
     }

@@ -63,7 +63,10 @@ impl Statement {
         }
         if document.subject.is_empty() || document.subject.len() > MAX_SUBJECTS {
             let found = document.subject.len();
-            return Err(malformed(WHAT, format_args!("expected 1 to {MAX_SUBJECTS} subjects, found {found}")));
+            return Err(malformed(
+                WHAT,
+                format_args!("expected 1 to {MAX_SUBJECTS} subjects, found {found}"),
+            ));
         }
         if document.subject.iter().any(|s| s.digest.is_empty() || s.digest.len() > MAX_DIGESTS) {
             return Err(malformed(WHAT, format_args!("a subject has not 1 to {MAX_DIGESTS} digests")));

@@ -23,11 +23,7 @@ fn fixtures() -> PathBuf {
 }
 
 fn settings(key: impl Into<String>, log: Requirement) -> Settings {
-    Settings {
-        key: Some(Pem(key.into())),
-        transparency_log: log,
-        ..Settings::default()
-    }
+    Settings { key: Some(Pem(key.into())), transparency_log: log, ..Settings::default() }
 }
 
 fn subject(descriptor: Descriptor) -> Subject {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::claim::{Artifact, Claim, Content, MadeBy};
@@ -11,7 +12,7 @@ use super::log::{Bound, Signed};
 use super::settings::Requirement;
 use super::witness::{Asked, Witnesses};
 use super::{Settings, build};
-use crate::oci::{Digest, Repository};
+use crate::oci::{Algorithm as Hashing, Digest, Repository, media_type};
 use crate::setting::SettingError;
 use crate::signature::{
     Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, Verifier,
@@ -83,32 +84,56 @@ impl Verifier for Cosign {
         _revocation: &RevocationData,
         now: SystemTime,
     ) -> Result<Evidence, Rejected> {
-        let claim = Claim::read(signature)?;
         let artifact = Artifact { digest: subject.descriptor.digest, bytes: None };
-        let mut evidence = Evidence::new(
-            self.signer.clone(),
-            signature,
-            artifact.digest,
-            Fingerprint(self.holder.key(&claim, &self.signer)?.fingerprint()),
-        );
-        let envelope = (*signature.media_type == *crate::oci::media_type::DSSE_ENVELOPE)
-            .then_some(&*signature.payload);
-        let proven = self.prove(&claim, &artifact, envelope, now)?;
-        proven.tell(&claim, &artifact.digest, &mut evidence);
-        Ok(evidence)
+        Ok(self.judge(signature, &artifact, now)?)
     }
 }
 
 /// What was proven of a claim.
-pub(super) struct Proven {
-    pub(super) who: Who,
-    pub(super) witnesses: Witnesses,
+struct Proven {
+    who: Who,
+    witnesses: Witnesses,
 }
 
 impl Cosign {
+    /// Proves a bundle's claim about an artifact that is no manifest.
+    ///
+    /// # Errors
+    /// [`Rejection`] names the first check that failed, with what was expected and found.
+    pub fn verify_bundle(
+        &self,
+        bundle: &Bytes,
+        artifact: &Artifact<'_>,
+        now: SystemTime,
+    ) -> Result<Evidence, Rejection> {
+        let signature = Signature {
+            format: Format::Cosign,
+            digest: Digest::sha256(bundle),
+            media_type: media_type::SIGSTORE_BUNDLE.into(),
+            payload: bundle.clone(),
+            annotations: BTreeMap::new(),
+        };
+        self.judge(&signature, artifact, now)
+    }
+
+    fn judge(
+        &self,
+        signature: &Signature,
+        artifact: &Artifact<'_>,
+        now: SystemTime,
+    ) -> Result<Evidence, Rejection> {
+        let claim = Claim::read(signature)?;
+        let key = Fingerprint(self.holder.key(&claim, &self.signer)?.fingerprint());
+        let envelope = (&*signature.media_type == media_type::DSSE_ENVELOPE).then_some(&*signature.payload);
+        let proven = self.prove(&claim, artifact, envelope, now)?;
+        let mut evidence = Evidence::new(self.signer.clone(), signature, artifact.digest, key);
+        proven.tell(&claim, &artifact.digest, &mut evidence);
+        Ok(evidence)
+    }
+
     /// The whole check of one claim, in the order of the client specification (sigstore/architecture-docs,
     /// `client-spec.md`, section 4): signature, content, witnesses, certificate, identity.
-    pub(super) fn prove(
+    fn prove(
         &self,
         claim: &Claim,
         artifact: &Artifact<'_>,
@@ -150,7 +175,7 @@ impl Cosign {
         signed: Signed<'_>,
     ) -> Result<&'a [u8], Rejection> {
         if let Signed::Sha256(_) = signed
-            && artifact.digest.algorithm() != crate::oci::Algorithm::Sha256
+            && artifact.digest.algorithm() != Hashing::Sha256
         {
             return Err(super::claim::unsupported("signature over an artifact", "its digest is no SHA-256"));
         }
@@ -172,11 +197,13 @@ impl Cosign {
 
     fn not_made(&self, key: &PublicKey, claim: &Claim) -> Rejection {
         match (&self.holder, &claim.made_by) {
-            (Holder::Key(_), MadeBy::Certificates { leaf, .. }) if leaf.public_key() != key => Rejection::UntrustedKey {
-                expected: format!("the key of signer {}", self.signer).into(),
-                found: super::holder::shown(leaf).into(),
-                key: Fingerprint(leaf.fingerprint()),
-            },
+            (Holder::Key(_), MadeBy::Certificates { leaf, .. }) if leaf.public_key() != key => {
+                Rejection::UntrustedKey {
+                    expected: format!("the key of signer {}", self.signer).into(),
+                    found: super::holder::shown(leaf).into(),
+                    key: Fingerprint(leaf.fingerprint()),
+                }
+            }
             _ => Rejection::BadSignature {
                 algorithm: algorithms(key.kind()).first().map_or("none", |a| a.as_str()),
                 key: Fingerprint(key.fingerprint()),
@@ -187,7 +214,7 @@ impl Cosign {
 
 impl Proven {
     /// Writes what was proven into the evidence.
-    pub(super) fn tell(self, claim: &Claim, subject: &Digest, evidence: &mut Evidence) {
+    fn tell(self, claim: &Claim, subject: &Digest, evidence: &mut Evidence) {
         evidence.identity = Some(Untrusted::new(&self.who.identity));
         evidence.issuer = self.who.issuer.as_ref().map(Untrusted::new);
         evidence.not_after = self.who.not_after;

@@ -41,7 +41,12 @@ impl Asked<'_> {
     /// # Errors
     /// [`Rejection::LogEntry`] or [`Rejection::Timestamp`] where too few of them speak, or where one that is
     /// trusted is quoted wrongly.
-    pub(super) fn hear(&self, claim: &Claim, bound: &Bound<'_>, now: SystemTime) -> Result<Witnesses, Rejection> {
+    pub(super) fn hear(
+        &self,
+        claim: &Claim,
+        bound: &Bound<'_>,
+        now: SystemTime,
+    ) -> Result<Witnesses, Rejection> {
         let mut witnesses = Witnesses::default();
         let stamps = self.timestamps(claim, bound, now, &mut witnesses);
         if self.transparency_log == Requirement::Require {
@@ -84,7 +89,8 @@ impl Asked<'_> {
         if logs.len() >= least {
             return Ok(());
         }
-        let found = format!("expected entries of {least} trusted logs, found {}{}", logs.len(), witnesses.why());
+        let found =
+            format!("expected entries of {least} trusted logs, found {}{}", logs.len(), witnesses.why());
         Err(refused(found))
     }
 
@@ -107,14 +113,17 @@ impl Asked<'_> {
 
     /// One token that does not hold proves nothing, and takes nothing from the others.
     fn stamped(&self, stamp: &[u8], message: &[u8], now: SystemTime) -> Result<(SystemTime, String), String> {
-        let token = Token::parse_response(stamp).map_err(|why| format!("a timestamp is not read: {why}"))?;
+        let token = Token::from_response(stamp).map_err(|why| format!("a timestamp is not read: {why}"))?;
         let mut why = "the trusted root knows no timestamp authority".to_owned();
         for authority in self.root.timestamp_authorities() {
             let Some(root) = authority.root() else { continue };
             let anchors: &[Certificate] = std::slice::from_ref(root);
             match token.verify_with(message, anchors, authority.others()) {
                 Ok(stamped) if !authority.window.contains(stamped.at()) => {
-                    why = format!("the authority {} did not count at the time of its timestamp", authority.name);
+                    why = format!(
+                        "the authority {} did not count at the time of its timestamp",
+                        authority.name
+                    );
                 }
                 Ok(stamped) => {
                     x509::not_from_the_future(stamped.at(), now).map_err(|why| why.to_string())?;
@@ -132,7 +141,8 @@ impl Asked<'_> {
         if self.timestamps == Requirement::Ignore || found >= least {
             return Ok(());
         }
-        let found = format!("expected those of {least} trusted authorities, found {found}{}", witnesses.why());
+        let found =
+            format!("expected those of {least} trusted authorities, found {found}{}", witnesses.why());
         Err(Rejection::Timestamp { found: found.into() })
     }
 

@@ -1,8 +1,9 @@
 //! `trusted_root.json`.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::proto::{Bytes, Timestamp};
+use super::proto::{self, Bytes, Timestamp};
 use super::{Authority, Error, Inner, Log, MAX_INSTANCES, MAX_SIZE, Window};
 use crate::oci::json;
 use crate::x509::{Certificate, PublicKey};
@@ -20,13 +21,13 @@ const PKCS1_RSA: &str = "PKCS1_RSA_PKCS1V5";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
     media_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     tlogs: Vec<Instance>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     certificate_authorities: Vec<CertificateAuthority>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     ctlogs: Vec<Instance>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     timestamp_authorities: Vec<CertificateAuthority>,
 }
 
@@ -34,14 +35,14 @@ struct Document {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Instance {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "proto::or_default")]
     base_url: String,
     hash_algorithm: String,
     public_key: Key,
     log_id: LogId,
     checkpoint_key_id: Option<LogId>,
-    #[serde(default, rename = "operator")]
-    _operator: String,
+    #[serde(rename = "operator")]
+    _operator: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -69,13 +70,13 @@ struct TimeRange {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CertificateAuthority {
     #[serde(rename = "subject")]
-    _subject: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
+    _subject: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "proto::or_default")]
     uri: String,
     cert_chain: Chain,
     valid_for: Option<TimeRange>,
-    #[serde(default, rename = "operator")]
-    _operator: String,
+    #[serde(rename = "operator")]
+    _operator: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -118,7 +119,10 @@ fn all<T, U>(name: &str, found: Vec<T>, read: fn(T) -> Result<U, String>) -> Res
 
 fn log(instance: Instance) -> Result<Log, String> {
     if instance.hash_algorithm != SHA256 {
-        return Err(format!("expected hashAlgorithm {SHA256}, found {}", instance.hash_algorithm.escape_debug()));
+        return Err(format!(
+            "expected hashAlgorithm {SHA256}, found {}",
+            instance.hash_algorithm.escape_debug()
+        ));
     }
     // The specification has none without a start: a key that always counted would count before it was a log's.
     let window = window(instance.public_key.valid_for);

@@ -62,7 +62,8 @@ impl Visitor<'_> for Digits {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
-        text.parse().map_err(|_| E::custom(format_args!("not an integer: {:?}", text.escape_default().to_string())))
+        text.parse()
+            .map_err(|_| E::custom(format_args!("not an integer: {:?}", text.escape_default().to_string())))
     }
 }
 
@@ -77,6 +78,16 @@ impl<'de> Deserialize<'de> for Timestamp {
             .map_err(|why| de::Error::custom(format_args!("not a time of RFC 3339: {why}")))?;
         Ok(Self(at.into()))
     }
+}
+
+/// A field that is absent or `null` has its type's default. For `#[serde(default, deserialize_with)]`.
+///
+/// # Errors
+/// The value's own.
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Unix seconds, as logs give them; `None` for what no clock shows.

@@ -19,8 +19,10 @@ pub(super) fn root(leaf: Hash, index: u64, size: u64, proof: &[Vec<u8>]) -> Resu
     }
     let (mut node, mut last, mut hash) = (index, size - 1, leaf);
     for sibling in proof {
-        let sibling: &Hash =
-            sibling.as_slice().try_into().map_err(|_| "a hash of its inclusion proof is no SHA-256".to_owned())?;
+        let sibling: &Hash = sibling
+            .as_slice()
+            .try_into()
+            .map_err(|_| "a hash of its inclusion proof is no SHA-256".to_owned())?;
         if last == 0 {
             return Err("its inclusion proof is too long".to_owned());
         }
