@@ -1,9 +1,12 @@
 //! `portcullis verify REFERENCE`: the decision that serving would make, with every signature found
 //! and why it was believed or not. Keeps nothing, so it works beside a running server. With
-//! `--notation-config` notation's own files decide instead, and its exit codes are kept.
+//! `--notation-config` notation's own files decide instead, and its exit codes are kept; with cosign's
+//! flags, what they name.
 
+mod cosign;
 mod login;
 mod notation;
+mod one_off;
 mod print;
 mod target;
 
@@ -19,16 +22,23 @@ use crate::oci::Reference;
 use crate::policy::{Decision, Verdict};
 
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("one_off").multiple(true).args([
+    "notation_config", "key", "certificate_identity", "certificate_identity_regexp",
+])))]
 pub(super) struct Arguments {
     /// The configuration file [env: PORTCULLIS_CONFIG]; without one, the built-in defaults.
     // Read by hand: what is only in the environment contradicts no other argument.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "one_off")]
     config: Option<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
+    place: one_off::Place,
+    #[command(flatten, next_help_heading = "As notation verifies")]
     notation: notation::Flags,
+    #[command(flatten, next_help_heading = "As cosign verifies")]
+    cosign: cosign::Flags,
     /// What to judge, by its source name: docker.io/library/nginx:1.27
     reference: String,
 }
@@ -42,6 +52,7 @@ enum Output {
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let (outcome, failed) = match arguments.notation.folder() {
         Some(folder) => (notation::verify(arguments, folder), exit::DENIED),
+        None if arguments.cosign.are_given() => (cosign::verify(arguments), exit::USAGE),
         None => (verify(arguments), exit::USAGE),
     };
     outcome.unwrap_or_else(|error| {
