@@ -69,12 +69,14 @@ archive() {
         awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /^[a-z+]+:\/\//) { print $i; exit } }'
 }
 
-# program:package, all from Debian sid: statically linked enough to run on Debian 12.
+# program:package/suite of a newer Debian: statically linked enough to run on Debian 12. Both majors of
+# cosign, since their signatures differ.
 newer=(
-    cosign:cosign
-    notation:notation
-    oras:oras
-    crane:crane
+    cosign:cosign/sid
+    cosign2:cosign/trixie
+    notation:notation/sid
+    oras:oras/sid
+    crane:crane/sid
 )
 
 install_newer() {
@@ -85,10 +87,10 @@ install_newer() {
     [ ${#missing[@]} = 0 ] && return
     local side=$peers/side
     mkdir -p "$side"/{etc,state/lists/partial,cache/archives/partial,debs}
-    cat >"$side/etc/sid.sources" <<SOURCES
+    cat >"$side/etc/newer.sources" <<SOURCES
 Types: deb
 URIs: $(archive)
-Suites: sid
+Suites: sid trixie
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES
@@ -96,15 +98,15 @@ SOURCES
         -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$side/etc"
         -o Dir::State::lists="$side/state/lists" -o Dir::Cache="$side/cache"
         -o APT::Sandbox::User=root)
-    say "reading the package lists of Debian sid"
+    say "reading the package lists of newer Debian"
     "${apt[@]}" update >&2
     for entry in "${missing[@]}"; do
         local program=${entry%%:*} package=${entry##*:}
-        say "unpacking $program of Debian sid"
+        say "unpacking $package as $program"
         rm -rf "$side/unpacked" "$side"/debs/*
-        (cd "$side/debs" && "${apt[@]}" download "$package/sid" >&2)
+        (cd "$side/debs" && "${apt[@]}" download "$package" >&2)
         dpkg-deb -x "$side"/debs/*.deb "$side/unpacked"
-        install -m 755 "$side/unpacked/usr/bin/$program" "$peers/bin/$program"
+        install -m 755 "$side/unpacked/usr/bin/${package%%/*}" "$peers/bin/$program"
     done
     rm -rf "$side"
 }
@@ -139,6 +141,17 @@ GO
     ) >"$peers/go.log" 2>&1 || { tail -n 30 "$peers/go.log" >&2; return 1; }
 }
 
+# A private Sigstore, of the program in tests/peers/sigstore-stand; built again when that has changed.
+install_sigstore_stand() {
+    local source
+    source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../tests/peers/sigstore-stand" && pwd)
+    local built=$peers/bin/sigstore-stand
+    [ -x "$built" ] && [ -z "$(find "$source" -newer "$built" -type f)" ] && return
+    say "building a private Sigstore (go, some minutes the first time)"
+    (cd "$source" && go build -o "$built" .) >"$peers/stand.log" 2>&1 ||
+        { tail -n 30 "$peers/stand.log" >&2; return 1; }
+}
+
 # Debian has no helm; building it takes some minutes, once.
 install_helm() {
     [ -x "$peers/bin/helm" ] && return
@@ -150,5 +163,6 @@ install_helm() {
 install_stable
 install_newer
 install_referrers_registry
+install_sigstore_stand
 install_helm
 echo "$peers"
