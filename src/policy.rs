@@ -2,6 +2,7 @@
 //! with reasons. Pure: finds, fetches and verifies nothing, asks for no time.
 
 mod assess;
+mod condition;
 mod decide;
 mod decision;
 mod exception;
@@ -17,6 +18,7 @@ mod revision;
 mod scope;
 mod settings;
 
+pub use condition::{Condition, Fault};
 pub use decide::{decide, decide_index, refuse};
 pub use decision::{Decision, DecisionRecord, Verdict};
 pub use exception::Exception;
