@@ -2,6 +2,7 @@
 //! with reasons. Pure: finds, fetches and verifies nothing, asks for no time.
 
 mod assess;
+mod attested;
 mod condition;
 mod decide;
 mod decision;
@@ -18,6 +19,7 @@ mod revision;
 mod scope;
 mod settings;
 
+pub use attested::{Attested, PredicateType};
 pub use condition::{Condition, Fault};
 pub use decide::{decide, decide_index, refuse};
 pub use decision::{Decision, DecisionRecord, Verdict};
@@ -33,4 +35,4 @@ pub use settings::{IndexRule, Mode, ReferrerRule, Settings, SignedName, Source};
 
 /// The number of our verification rules: raised whenever a check changes, so that decisions made
 /// by the old ones are stale.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;

@@ -21,7 +21,7 @@ use portcullis::oci::media_type::{COSIGN_SIMPLE_SIGNING, NOTATION_COSE, NOTATION
 use portcullis::oci::{Algorithm, Manifest, Reference, Repository};
 use portcullis::policy::{self, Findings, Judged, Limits, Policies};
 use portcullis::signature::settings::{SignerSettings, build};
-use portcullis::signature::{Format, Signature, SignerName, Subject, Verifier};
+use portcullis::signature::{Evidence, Format, Signature, SignerName, Subject, Verifier};
 use portcullis::trust::RevocationData;
 use serde_json::{Value, json};
 
@@ -67,15 +67,15 @@ impl Case {
         Self { name, verifier, subject: subject.clone(), signature, now: SystemTime::now() }
     }
 
-    fn verify(&self) -> Judged {
+    fn verify(&self) -> Evidence {
         let data = RevocationData::default();
-        let evidence = self.verifier.verify(&self.subject, &self.signature, &data, self.now).unwrap();
-        Judged {
-            format: self.signature.format,
-            digest: self.signature.digest,
-            media_type: Arc::clone(&self.signature.media_type),
-            results: vec![(self.verifier.signer().clone(), Ok(evidence))],
-        }
+        self.verifier.verify(&self.subject, &self.signature, &data, self.now).unwrap()
+    }
+
+    fn judged(&self, policies: &Policies) -> Judged {
+        let policy = policies.matching(&self.subject.repository).unwrap();
+        let results = vec![(self.verifier.signer().clone(), Ok(self.verify()))];
+        Judged::new(policy, &self.signature, results)
     }
 }
 
@@ -163,7 +163,7 @@ fn policy(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let case = cosign_case(folder.path(), &subject(), "wabbit", KeyKind::P256);
     let policies = policies(&case);
-    let findings = Findings { signatures: vec![case.verify()], troubles: Vec::new() };
+    let findings = Findings { signatures: vec![case.judged(&policies)], troubles: Vec::new() };
     let (limits, now) = (Limits::default(), SystemTime::now());
     let mut group = c.benchmark_group("policy");
     group.bench_function("match among 1001", |b| {

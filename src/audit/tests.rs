@@ -43,6 +43,8 @@ fn signature(message: &str) -> SignatureReport {
         statement: None,
         validations: Vec::new(),
         notes: Vec::new(),
+        predicate_type: None,
+        chain: Vec::new(),
     }
 }
 

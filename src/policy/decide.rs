@@ -158,9 +158,9 @@ impl<'a> Case<'a> {
         if !policy.require().is_some_and(|require| Parties::of(proofs).satisfy(require)) {
             return None;
         }
-        let signers: BTreeSet<&SignerName> = proofs.iter().map(|proof| proof.signer()).collect();
+        let signers: BTreeSet<&SignerName> = proofs.iter().map(|proof| proof.evidence.signer()).collect();
         let reason = message::satisfied(&signers.into_iter().collect::<Vec<_>>());
-        let ends = proofs.iter().filter_map(|proof| proof.not_after()).min();
+        let ends = proofs.iter().filter_map(|proof| proof.evidence.not_after()).min();
         Some(Outcome { ends, ..Outcome::new(Verdict::Allow, vec![reason]) })
     }
 
@@ -233,7 +233,8 @@ impl<'a> Case<'a> {
 
     /// The URLs of the policy and of those of its signers that did not vouch.
     fn acquire(&self, policy: &Policy, assessed: &Assessed<'a>) -> Vec<String> {
-        let vouched: BTreeSet<&SignerName> = assessed.proofs.iter().map(|proof| proof.signer()).collect();
+        let vouched: BTreeSet<&SignerName> =
+            assessed.proofs.iter().map(|proof| proof.evidence.signer()).collect();
         let missing = policy.signers().filter(|(name, _)| !vouched.contains(name));
         let mut urls: Vec<String> = Vec::new();
         for url in policy.acquire().iter().chain(missing.filter_map(|(_, signer)| signer.acquire.as_ref())) {

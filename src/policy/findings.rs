@@ -1,11 +1,14 @@
-//! What collection found, as `admission` hands it over, and the reasons that decisions give.
+//! What collection found, as `admission` hands it over, with what attestations say to the policy, and the reasons that
+//! decisions give.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::attested::Unmet;
+use super::{Attested, Policy};
 use crate::oci::Digest;
-use crate::signature::{Code, Evidence, Format, Rejected, SignerName};
+use crate::signature::{Code, Evidence, Format, Rejected, Signature, SignerName};
 
 /// What collection found.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,36 @@ pub struct Judged {
     pub media_type: Arc<str>,
     /// What each signer says of it; empty where the policy has none of the format.
     pub results: Vec<(SignerName, Result<Evidence, Rejected>)>,
+    /// Whether the attestation in it, by the signer that is asked, is what the policy asks for.
+    pub(super) attested: Vec<(Attested, Result<(), Unmet>)>,
+}
+
+impl Judged {
+    /// Takes what the verifiers of a policy say of a signature, and asks of each attestation that they proved whether it is
+    /// what the policy wants: once, since decisions are made again with every signature found. The statements are then let go.
+    pub fn new(
+        policy: &Policy,
+        signature: &Signature,
+        mut results: Vec<(SignerName, Result<Evidence, Rejected>)>,
+    ) -> Self {
+        let wanted = policy.require().map(|require| require.attested()).unwrap_or_default();
+        let mut attested = Vec::new();
+        for (signer, result) in &mut results {
+            let Ok(evidence) = result else { continue };
+            let Some(attestation) = evidence.attestation() else { continue };
+            let by_signer =
+                wanted.iter().filter(|wanted| wanted.by == *signer && evidence.signer() == signer);
+            attested.extend(by_signer.map(|wanted| ((*wanted).clone(), wanted.met_by(attestation))));
+            evidence.forget_statement();
+        }
+        let media_type = Arc::clone(&signature.media_type);
+        Self { format: signature.format, digest: signature.digest, media_type, results, attested }
+    }
+
+    /// Whether conditions were evaluated over it, which takes as long as many signatures.
+    pub fn is_attestation(&self) -> bool {
+        !self.attested.is_empty()
+    }
 }
 
 /// Why there may be signatures that were not seen.

@@ -1,8 +1,11 @@
 //! The words of a decision: one line that any client shows.
 
+use std::collections::BTreeMap;
+
 use super::{Belief, Decision, Policy, Reason, Require, SignatureReport, Verdict};
 use crate::oci::Repository;
 use crate::signature::{Code, SignerName};
+use crate::telemetry::Untrusted;
 
 /// So many rejections are spelled out; `verify` and the audit log have all.
 const SHOWN: usize = 3;
@@ -47,17 +50,39 @@ pub(super) fn unsatisfied(
     let trusted = trusted_signers(reports);
     let rejections = rejections(reports);
     if trusted.is_empty() {
-        let message = format!("has no trusted signature: {found} found, {rejections}");
+        let needs = attestations(require, reports)
+            .map(|found| format!("; needs {require}{found}"))
+            .unwrap_or_default();
+        let message = format!("has no trusted signature: {found} found, {rejections}{needs}");
         return Reason { code: Code::NoTrustedSignature, message };
     }
     let mut message = format!(
-        "lacks signatures that it needs: {found} found, {} vouched, needs {require}",
-        trusted.join(", ")
+        "lacks signatures that it needs: {found} found, {} vouched, needs {require}{}",
+        trusted.join(", "),
+        attestations(require, reports).unwrap_or_default(),
     );
     if !rejections.is_empty() {
         message.push_str(&format!("; not believed: {rejections}"));
     }
     Reason { code: Code::Incomplete, message }
+}
+
+/// What attestations were proven, where some are asked for.
+fn attestations(require: &Require, reports: &[SignatureReport]) -> Option<String> {
+    if require.attested().is_empty() {
+        return None;
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in reports.iter().filter_map(|report| report.predicate_type.as_ref()) {
+        *counts.entry(kind.as_raw()).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return Some("; no attestation of a trusted signer found".to_owned());
+    }
+    let shown =
+        counts.iter().take(SHOWN).map(|(kind, n)| format!("{n} of predicate type {}", Untrusted::new(kind)));
+    let more = if counts.len() > SHOWN { " and others" } else { "" };
+    Some(format!("; found {}{more}", shown.collect::<Vec<_>>().join(", ")))
 }
 
 fn trusted_signers(reports: &[SignatureReport]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Require;
+use super::{Attested, Require};
 use crate::signature::{Evidence, SignerName};
 
 /// More than an honest subject has; what comes after counts for signers but not for thresholds.
@@ -14,29 +14,41 @@ const MAX_WAYS: usize = 256;
 /// one party, and so is what is linked through others: parties never share a key or an identity.
 type Set = u128;
 
-/// Which parties vouched as which signer.
+/// Evidence that counts.
+pub(super) struct Proof<'a> {
+    pub(super) evidence: &'a Evidence,
+    /// What it counts as, where it is an attestation: never as a signature.
+    pub(super) meets: Vec<&'a Attested>,
+}
+
+/// Which parties vouched as which signer, and by attestations that are what is asked for.
 pub(super) struct Parties<'a> {
     by_signer: BTreeMap<&'a SignerName, Set>,
+    by_attestation: Vec<(&'a Attested, Set)>,
 }
 
 impl<'a> Parties<'a> {
-    pub(super) fn of(evidence: &[&'a Evidence]) -> Self {
-        let roots = unite(evidence);
+    pub(super) fn of(proofs: &[Proof<'a>]) -> Self {
+        let roots = unite(proofs);
         let mut numbers: BTreeMap<usize, u32> = BTreeMap::new();
-        let mut by_signer: BTreeMap<&SignerName, Set> = BTreeMap::new();
-        for (proof, root) in evidence.iter().zip(roots) {
+        let mut parties = Self { by_signer: BTreeMap::new(), by_attestation: Vec::new() };
+        for (proof, root) in proofs.iter().zip(roots) {
             let next = u32::try_from(numbers.len()).unwrap_or(MAX_PARTIES);
             let number = *numbers.entry(root).or_insert(next);
             let bit = 1u128.checked_shl(number.min(MAX_PARTIES)).unwrap_or(0);
-            *by_signer.entry(proof.signer()).or_default() |= bit;
+            match proof.evidence.attestation() {
+                None => *parties.by_signer.entry(proof.evidence.signer()).or_default() |= bit,
+                Some(_) => parties.by_attestation.extend(proof.meets.iter().map(|met| (*met, bit))),
+            }
         }
-        Self { by_signer }
+        parties
     }
 
     /// Whether what was proven satisfies the tree.
     pub(super) fn satisfy(&self, require: &Require) -> bool {
         match require {
             Require::Signer(name) => self.by_signer.contains_key(name),
+            Require::Attested(wanted) => self.by_attestation.iter().any(|(met, _)| *met == wanted),
             Require::All(members) => members.iter().all(|member| self.satisfy(member)),
             Require::Any(members) => members.iter().any(|member| self.satisfy(member)),
             Require::AtLeast { count, of } => {
@@ -50,6 +62,10 @@ impl<'a> Parties<'a> {
     fn ways(&self, require: &Require) -> Vec<Set> {
         let mut ways = match require {
             Require::Signer(name) => bits(self.by_signer.get(name).copied().unwrap_or(0)),
+            Require::Attested(wanted) => {
+                let meet = self.by_attestation.iter().filter(|(met, _)| *met == wanted);
+                bits(meet.fold(0, |all, (_, bit)| all | bit))
+            }
             Require::Any(members) => members.iter().flat_map(|member| self.ways(member)).collect(),
             Require::All(members) => members.iter().fold(vec![0], |ways, member| {
                 let more = self.ways(member);
@@ -67,16 +83,16 @@ impl<'a> Parties<'a> {
     }
 }
 
-/// For each piece of evidence the first one that is of the same party.
-fn unite(evidence: &[&Evidence]) -> Vec<usize> {
+/// For each proof the first one that is of the same party.
+fn unite(proofs: &[Proof<'_>]) -> Vec<usize> {
     let same = |a: &Evidence, b: &Evidence| {
         a.key() == b.key()
             || (a.identity().is_some() && (a.identity(), a.issuer()) == (b.identity(), b.issuer()))
     };
-    let mut roots: Vec<usize> = (0..evidence.len()).collect();
-    for i in 1..evidence.len() {
+    let mut roots: Vec<usize> = (0..proofs.len()).collect();
+    for i in 1..proofs.len() {
         for j in 0..i {
-            if same(evidence[i], evidence[j]) && roots[i] != roots[j] {
+            if same(proofs[i].evidence, proofs[j].evidence) && roots[i] != roots[j] {
                 let (keep, drop) = (roots[i].min(roots[j]), roots[i].max(roots[j]));
                 roots.iter_mut().filter(|root| **root == drop).for_each(|root| *root = keep);
             }

@@ -9,7 +9,7 @@ use super::{Decision, Mode, Reason, Verdict};
 use crate::oci::{Digest, Repository};
 use crate::signature::rejection::rfc3339;
 use crate::signature::validation::Validated;
-use crate::signature::{Code, Evidence, Format, SignerName, TimeSource, Validations};
+use crate::signature::{Attestation, Code, Evidence, Format, SignerName, Step, TimeSource, Validations};
 use crate::telemetry::Untrusted;
 
 /// The object that `verify --output json` prints; audit lines add to it.
@@ -106,6 +106,12 @@ pub struct SignatureReport {
     /// What a reader of the proof should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What kind of statement was signed, where it is an attestation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicate_type: Option<Untrusted>,
+    /// The way from the signature to the content, where it leads over other artifacts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Step>,
 }
 
 impl SignatureReport {
@@ -128,6 +134,8 @@ impl SignatureReport {
             statement: None,
             validations: Vec::new(),
             notes: Vec::new(),
+            predicate_type: None,
+            chain: Vec::new(),
         }
     }
 
@@ -149,6 +157,8 @@ impl SignatureReport {
             not_after: evidence.not_after(),
             origin: evidence.names().to_vec(),
             notes: evidence.notes().to_vec(),
+            predicate_type: evidence.attestation().map(Attestation::predicate_type).map(Untrusted::new),
+            chain: evidence.steps().to_vec(),
             ..Self::rejected(evidence.format(), *evidence.signature(), code, message)
         }
         .validated(evidence.validations())

@@ -1,4 +1,4 @@
-//! `require`: a tree of signers.
+//! `require`: a tree of signers and attestations.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
+use super::Attested;
 use crate::setting::SettingError;
 use crate::signature::SignerName;
 
@@ -15,8 +16,10 @@ const MAX_DEPTH: usize = 8;
 /// Which signers must vouch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Require {
-    /// This one.
+    /// This one, by a signature: an attestation is none.
     Signer(SignerName),
+    /// This one, by one attestation.
+    Attested(Attested),
     /// Each of these.
     All(Vec<Require>),
     /// At least one of these.
@@ -34,10 +37,26 @@ impl Require {
     /// All signers named in it.
     pub fn signers(&self) -> BTreeSet<&SignerName> {
         match self {
-            Self::Signer(name) => BTreeSet::from([name]),
+            Self::Signer(name) | Self::Attested(Attested { by: name, .. }) => BTreeSet::from([name]),
             Self::All(members) | Self::Any(members) | Self::AtLeast { of: members, .. } => {
                 members.iter().flat_map(Self::signers).collect()
             }
+        }
+    }
+
+    /// All attestations asked for in it.
+    pub(super) fn attested(&self) -> Vec<&Attested> {
+        match self {
+            Self::Attested(attested) => vec![attested],
+            _ => self.members().iter().flat_map(Self::attested).collect(),
+        }
+    }
+
+    /// Whether a signature of this signer is asked for in it.
+    pub(super) fn asks_to_sign(&self, signer: &SignerName) -> bool {
+        match self {
+            Self::Signer(name) => name == signer,
+            _ => self.members().iter().any(|member| member.asks_to_sign(signer)),
         }
     }
 
@@ -49,24 +68,23 @@ impl Require {
         }
     }
 
-    /// Checks what the grammar cannot say, and each signer with `known`.
+    /// Checks what the grammar cannot say, and each signer, for what is asked of it, with `known`.
     ///
     /// # Errors
     /// The first fault, with the keys that lead to it.
-    pub(super) fn check(
-        &self,
-        known: &dyn Fn(&SignerName) -> Result<(), String>,
-    ) -> Result<(), SettingError> {
+    pub(super) fn check(&self, known: &Known<'_>) -> Result<(), SettingError> {
         self.check_within(known, 0)
     }
 
-    fn check_within(
-        &self,
-        known: &dyn Fn(&SignerName) -> Result<(), String>,
-        depth: usize,
-    ) -> Result<(), SettingError> {
+    fn check_within(&self, known: &Known<'_>, depth: usize) -> Result<(), SettingError> {
         let path: &[&str] = match self {
-            Self::Signer(name) => return known(name).map_err(SettingError::here),
+            Self::Signer(name) => return known(name, Asked::Signature).map_err(SettingError::here),
+            Self::Attested(attested) => {
+                let by = known(&attested.by, Asked::Attestation);
+                let checked =
+                    by.map_err(|why| SettingError::new(["by"], why)).and_then(|()| attested.check());
+                return checked.map_err(|fault| fault.under("attested"));
+            }
             Self::All(_) => &["all"],
             Self::Any(_) => &["any"],
             Self::AtLeast { .. } => &["at_least", "of"],
@@ -94,11 +112,21 @@ impl Require {
 
     pub(super) fn members(&self) -> &[Require] {
         match self {
-            Self::Signer(_) => &[],
+            Self::Signer(_) | Self::Attested(_) => &[],
             Self::All(members) | Self::Any(members) | Self::AtLeast { of: members, .. } => members,
         }
     }
 }
+
+/// What a leaf asks of its signer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Signature,
+    Attestation,
+}
+
+/// Whether a signer can give what is asked of it.
+pub(super) type Known<'a> = dyn Fn(&SignerName, Asked) -> Result<(), String> + 'a;
 
 fn check_count(count: usize, of: &[Require]) -> Result<(), SettingError> {
     let fault = |key: &str, message: String| Err(SettingError::new(["at_least", key], message));
@@ -115,6 +143,7 @@ impl fmt::Display for Require {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signer(name) => return write!(f, "{name}"),
+            Self::Attested(attested) => return write!(f, "{attested}"),
             Self::All(_) => f.write_str("all of (")?,
             Self::Any(_) => f.write_str("any of (")?,
             Self::AtLeast { count, .. } => write!(f, "at least {count} of (")?,
@@ -132,13 +161,15 @@ impl<'de> Deserialize<'de> for Require {
     }
 }
 
+const KEYS: [&str; 4] = ["all", "any", "at_least", "attested"];
+
 struct Tree;
 
 impl<'de> Visitor<'de> for Tree {
     type Value = Require;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a signer's name, or one of all: […], any: […], at_least: {count, of: […]}")
+        f.write_str("a signer's name, or one of all: […], any: […], at_least: {count, of: […]}, attested: {by, predicate_type, where}")
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Require, E> {
@@ -147,7 +178,7 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Require, A::Error> {
         let Some(key) = map.next_key::<String>()? else {
-            return Err(A::Error::custom("expected one of all, any, at_least"));
+            return Err(A::Error::custom(format!("expected one of {}", KEYS.join(", "))));
         };
         let tree = match key.as_str() {
             "all" => Require::All(map.next_value()?),
@@ -156,15 +187,14 @@ impl<'de> Visitor<'de> for Tree {
                 let AtLeast { count, of } = map.next_value()?;
                 Require::AtLeast { count, of }
             }
-            "attested" => {
-                return Err(A::Error::custom("attestations (`attested`) are not verified by this version"));
-            }
-            _ => return Err(A::Error::unknown_field(&key, &["all", "any", "at_least"])),
+            "attested" => Require::Attested(map.next_value()?),
+            _ => return Err(A::Error::unknown_field(&key, &KEYS)),
         };
         match map.next_entry::<String, IgnoredAny>()? {
             None => Ok(tree),
             Some((second, _)) => Err(A::Error::custom(format!(
-                "{key:?} and {second:?} stand side by side: a node is one of all, any, at_least; nest them"
+                "{key:?} and {second:?} stand side by side: a node is one of {}; nest them",
+                KEYS.join(", ")
             ))),
         }
     }
@@ -181,7 +211,7 @@ struct AtLeast {
 /// For the schema alone: the shape that the visitor reads.
 #[cfg(test)]
 mod schema {
-    use super::{AtLeast, Require};
+    use super::{AtLeast, Attested, Require};
 
     #[derive(schemars::JsonSchema)]
     #[schemars(untagged, rename = "Require")]
@@ -203,6 +233,8 @@ mod schema {
         Any(Vec<Require>),
         /// At least so many of these must vouch, each with keys and identities of its own.
         AtLeast(AtLeast),
+        /// One attestation must be all of this.
+        Attested(Attested),
     }
 
     impl schemars::JsonSchema for Require {

@@ -22,12 +22,17 @@ impl Attestation {
         Self { predicate_type: predicate_type.into(), statement: Arc::new(statement) }
     }
 
+    /// The same without its content.
+    pub(in crate::signature) fn forget(&mut self) {
+        self.statement = Arc::default();
+    }
+
     /// What kind of predicate it is: a URI.
     pub fn predicate_type(&self) -> &str {
         &self.predicate_type
     }
 
-    /// The whole statement: `_type`, `subject`, `predicateType`, `predicate`.
+    /// The whole statement: `_type`, `subject`, `predicateType`, `predicate`. Null once it was let go.
     pub fn statement(&self) -> &Value {
         &self.statement
     }

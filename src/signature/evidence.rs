@@ -156,6 +156,14 @@ impl Evidence {
         self.attestation.as_ref()
     }
 
+    /// Lets go of the statement, which may be large, where its content was judged. That it is an attestation, and of what type,
+    /// stays.
+    pub fn forget_statement(&mut self) {
+        if let Some(attestation) = &mut self.attestation {
+            attestation.forget();
+        }
+    }
+
     /// The way from the signature to the subject, where it leads over other artifacts; else empty.
     pub fn steps(&self) -> &[Step] {
         &self.steps

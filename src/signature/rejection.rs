@@ -55,6 +55,14 @@ pub enum Code {
     Revoked,
     /// Whether the certificate was revoked could not be found out.
     RevocationUnknown,
+    /// An attestation was proven, and the policy asks its signer for a signature.
+    AttestationOnly,
+    /// A signature was proven, and the policy asks its signer for an attestation.
+    SignatureOnly,
+    /// An attestation was proven, of another predicate type than the policy asks for.
+    PredicateTypeMismatch,
+    /// An attestation was proven, and the policy's condition does not hold for it or cannot be evaluated.
+    ConditionNotMet,
 
     /// The policy is satisfied.
     Satisfied,
@@ -113,6 +121,10 @@ impl Code {
             Self::TimestampInvalid => "timestamp_invalid",
             Self::Revoked => "revoked",
             Self::RevocationUnknown => "revocation_unknown",
+            Self::AttestationOnly => "attestation_only",
+            Self::SignatureOnly => "signature_only",
+            Self::PredicateTypeMismatch => "predicate_type_mismatch",
+            Self::ConditionNotMet => "condition_not_met",
             Self::Satisfied => "satisfied",
             Self::ModeAllow => "mode_allow",
             Self::ModeDeny => "mode_deny",

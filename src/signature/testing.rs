@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::{
-    Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Strength, Subject, Verifier,
+    Attestation, Evidence, Fingerprint, Format, Rejected, Rejection, Signature, SignerName, Step, Strength,
+    Subject, Verifier,
 };
 use crate::oci::{Digest, Repository};
 use crate::telemetry::Untrusted;
@@ -36,6 +37,23 @@ impl Evidence {
         self
     }
 
+    /// The same as an attestation, of a statement with this predicate.
+    pub(crate) fn attesting(mut self, predicate_type: &str, predicate: serde_json::Value) -> Self {
+        let statement = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{ "digest": { "sha256": self.subject.to_string() } }],
+            "predicateType": predicate_type,
+            "predicate": predicate,
+        });
+        self.attestation = Some(Attestation::new(predicate_type, statement));
+        self
+    }
+
+    pub(crate) fn reached_by(mut self, steps: Vec<Step>) -> Self {
+        self.steps = steps;
+        self
+    }
+
     pub(crate) fn ending(mut self, not_after: SystemTime) -> Self {
         self.not_after = Some(not_after);
         self
@@ -45,6 +63,7 @@ impl Evidence {
 /// A signer that believes nothing, of a strength of choice.
 pub(crate) struct Doubter {
     pub(crate) name: SignerName,
+    pub(crate) format: Format,
     pub(crate) strength: Strength,
     pub(crate) revision: [u8; 32],
 }
@@ -55,7 +74,7 @@ impl Verifier for Doubter {
     }
 
     fn format(&self) -> Format {
-        Format::Nv2
+        self.format
     }
 
     fn strength(&self, _repository: &Repository) -> Strength {

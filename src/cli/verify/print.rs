@@ -150,6 +150,12 @@ fn checks(out: &mut impl io::Write, signature: &SignatureReport) -> anyhow::Resu
             None => writeln!(out, "             {} {outcome}", check.name)?,
         }
     }
+    if let Some(kind) = &signature.predicate_type {
+        writeln!(out, "             attests {kind}")?;
+    }
+    for step in &signature.chain {
+        writeln!(out, "             by way of the {} {}", step.what, step.digest)?;
+    }
     for note in &signature.notes {
         writeln!(out, "             {note}")?;
     }

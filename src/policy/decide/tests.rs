@@ -5,8 +5,10 @@ use super::*;
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::policy::{Belief, DecisionRecord, Exception, Judged, Settings, Signer, Trouble};
 use crate::signature::testing::Doubter;
-use crate::signature::{Evidence, Fingerprint, Format, Rejection, Strength};
+use crate::signature::{Evidence, Fingerprint, Format, Rejected, Rejection, Signature, Strength};
 use crate::telemetry::Untrusted;
+
+mod attested;
 
 const REPOSITORY: &str = "docker.io/wabbit-networks/net-monitor";
 
@@ -37,7 +39,13 @@ fn proof(signer: &str, key: u8) -> Evidence {
 fn signer(name: &str, strength: Strength) -> (SignerName, Signer) {
     let name = SignerName(name.into());
     let acquire = Some(format!("https://keys.example/{name}"));
-    (name.clone(), Signer { verifier: Arc::new(Doubter { name, strength, revision: [7; 32] }), acquire })
+    (
+        name.clone(),
+        Signer {
+            verifier: Arc::new(Doubter { name, format: Format::Cosign, strength, revision: [7; 32] }),
+            acquire,
+        },
+    )
 }
 
 impl Case {
@@ -58,19 +66,25 @@ impl Case {
 
     fn found(mut self, proof: Evidence) -> Self {
         let (format, digest) = (proof.format(), *proof.signature());
-        let results = vec![(proof.signer().clone(), Ok(proof))];
-        self.findings.signatures.push(Judged { format, digest, media_type: "a/b".into(), results });
-        self
+        self.judged(format, digest, vec![(proof.signer().clone(), Ok(proof))])
     }
 
     fn rejected(mut self, signer: &str, rejection: Rejection) -> Self {
         let results = vec![(SignerName(signer.into()), Err(rejection.into()))];
-        self.findings.signatures.push(Judged {
-            format: Format::Nv2,
-            digest: Digest::sha256(b"bad"),
-            media_type: "a/b".into(),
-            results,
-        });
+        self.judged(Format::Nv2, Digest::sha256(b"bad"), results)
+    }
+
+    fn judged(
+        mut self,
+        format: Format,
+        digest: Digest,
+        results: Vec<(SignerName, Result<Evidence, Rejected>)>,
+    ) -> Self {
+        let (payload, annotations) = (bytes::Bytes::new(), BTreeMap::new());
+        let signature = Signature { format, digest, media_type: "a/b".into(), payload, annotations };
+        if let Some(policy) = self.policies().matching(&subject().repository) {
+            self.findings.signatures.push(Judged::new(policy, &signature, results));
+        }
         self
     }
 
@@ -346,11 +360,8 @@ fn of_many_rejections_the_furthest_of_each_signature_is_told_and_three_in_all() 
 
 #[test]
 fn a_signature_that_no_signer_reads_is_reported() {
-    let mut case = Case::new(r#""require":"a""#);
-    let digest = Digest::sha256(b"foreign");
-    let media_type = "a/b".into();
-    case.findings.signatures.push(Judged { format: Format::Cosign, digest, media_type, results: Vec::new() });
-    let decision = case.decide();
+    let case = Case::new(r#""require":"a""#);
+    let decision = case.judged(Format::Cosign, Digest::sha256(b"foreign"), Vec::new()).decide();
     assert_eq!(decision.signatures()[0].code, Code::Unsupported);
     assert_eq!(decision.reasons()[0].code, Code::NoTrustedSignature);
 }

@@ -9,7 +9,9 @@ fn proof(signer: &str, key: u8) -> Evidence {
 
 fn satisfied(require: &str, evidence: &[Evidence]) -> bool {
     let require: Require = serde_json::from_str(require).unwrap();
-    Parties::of(&evidence.iter().collect::<Vec<_>>()).satisfy(&require)
+    let wanted = require.attested();
+    let proof = |evidence| Proof { evidence, meets: wanted.clone() };
+    Parties::of(&evidence.iter().map(proof).collect::<Vec<_>>()).satisfy(&require)
 }
 
 const TWO_OF_THREE: &str = r#"{"at_least":{"count":2,"of":["a","b","c"]}}"#;
@@ -101,4 +103,29 @@ proptest! {
         }
         prop_assert_eq!(at_least(count, &ways), brute(count, &ways, 0));
     }
+}
+
+/// Attestations of these meet all that is asked for.
+fn attestation(signer: &str, key: u8) -> Evidence {
+    proof(signer, key).attesting("https://slsa.dev/provenance/v1", serde_json::json!({}))
+}
+
+#[test]
+fn attestations_are_no_signatures_and_signatures_no_attestations() {
+    const SLSA: &str = r#"{"attested":{"by":"a","predicate_type":"slsaprovenance1"}}"#;
+    assert!(satisfied(SLSA, &[attestation("a", 1)]));
+    assert!(!satisfied(SLSA, &[proof("a", 1)]));
+    assert!(!satisfied(r#""a""#, &[attestation("a", 1)]));
+    assert!(!satisfied(r#"{"any":["a","b"]}"#, &[attestation("a", 1)]));
+    let both = format!(r#"{{"all":["a",{SLSA}]}}"#);
+    assert!(satisfied(&both, &[attestation("a", 1), proof("a", 1)]));
+    assert!(!satisfied(&both, &[attestation("a", 1)]) && !satisfied(&both, &[proof("a", 1)]));
+}
+
+#[test]
+fn thresholds_count_the_parties_behind_attestations_too() {
+    let require = r#"{"at_least":{"count":2,"of":["a",{"attested":{"by":"b","predicate_type":"vuln"}}]}}"#;
+    assert!(satisfied(require, &[proof("a", 1), attestation("b", 2)]));
+    assert!(!satisfied(require, &[proof("a", 1), attestation("b", 1)]), "one key as two signers");
+    assert!(!satisfied(require, &[attestation("a", 1), attestation("b", 2)]), "a signed nothing");
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::require::Asked;
 use super::super::{Exception, Mode, Require, Revision, Scope, Settings, SignedName, Source};
 use super::{Policies, Policy, Signer};
 use crate::setting::SettingError;
-use crate::signature::{SignerName, Strength, notation};
+use crate::signature::{Format, SignerName, Strength, notation};
 
 const MAX_NAME: usize = 64;
 
@@ -124,7 +125,7 @@ fn policy_of<'a>(
         }
         (Some(require), None) => {
             require
-                .check(&|name| check_signer(name, require, settings, signers))
+                .check(&|name, asked| check_signer(name, asked, require, settings, signers))
                 .map_err(|fault| fault.under("require"))?;
             let named: BTreeSet<&SignerName> = require.signers();
             let used = signers.iter().filter(|(name, _)| named.contains(name));
@@ -142,9 +143,11 @@ fn policy_of<'a>(
     })
 }
 
-/// A signer that is not enforced proves nothing, so it may not stand beside others.
+/// A signer that is not enforced proves nothing, so it may not stand beside others. Attestations are made in sigstore's ways
+/// alone.
 fn check_signer(
     name: &SignerName,
+    asked: Asked,
     tree: &Require,
     settings: &Settings,
     signers: &BTreeMap<SignerName, Signer>,
@@ -154,6 +157,12 @@ fn check_signer(
         let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
         return Err(format!("no signer is called {name}; known signers: {known}"));
     };
+    let format = signer.verifier.format();
+    if asked == Asked::Attestation && format != Format::Cosign {
+        return Err(format!(
+            "signer {name} makes {format} signatures, and attestations are made by cosign signers: name one"
+        ));
+    }
     if tree.sole().is_some() {
         return Ok(());
     }

@@ -18,7 +18,9 @@ fn signers(revision: u8) -> BTreeMap<SignerName, Signer> {
     strengths
         .map(|(name, strength)| {
             let name = SignerName(name.into());
-            let verifier = Arc::new(Doubter { name: name.clone(), strength, revision: [revision; 32] });
+            let format = if &*name.0 == "b" { Format::Cosign } else { Format::Nv2 };
+            let verifier =
+                Arc::new(Doubter { name: name.clone(), format, strength, revision: [revision; 32] });
             (name, Signer { verifier, acquire: None })
         })
         .into()
