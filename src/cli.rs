@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod serve;
+mod trust;
 mod verify;
 mod verify_bundle;
 
@@ -49,6 +50,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Verify a sigstore bundle about a file or digest: exits 0 where it holds, else 1.
     VerifyBundle(verify_bundle::Arguments),
+    /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
+    Trust(trust::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
+        Command::Trust(arguments) => trust::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)

@@ -47,7 +47,7 @@ pub struct Settings {
     pub admin: Admin,
     /// What may be asked of the network beside upstreams.
     pub egress: egress::Settings,
-    /// What is known of revoked certificates, and for how long.
+    /// What is known of revoked certificates, and for how long; where sigstore's trusted root comes from.
     pub trust: trust::Settings,
     /// Where content is kept and how much of it.
     pub store: store::Settings,

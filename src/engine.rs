@@ -6,7 +6,7 @@ pub mod reload;
 mod state;
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
@@ -16,7 +16,7 @@ use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::SignerCertificate;
-use crate::trust::RevocationSources;
+use crate::trust::{RevocationSources, RootInUse};
 use crate::upstream::{Upstream, Upstreams};
 
 pub use state::{OpenError, State, Unmatched};
@@ -29,6 +29,7 @@ pub struct Engine {
     settings: Settings,
     gate: Gate,
     metrics: Arc<Metrics>,
+    trusted_root: RootInUse,
     warnings: Vec<String>,
 }
 
@@ -48,6 +49,7 @@ impl Engine {
         metrics.know_registries(upstreams.names().map(|name| name.as_str()));
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
+        let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
         watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
@@ -66,7 +68,9 @@ impl Engine {
             dangerous_skip_audit: settings.dangerous_skip_audit,
             generation: state.next_generation(),
         });
-        Ok(Self { settings, gate, metrics: Arc::clone(metrics), warnings })
+        let engine = Self { settings, gate, metrics: Arc::clone(metrics), trusted_root, warnings };
+        engine.show_age(state.clock.now());
+        Ok(engine)
     }
 
     /// The door to content.
@@ -87,6 +91,17 @@ impl Engine {
     /// The process's metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Which of sigstore's trusted roots holds where a signer names none.
+    pub fn trusted_root(&self) -> &RootInUse {
+        &self.trusted_root
+    }
+
+    /// Shows how old the trusted root is.
+    fn show_age(&self, now: SystemTime) {
+        let seconds = self.trusted_root.age(now).as_secs();
+        self.metrics.trust_root_age.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
     /// What the operator should know: weakened checks, signers that cannot vouch yet.

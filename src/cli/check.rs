@@ -33,6 +33,7 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
     for warning in engine.warnings() {
         writeln!(out, "warning: {warning}")?;
     }
+    writeln!(out, "sigstore's trusted root: {}", engine.trusted_root())?;
     let settings = engine.settings();
     writeln!(
         out,

@@ -14,6 +14,7 @@ const MAX_SIGNER_NAME: usize = 64;
 /// Everything that needs no other file.
 pub(super) fn all(settings: &Settings) -> Result<(), SettingError> {
     settings.egress.hosts().map_err(|fault| fault.under("egress"))?;
+    settings.trust.tuf.base().map_err(|fault| fault.under("tuf").under("trust"))?;
     hosts(settings)?;
     admin(settings)?;
     defaults(settings)?;
@@ -159,6 +160,8 @@ pub(super) fn files(settings: &Settings) -> Result<(), SettingError> {
         readable(key, &["listen", "tls", "key"])?;
         client_ca.as_ref().map_or(Ok(()), |path| readable(path, &["listen", "tls", "client_ca"]))?;
     }
+    let root = &settings.trust.tuf.root;
+    root.as_ref().map_or(Ok(()), |path| readable(path, &["trust", "tuf", "root"]))?;
     for (name, upstream) in &settings.upstreams {
         let at = ["upstreams", name.as_str()];
         upstream.ca.as_ref().map_or(Ok(()), |path| readable(path, &[at[0], at[1], "ca"]))?;

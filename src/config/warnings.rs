@@ -16,6 +16,12 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
             humantime::format_duration(grace)
         ));
     }
+    let repository = &settings.trust.tuf.url;
+    if repository.starts_with("http://") {
+        warnings.push(format!(
+            "trust.tuf.url: {repository} is asked over plain HTTP; only signatures protect the trusted root"
+        ));
+    }
     if settings.dangerous_skip_audit {
         warnings.push(
             "dangerous_skip_audit: content is served though its admission cannot be recorded".to_owned(),

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub revocations_noted: Gauge,
     /// `revocation_data_expiry_timestamp_seconds`: when the first answer in use ends, 0 without any.
     pub revocation_data_expiry: Gauge,
+    /// `trust_root_age_seconds`: since sigstore's trusted root was last known to be the current one.
+    pub trust_root_age: Gauge,
     /// `config_reloads_total`
     pub config_reloads: ConfigReloads,
     /// `audit_write_failures_total`: decisions that could not be recorded.
@@ -107,6 +109,10 @@ impl Metrics {
             revocation_data_expiry: make.gauge(
                 "revocation_data_expiry_timestamp_seconds",
                 "When the first revocation answer in use ends, in Unix seconds; 0 without any.",
+            ),
+            trust_root_age: make.gauge(
+                "trust_root_age_seconds",
+                "Seconds since sigstore's trusted root was last known to be the current one.",
             ),
             config_reloads: make.config_reloads(),
             audit_write_failures: make
@@ -222,6 +228,7 @@ mod tests {
             "portcullis_revocation_status_total{status=\"good\"} 1",
             "portcullis_revocations_noted 0",
             "portcullis_revocation_data_expiry_timestamp_seconds 0",
+            "portcullis_trust_root_age_seconds 0",
             concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

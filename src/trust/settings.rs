@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::tuf;
 use crate::setting::duration;
 
 /// Where CRLs that were carried in by hand lie, beside the configuration file.
 const CRLS: &str = "trust/crls";
 
-/// What is known of revoked certificates, and for how long.
+/// What is known of revoked certificates, and for how long; where sigstore's trusted root comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +28,8 @@ pub struct Settings {
     #[serde(with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub dangerous_revocation_grace: Duration,
+    /// Where sigstore's trusted root comes from, and where it is kept.
+    pub tuf: tuf::Settings,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             crls: None,
             revocation_ttl: Duration::from_secs(3600),
             dangerous_revocation_grace: Duration::ZERO,
+            tuf: tuf::Settings::default(),
         }
     }
 }
@@ -44,11 +48,17 @@ impl Settings {
     pub fn resolve(&mut self, base: &Path) {
         let folder = self.crls.take().unwrap_or_else(|| PathBuf::from(CRLS));
         self.crls = Some(base.join(folder));
+        self.tuf.resolve(base);
     }
 
-    /// The folder to watch.
+    /// The folder and the file to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.crls.iter().cloned().collect()
+        self.crls.iter().cloned().chain(self.trusted_root()).collect()
+    }
+
+    /// The trusted root of signers that name none of their own; without it, the one that is built in.
+    pub fn trusted_root(&self) -> Option<PathBuf> {
+        self.tuf.trusted_root()
     }
 }
 
