@@ -15,7 +15,7 @@ mod refresh;
 mod sources;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};

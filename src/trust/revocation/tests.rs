@@ -2,7 +2,7 @@ mod authority;
 mod bounds;
 mod carried;
 mod keeping;
-mod server;
+pub(in crate::trust) mod server;
 mod standing;
 
 use std::path::Path;

@@ -85,19 +85,20 @@ impl Versions {
 /// [`Error`]; the trusted root of before is there still.
 pub async fn update(order: &Order<'_>) -> Result<Outcome, Error> {
     let repository = Repository::new(order.settings, order.egress, order.environment)?;
-    let trusted = Trusted::anchored(&anchor(order.settings)?)?;
+    let trusted = anchor(order.settings)?;
     let folder = Folder::open(order.output)?;
     // One time for the whole update (section 5.1).
     Update { repository, folder, now: order.clock.now() }.run(trusted).await
 }
 
 /// The root to begin with, as the operator or the program gives it.
-fn anchor(settings: &Settings) -> Result<Vec<u8>, Error> {
-    let Some(path) = &settings.root else { return Ok(sigstore_root::TUF_ROOT.to_vec()) };
+fn anchor(settings: &Settings) -> Result<Trusted, Error> {
+    let Some(path) = &settings.root else { return Ok(Trusted::anchored(sigstore_root::TUF_ROOT)?) };
     let wrong = |why: String| Error::Kept { path: path.clone(), why };
     let limit = Role::Root.limit();
     let read = read_within(path, limit).map_err(|e| wrong(e.to_string()))?;
-    read.ok_or_else(|| wrong(format!("more than {limit} bytes")))
+    let bytes = read.ok_or_else(|| wrong(format!("more than {limit} bytes")))?;
+    Trusted::anchored(&bytes).map_err(|refusal| wrong(format!("not a TUF root to begin with: {refusal}")))
 }
 
 struct Update {

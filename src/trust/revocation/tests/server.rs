@@ -1,4 +1,4 @@
-//! A revocation server on loopback that answers as told and remembers what it was asked.
+//! A server on loopback that answers as told and remembers what it was asked.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-pub(super) struct Server {
+pub(in crate::trust) struct Server {
     address: SocketAddr,
     told: Arc<Told>,
 }
@@ -33,7 +33,7 @@ struct Answer {
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(in crate::trust) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { address: listener.local_addr().unwrap(), told: Arc::default() };
         let told = Arc::clone(&server.told);
@@ -52,34 +52,34 @@ impl Server {
     }
 
     /// `127.0.0.1:PORT`
-    pub(super) fn host(&self) -> String {
+    pub(in crate::trust) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(in crate::trust) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 
     /// Answers everything under `path` so from now on.
-    pub(super) fn give(&self, path: &str, body: impl Into<Bytes>) {
+    pub(in crate::trust) fn give(&self, path: &str, body: impl Into<Bytes>) {
         self.tell(path, Answer { status: 200, body: body.into(), delay: Duration::ZERO });
     }
 
-    pub(super) fn give_late(&self, path: &str, body: impl Into<Bytes>, delay: Duration) {
+    pub(in crate::trust) fn give_late(&self, path: &str, body: impl Into<Bytes>, delay: Duration) {
         self.tell(path, Answer { status: 200, body: body.into(), delay });
     }
 
-    pub(super) fn refuse(&self, path: &str, status: u16) {
+    pub(in crate::trust) fn refuse(&self, path: &str, status: u16) {
         self.tell(path, Answer { status, body: Bytes::new(), delay: Duration::ZERO });
     }
 
     /// How often something under `path` was asked for.
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(in crate::trust) fn count(&self, path: &str) -> usize {
         let seen = self.told.seen.lock().unwrap();
         seen.iter().filter(|(_, target)| target.starts_with(&format!("/{path}"))).count()
     }
 
-    pub(super) fn methods(&self) -> Vec<Method> {
+    pub(in crate::trust) fn methods(&self) -> Vec<Method> {
         self.told.seen.lock().unwrap().iter().map(|(method, _)| method.clone()).collect()
     }
 
