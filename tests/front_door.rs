@@ -23,6 +23,8 @@ mod revocation;
 mod test_proxy;
 #[path = "front_door/trouble.rs"]
 mod trouble;
+#[path = "front_door/trust.rs"]
+mod trust;
 #[path = "front_door/verify.rs"]
 mod verify;
 #[path = "front_door/watch.rs"]

@@ -22,10 +22,10 @@ pub use settings::Settings;
 pub use target::{Anchor, TRUSTED_ROOT, anchors};
 pub use update::{Order, Outcome, Versions, update};
 
-/// What a repository would have to send to be believed, for the fuzzer: no key is trusted here.
+/// Whether `next` is the root after `root`, by the keys of both.
 ///
 /// # Errors
-/// What is wrong with the bytes.
-pub fn read_any(bytes: &[u8]) -> Result<(), Refusal> {
-    trusted::Trusted::anchored(bytes).map(drop)
+/// Why it is not, or why `root` is none.
+pub fn follows(root: &[u8], next: &[u8]) -> Result<(), Refusal> {
+    trusted::Trusted::anchored(root)?.advance("the next root", next)
 }

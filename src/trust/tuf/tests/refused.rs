@@ -144,10 +144,15 @@ async fn older_versions_than_before() {
         }
         site.publish();
         let refusal = site.refusal().await;
-        let Refusal::Rollback { name, kept: 2, found: 1, .. } = &refusal else { panic!("{role}: {refusal}") };
-        // Of the targets, the first that the snapshot lists.
-        let expected = if role == Role::Targets { "delegated.json".to_owned() } else { role.file() };
-        assert_eq!(name.to_string(), expected);
+        let Refusal::Rollback { file, name, kept: 2, found: 1 } = &refusal else {
+            panic!("{role}: {refusal}")
+        };
+        // What names a file tells first that it is older; of the targets, the first in the list.
+        let expected = match role {
+            Role::Targets => ("snapshot.json", "delegated.json"),
+            _ => ("timestamp.json", &*role.file()),
+        };
+        assert_eq!((file.as_str(), name.as_raw()), expected);
     }
 }
 
