@@ -98,7 +98,9 @@ impl Settings {
     /// The first signer that cannot be honoured, with its place in the file.
     pub fn signers(&self) -> Result<BTreeMap<SignerName, Signer>, Error> {
         let build = |(name, settings): (&SignerName, &SignerSettings)| {
-            let verifier = signature::build(name, settings)
+            let mut settings = settings.clone();
+            settings.use_trusted_root(self.trust.trusted_root());
+            let verifier = signature::build(name, &settings)
                 .map_err(|fault| self.locate(&fault.under(&*name.0).under("signers")))?;
             Ok((name.clone(), Signer { verifier, acquire: settings.acquire.clone() }))
         };

@@ -5,11 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::discovery::{Found, Sources, in_time};
+use bytes::Bytes;
+
+use super::discovery::{Found, Sources, Via, in_time};
 use crate::cache::Error;
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 use crate::policy::{Belief, Decision, Findings, Judged, Policy, SignatureReport, Trouble};
-use crate::signature::{Code, Evidence, Rejected, Signature, Subject, Verifier, layout};
+use crate::signature::cosign::through;
+use crate::signature::{Code, Evidence, Rejected, Signature, SignerName, Subject, Verifier, layout};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::VerificationDuration;
@@ -76,15 +79,17 @@ impl Collector<'_> {
             if (self.enough)(&collected.findings) {
                 break;
             }
-            let size = found.carrier.parts.iter().map(|p| p.size).fold(0, u64::saturating_add);
-            let too_large = found.carrier.parts.iter().any(|p| p.size > MAX_PART_BYTES)
+            let statements = found.via.iter().flat_map(|via| &via.statements);
+            let all: Vec<_> = found.carrier.parts.iter().chain(statements).collect();
+            let size = all.iter().map(|p| p.size).fold(0, u64::saturating_add);
+            let too_large = all.iter().any(|p| p.size > MAX_PART_BYTES)
                 || bytes.saturating_add(size) > MAX_SUBJECT_BYTES
-                || parts + found.carrier.parts.len() > MAX_SUBJECT_PARTS;
+                || parts + all.len() > MAX_SUBJECT_PARTS;
             if too_large {
                 collected.findings.troubles.push(out_of_bounds(&found.artifact.digest));
                 continue;
             }
-            (bytes, parts) = (bytes + size, parts + found.carrier.parts.len());
+            (bytes, parts) = (bytes + size, parts + all.len());
             self.add(collected, found).await;
         }
     }
@@ -96,42 +101,106 @@ impl Collector<'_> {
                 if signatures.iter().all(|s| layout::claims(s, descriptor).is_ok()) {
                     collected.claims.insert(found.artifact.digest);
                 }
+                let statements = match self.statements(&found).await {
+                    Ok(statements) => statements,
+                    Err(error) => return collected.findings.troubles.push(unread(&found, &error)),
+                };
                 for signature in &signatures {
-                    collected.findings.signatures.push(self.judge(signature).await);
+                    let judged = match &found.via {
+                        Some(via) => self.judge_through(signature, via, &statements).await,
+                        None => vec![self.judge(signature).await],
+                    };
+                    collected.findings.signatures.extend(judged);
                 }
                 collected.read.push(found);
             }
-            Err(error) => collected.findings.troubles.push(Trouble {
-                code: Code::SourceUnavailable,
-                message: format!("signature {} could not be read: {error}", found.artifact.digest),
-            }),
+            Err(error) => collected.findings.troubles.push(unread(&found, &error)),
         }
+    }
+
+    /// Fetches the statements that the signed attestation manifest holds.
+    async fn statements(&self, found: &Found) -> Result<Vec<(Descriptor, Bytes)>, Error> {
+        let mut statements = Vec::new();
+        for layer in found.via.iter().flat_map(|via| &via.statements) {
+            statements.push((layer.clone(), self.part(layer).await?));
+        }
+        Ok(statements)
     }
 
     /// Fetches the parts of one artifact. One that is gone is trouble: the artifact names it.
     async fn signatures(&self, found: &Found) -> Result<Vec<Signature>, Error> {
         let mut signatures = Vec::with_capacity(found.carrier.parts.len());
         for part in &found.carrier.parts {
-            let payload = match self.parts {
-                Parts::Fetched(s) => {
-                    in_time(s.cache.small_blob(s.upstream, s.repository, part, MAX_PART_BYTES)).await?
-                }
-                Parts::Kept(store) => store
-                    .read(&part.digest, MAX_PART_BYTES)
-                    .await
-                    .map_err(|e| Error::Store(e.to_string()))?
-                    .ok_or(Error::NotFound)?,
-            };
+            let payload = self.part(part).await?;
             signatures.push(layout::signature(&found.carrier, found.artifact.digest, part, payload));
         }
         Ok(signatures)
     }
 
+    async fn part(&self, part: &Descriptor) -> Result<Bytes, Error> {
+        match self.parts {
+            Parts::Fetched(s) => {
+                in_time(s.cache.small_blob(s.upstream, s.repository, part, MAX_PART_BYTES)).await
+            }
+            Parts::Kept(store) => store
+                .read(&part.digest, MAX_PART_BYTES)
+                .await
+                .map_err(|e| Error::Store(e.to_string()))?
+                .ok_or(Error::NotFound),
+        }
+    }
+
     async fn judge(&self, signature: &Signature) -> Judged {
+        let results = self.results(signature, self.subject).await;
+        self.judged(signature, results).await
+    }
+
+    /// What a signature of an attestation manifest says of the subject: by each statement in the manifest that names it;
+    /// else what it says itself, where it is a statement about the subject that lies with the manifest.
+    async fn judge_through(
+        &self,
+        signature: &Signature,
+        via: &Via,
+        statements: &[(Descriptor, Bytes)],
+    ) -> Vec<Judged> {
+        if layout::claims(signature, via.manifest.descriptor()).is_err() {
+            return vec![self.judge(signature).await];
+        }
+        let manifest = Subject {
+            repository: self.subject.repository.clone(),
+            descriptor: via.manifest.descriptor().clone(),
+        };
+        let signed = self.results(signature, &manifest).await;
+        let mut all = Vec::new();
+        for (layer, statement) in statements {
+            let lead = |result: &Result<Evidence, Rejected>| {
+                let evidence = result.as_ref().map_err(Clone::clone)?;
+                let subject = &self.subject.descriptor.digest;
+                Ok(through::attested(evidence, &via.manifest, (layer, statement), subject)?)
+            };
+            let results = signed.iter().map(|(signer, result)| (signer.clone(), lead(result))).collect();
+            all.push(self.judged(signature, results).await);
+        }
+        all
+    }
+
+    async fn results(
+        &self,
+        signature: &Signature,
+        subject: &Subject,
+    ) -> Vec<(SignerName, Result<Evidence, Rejected>)> {
         let mut results = Vec::new();
         for verifier in self.policy.verifiers().filter(|v| v.format() == signature.format) {
-            results.push((verifier.signer().clone(), self.verify(verifier, signature).await));
+            results.push((verifier.signer().clone(), self.verify(verifier, signature, subject).await));
         }
+        results
+    }
+
+    async fn judged(
+        &self,
+        signature: &Signature,
+        results: Vec<(SignerName, Result<Evidence, Rejected>)>,
+    ) -> Judged {
         let judged = Judged::new(self.policy, signature, results);
         if judged.is_attestation() {
             // Conditions take no time that anybody waits in: let others run, and the deadline be seen.
@@ -145,20 +214,28 @@ impl Collector<'_> {
         &self,
         verifier: &Arc<dyn Verifier>,
         signature: &Signature,
+        subject: &Subject,
     ) -> Result<Evidence, Rejected> {
         let started = Instant::now();
-        let needs = verifier.needs(self.subject, signature, self.now);
+        let needs = verifier.needs(subject, signature, self.now);
         let mut taken = started.elapsed();
         let (known, sources) = self.revocations;
         let data = known.gather(&needs, sources).await;
         let started = Instant::now();
-        let result = verifier.verify(self.subject, signature, &data, self.now);
+        let result = verifier.verify(subject, signature, &data, self.now);
         taken += started.elapsed();
         self.metrics
             .verification_duration
             .at(VerificationDuration { format: signature.format.as_str() })
             .observe(taken.as_secs_f64());
         result
+    }
+}
+
+fn unread(found: &Found, error: &Error) -> Trouble {
+    Trouble {
+        code: Code::SourceUnavailable,
+        message: format!("signature {} could not be read: {error}", found.artifact.digest),
     }
 }
 

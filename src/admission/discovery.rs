@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use crate::cache::{Cache, Error, Freshness, Kept};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag};
 use crate::policy::Trouble;
+use crate::signature::cosign::through;
 use crate::signature::layout::{self, Carrier};
 use crate::signature::{Code, Format};
 use crate::upstream::Upstream;
@@ -44,17 +45,37 @@ pub(super) struct Sources<'a> {
     pub(super) bounds: Bounds,
 }
 
-/// An artifact that is laid out as a signature of the subject.
+/// An artifact that is laid out as a signature of the subject, or of an attestation manifest about it.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) artifact: Descriptor,
     pub(super) carrier: Carrier,
+    /// What it is a signature of, where that is not the subject itself.
+    pub(super) via: Option<Arc<Via>>,
+}
+
+/// An attestation manifest about the subject: unsigned statements that somebody signed together.
+#[derive(Debug)]
+pub(super) struct Via {
+    pub(super) manifest: Manifest,
+    /// Those of its layers that may be about the subject.
+    pub(super) statements: Vec<Descriptor>,
+}
+
+impl Via {
+    /// Reads a manifest as one; `None` where it is something else.
+    pub(super) fn read(manifest: Manifest, subject: &Digest) -> Option<Self> {
+        let statements = through::statements(&manifest, subject)?;
+        Some(Self { manifest, statements })
+    }
 }
 
 /// What the sources said.
 #[derive(Default)]
 pub(super) struct Discovered {
     pub(super) found: Vec<Found>,
+    /// Attestation manifests about the subject: what signs them may lead to it.
+    pub(super) attestations: Vec<Via>,
     /// Sources that failed, bounds that were hit: without an Allow they make the verdict
     /// Indeterminate, never Deny.
     pub(super) troubles: Vec<Trouble>,
@@ -121,7 +142,10 @@ async fn read(
         let manifests = join_all(chunk.iter().copied().map(|d| in_time(manifest(sources, d)))).await;
         for (digest, manifest) in chunk.iter().zip(manifests) {
             match manifest {
-                Ok(artifact) => discovered.found.extend(signature(&artifact, subject, formats)),
+                Ok(artifact) => match signature(&artifact, subject, formats) {
+                    Some(found) => discovered.found.push(found),
+                    None => discovered.attestations.extend(Via::read(artifact, subject)),
+                },
                 // A list may name what is gone, and artifacts that are no manifests we read: neither
                 // can be a signature.
                 Err(Error::NotFound | Error::Manifest(_)) => {}
@@ -142,7 +166,7 @@ async fn read(
 fn signature(manifest: &Manifest, subject: &Digest, formats: &[Format]) -> Option<Found> {
     let carrier = layout::carrier(manifest, subject)?;
     let wanted = formats.contains(&carrier.format);
-    wanted.then(|| Found { artifact: manifest.descriptor().clone(), carrier })
+    wanted.then(|| Found { artifact: manifest.descriptor().clone(), carrier, via: None })
 }
 
 /// What the referrers tag schema names (distribution-spec 1.1, "Referrers Tag Schema"), and the
@@ -162,7 +186,7 @@ async fn tag_digest(sources: &Sources<'_>, tag: Tag) -> Result<Kept<Option<Diges
     sources.cache.tag_digest(sources.upstream, sources.repository, &tag, sources.freshness).await
 }
 
-async fn manifest(sources: &Sources<'_>, digest: Digest) -> Result<Manifest, Error> {
+pub(super) async fn manifest(sources: &Sources<'_>, digest: Digest) -> Result<Manifest, Error> {
     sources.cache.manifest(sources.upstream, sources.repository, &digest, sources.freshness).await
 }
 
@@ -182,6 +206,6 @@ pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn failed(what: &str, error: &Error) -> Trouble {
+pub(super) fn failed(what: &str, error: &Error) -> Trouble {
     Trouble { code: Code::SourceUnavailable, message: format!("{what} could not be read: {error}") }
 }

@@ -26,6 +26,8 @@ pub(super) struct Judging<'a> {
     pub(super) manifest: &'a Arc<Manifest>,
     pub(super) tag: Option<&'a Tag>,
     pub(super) how: How,
+    /// The index in whose judgement it is judged, where it is.
+    pub(super) parent: Option<&'a Arc<Manifest>>,
     /// What of the manifests that an index lists may still be judged.
     pub(super) reach: Reach<'a>,
     pub(super) moment: Moment,
@@ -121,6 +123,11 @@ impl Request {
         collected.findings.troubles = discovered.troubles;
         collector.parts = collection::Parts::Fetched(&sources);
         collector.collect(&mut collected, discovered.found).await;
+        if !suffices(&collected.findings) {
+            let attestations = self.attestations(policy, judging, discovered.attestations, &sources).await;
+            collected.findings.troubles.extend(attestations.troubles);
+            collector.collect(&mut collected, attestations.found).await;
+        }
         collector.parts = collection::Parts::Kept(&self.memory().store);
         let kept = recalled.into_iter().flat_map(|r| r.found);
         let kept: Vec<Found> = kept.filter(|f| !read.contains(&f.artifact.digest)).collect();
@@ -160,8 +167,7 @@ impl Request {
             within.push((child, reach));
         }
         for chunk in within.chunks(8) {
-            let decisions =
-                join_all(chunk.iter().map(|(child, reach)| self.child(child, judging.how, *reach)));
+            let decisions = join_all(chunk.iter().map(|(child, reach)| self.child(child, judging, *reach)));
             for ((child, _), decision) in chunk.iter().zip(decisions.await) {
                 match decision {
                     Ok(decision) | Err(Refusal::Denied(decision)) => children.push(decision),
@@ -176,12 +182,21 @@ impl Request {
         }
     }
 
-    async fn child(&self, digest: &Digest, how: How, reach: Reach<'_>) -> Result<Arc<Decision>, Refusal> {
-        if let Some(decision) = self.memory().live(self, digest, None) {
+    async fn child(
+        &self,
+        digest: &Digest,
+        index: &Judging<'_>,
+        reach: Reach<'_>,
+    ) -> Result<Arc<Decision>, Refusal> {
+        // A refusal may have been made before anybody knew of the index, which may list what vouches for the child.
+        let live = self.memory().live(self, digest, None);
+        if let Some(decision) =
+            live.filter(|d| d.verdict() == Verdict::Allow || !self.asks_for_attestations())
+        {
             return Ok(decision);
         }
         let manifest = self.fetch(digest).await?;
-        Box::pin(self.decide_now(&manifest, None, how, reach)).await
+        Box::pin(self.decide_now(&manifest, None, index.how, Some(index.manifest), reach)).await
     }
 }
 

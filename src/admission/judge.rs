@@ -120,7 +120,9 @@ impl Request {
                 None => request.fetch(&subject).await?,
             };
             let left = AtomicUsize::new(MAX_CHILDREN);
-            request.decide_now(&manifest, tag.as_ref(), how, Reach::new(MAX_NESTING, &left)).await
+            let reach = Reach::new(MAX_NESTING, &left);
+            // Boxed: what it awaits is deeper than the compiler looks through.
+            request.decide_now(&manifest, tag.as_ref(), how, None, reach).boxed().await
         };
         self.memory().evaluations.run(evaluation, || run).await.map_err(|e| internal(&e))?
     }
@@ -137,12 +139,13 @@ impl Request {
         manifest: &Arc<Manifest>,
         tag: Option<&Tag>,
         how: How,
+        parent: Option<&Arc<Manifest>>,
         reach: Reach<'_>,
     ) -> Result<Arc<Decision>, Refusal> {
         let (moment, revocations) = (self.memory().moment(), self.memory().revocations.epoch());
         let subject =
             Subject { repository: self.repository.clone(), descriptor: manifest.descriptor().clone() };
-        let judging = Judging { subject: &subject, manifest, tag, how, reach, moment };
+        let judging = Judging { subject: &subject, manifest, tag, how, parent, reach, moment };
         let gathered = match self.verifying_policy() {
             Some(policy) => self.gather(policy, &judging).await,
             None => Gathered::default(),

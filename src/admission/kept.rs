@@ -1,11 +1,12 @@
 //! Which signature artifacts were read for a subject: a record of inputs, proven again from the
 //! store on their first use in a process. It admits nothing by itself.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::discovery::Found;
+use super::discovery::{Found, Via};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
 use crate::signature::layout;
 use crate::store::{Error, Records, Store, Table};
@@ -20,8 +21,18 @@ pub(super) struct Kept {
 #[derive(Serialize, Deserialize)]
 struct Record {
     artifacts: Vec<Descriptor>,
+    /// Those that sign attestation manifests about the subject.
+    #[serde(default)]
+    through: Vec<Through>,
     /// When the sources were last asked, in Unix seconds.
     discovered: u64,
+}
+
+/// A signature of an attestation manifest.
+#[derive(Serialize, Deserialize)]
+struct Through {
+    manifest: Descriptor,
+    artifact: Descriptor,
 }
 
 /// The kept artifacts of a subject, as they read now.
@@ -45,16 +56,23 @@ impl Kept {
         found: &[&Found],
         now: SystemTime,
     ) -> Result<(), Error> {
-        let mut artifacts: Vec<Descriptor> = found.iter().map(|f| f.artifact.clone()).collect();
+        let own = found.iter().filter(|f| f.via.is_none());
+        let mut artifacts: Vec<Descriptor> = own.map(|f| f.artifact.clone()).collect();
         artifacts.sort_by_key(|a| a.digest);
         artifacts.dedup_by_key(|a| a.digest);
-        let parts = found.iter().flat_map(|f| &f.carrier.parts).chain(&artifacts);
-        let digests: Vec<Digest> = parts.map(|part| part.digest).collect();
+        let vias = found.iter().filter_map(|f| f.via.as_ref().map(|via| (via, &f.artifact)));
+        let through = vias.clone().map(|(via, artifact)| Through {
+            manifest: via.manifest.descriptor().clone(),
+            artifact: artifact.clone(),
+        });
+        let between = vias.flat_map(|(via, _)| via.statements.iter().chain([via.manifest.descriptor()]));
+        let parts = found.iter().flat_map(|f| f.carrier.parts.iter().chain([&f.artifact]));
+        let digests: Vec<Digest> = parts.chain(between).map(|part| part.digest).collect();
         for digest in digests {
             self.store.hold(&digest, &owner(repository, subject)).await?;
         }
         let discovered = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if let Ok(value) = serde_json::to_vec(&Record { artifacts, discovered }) {
+        if let Ok(value) = serde_json::to_vec(&Record { artifacts, through: through.collect(), discovered }) {
             self.table.put(key(repository, subject), value);
         }
         Ok(())
@@ -75,13 +93,25 @@ impl Kept {
             .ok()?;
         let mut found = Vec::with_capacity(record.artifacts.len());
         for artifact in record.artifacts {
-            found.extend(self.read(&artifact, subject).await);
+            found.extend(self.read(&artifact, subject, None).await);
+        }
+        for Through { manifest, artifact } in record.through {
+            let Some(manifest) = self.manifest(&manifest).await else { continue };
+            let Some(via) = Via::read(manifest, subject).map(Arc::new) else { continue };
+            let signed = *via.manifest.digest();
+            found.extend(self.read(&artifact, &signed, Some(via)).await);
         }
         let discovered = UNIX_EPOCH.checked_add(Duration::from_secs(record.discovered));
         Some(Recalled { found, discovered: discovered.unwrap_or(UNIX_EPOCH) })
     }
 
-    async fn read(&self, artifact: &Descriptor, subject: &Digest) -> Option<Found> {
+    async fn read(&self, artifact: &Descriptor, subject: &Digest, via: Option<Arc<Via>>) -> Option<Found> {
+        let manifest = self.manifest(artifact).await?;
+        let carrier = layout::carrier(&manifest, subject)?;
+        Some(Found { artifact: manifest.descriptor().clone(), carrier, via })
+    }
+
+    async fn manifest(&self, artifact: &Descriptor) -> Option<Manifest> {
         let bytes = match self.store.read(&artifact.digest, MAX_MANIFEST_BYTES).await {
             Ok(bytes) => bytes?,
             Err(error) => {
@@ -89,9 +119,7 @@ impl Kept {
                 return None;
             }
         };
-        let manifest = Manifest::parse_expecting(bytes, &artifact.digest).ok()?;
-        let carrier = layout::carrier(&manifest, subject)?;
-        Some(Found { artifact: manifest.descriptor().clone(), carrier })
+        Manifest::parse_expecting(bytes, &artifact.digest).ok()
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{
-    Exception, IndexRule, Mode, Reason, ReferrerRule, Require, Revision, Scope, Settings, SignedName, message,
+    Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope, Settings,
+    SignedName, message,
 };
 use crate::oci::{Digest, Repository};
 use crate::setting::SettingError;
@@ -99,6 +100,12 @@ impl Policy {
     /// Their verifiers.
     pub fn verifiers(&self) -> impl Iterator<Item = &Arc<dyn Verifier>> {
         self.signers.values().map(|signer| &signer.verifier)
+    }
+
+    /// The kinds of attestation that its `require` asks for.
+    pub fn predicate_types(&self) -> BTreeSet<&PredicateType> {
+        let attested = self.require.as_ref().map(Require::attested).unwrap_or_default();
+        attested.into_iter().map(|wanted| &wanted.predicate_type).collect()
     }
 
     /// The formats that they read.

@@ -15,6 +15,7 @@ mod pattern;
 mod payload;
 mod settings;
 mod statement;
+pub mod through;
 mod verifier;
 mod witness;
 

@@ -48,6 +48,15 @@ impl SignerSettings {
         }
     }
 
+    /// Has a sigstore signer that names no trusted root judge by this one, where there is one.
+    pub fn use_trusted_root(&mut self, root: Option<PathBuf>) {
+        if let Some(cosign) = &mut self.cosign
+            && cosign.roots.is_none()
+        {
+            cosign.trusted_root = cosign.trusted_root.take().or(root);
+        }
+    }
+
     /// The files and folders to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
         let nv2 = self.nv2.iter().flat_map(nv2::Settings::paths);
