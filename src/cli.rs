@@ -100,6 +100,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn settings(config: Option<&std::path::Path>) -> Result<Settings, crate::config::Error> {
     match config {
         Some(path) => crate::config::load(path),
-        None => Ok(Settings::built_in()),
+        None => Settings::without_file(),
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod listen;
 mod positions;
+mod presets;
 mod read;
 mod registries;
 mod warnings;
@@ -80,8 +81,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What holds without a file: the public registries, the loopback, the user's cache folder. There
-    /// are no policies, so that everything is refused until one is written.
+    /// What holds without a file: as [`Self::built_in`], with policies for the registries whose publishers sign
+    /// and say who they are. All else is refused.
+    ///
+    /// # Errors
+    /// None that a released program could give.
+    pub fn without_file() -> Result<Self, Error> {
+        let mut settings = Self::built_in();
+        presets::add(&mut settings)?;
+        Ok(settings)
+    }
+
+    /// The public registries, the loopback, the user's cache folder. There are no policies, so that everything
+    /// is refused until one is written.
     pub fn built_in() -> Self {
         Self { upstreams: public(), ..Self::default() }
     }

@@ -219,6 +219,16 @@ impl AtLeast {
 }
 
 impl Keyless {
+    /// Whether an identity that this issuer vouches for is the one that is meant.
+    ///
+    /// # Errors
+    /// As for the signer: each must be given in one way.
+    pub fn names(&self, issuer: &str, identity: &str) -> Result<bool, SettingError> {
+        let by = Pattern::of("issuer", &self.issuer, &self.issuer_regexp)?;
+        let whom = Pattern::of("identity", &self.identity, &self.identity_regexp)?;
+        Ok(by.matches(issuer) && whom.matches(identity))
+    }
+
     fn check(&self) -> Result<(), SettingError> {
         Pattern::of("issuer", &self.issuer, &self.issuer_regexp)?;
         Pattern::of("identity", &self.identity, &self.identity_regexp)?;
