@@ -1,5 +1,7 @@
 //! Where each key of a YAML text stands. Built only when there is a fault to place.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -27,11 +29,23 @@ impl Source {
         self.file.clone()
     }
 
-    /// Places a fault at its key, or at the nearest key above that is written.
+    /// Places a fault at its key, or at the nearest key above that is written; one within a text at the character, where
+    /// the text is written so that it can be found.
     pub(super) fn locate(&self, fault: &SettingError) -> Error {
         let places = Places::of(&self.text);
         let place = (0..=fault.path.len()).rev().find_map(|end| places.0.get(&fault.path[..end]));
-        self.error(place.map(|place| place.key), &fault.path, fault.message.clone())
+        let Some(within) = fault.within else {
+            return self.error(place.map(|place| place.key), &fault.path, fault.message.clone());
+        };
+        let exact = places.0.get(&fault.path).and_then(|at| text::place(&self.text, at.value, within));
+        match exact {
+            Some(exact) => self.error(Some(exact), &fault.path, fault.message.clone()),
+            None => {
+                let message =
+                    format!("{} (line {}, column {} of the text)", fault.message, within.0, within.1);
+                self.error(place.map(|place| place.key), &fault.path, message)
+            }
+        }
     }
 
     /// Names the keys at a place that the parser reported.

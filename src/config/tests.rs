@@ -81,7 +81,7 @@ fn faults_of_the_parser_have_their_place_and_key() {
     assert!(fault("log: !secret {}\n").contains("tag"));
     assert!(
         fault("policies: [{ name: p, scopes: [a.b/c], require: { attested: { by: a } } }]")
-            .contains("not verified by this version")
+            .contains("missing field `predicate_type`")
     );
     assert!(
         fault("exceptions: [{ repository: a.b/c, digest: \"sha256:0\", reason: r, expires: x }]")
@@ -106,6 +106,40 @@ fn faults_of_modules_have_the_place_of_their_key() {
     // A key that is missing is placed at the nearest one that is written.
     let fault = read("policies:\n  - name: p\n    scopes: [docker.io/x]\n").unwrap().policies().unwrap_err();
     assert_eq!((fault.place, fault.key.as_str()), (Some((2, 5)), "policies.0.require"));
+}
+
+#[test]
+fn faults_of_conditions_have_the_place_of_the_character() {
+    let written = |condition: &str| {
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cosign/infra/key-p256.pub");
+        format!(
+            "signers:\n  a: {{ cosign: {{ key: {key}, transparency_log: ignore }} }}\npolicies:\n  - name: p\n    \
+             scopes: [docker.io/x]\n    require:\n      all:\n        - attested:\n            by: a\n            \
+             predicate_type: vuln\n            where: {condition}\n"
+        )
+    };
+    let policies = |condition: &str| {
+        let fault = read(&written(condition)).unwrap().policies().unwrap_err();
+        fault.to_string().strip_prefix(FILE).unwrap().to_owned()
+    };
+    let start = ": policies.0.require.all.0.attested.where: nothing is called builder; known: predicate,";
+    for (condition, place) in [
+        ("builder.id == 'x'", ":11:20"),
+        ("true && builder.id == 'x' # why", ":11:28"),
+        ("'\"it''s\" == \"x\" || builder.id == \"x\"'", ":11:39"),
+        ("\"'it\\\"s' == 'x' || builder.id == 'x'\"", ":11:39"),
+        ("|\n              true &&\n                builder.id == 'x'\n", ":13:17"),
+        ("|+ # why\n              true && builder.id\n\n", ":12:23"),
+        ("|-\n\n              true && builder.id == 'x'", ":13:23"),
+    ] {
+        let fault = policies(condition);
+        assert!(fault.starts_with(&format!("{place}{start}")), "{condition}: {fault}");
+    }
+    let folded = policies(">\n              true &&\n              builder.id == 'x'\n");
+    assert!(folded.starts_with(&format!(":11:13{start}")), "{folded}");
+    assert!(folded.ends_with("(line 1, column 9 of the text)"), "{folded}");
+    let empty = fault(&written(""));
+    assert!(empty.starts_with(":11:") && empty.contains("attested.where: "), "{empty}");
 }
 
 #[test]

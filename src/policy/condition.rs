@@ -14,6 +14,7 @@ mod moment;
 mod operators;
 mod parser;
 mod pattern;
+mod resolve;
 mod syntax;
 mod value;
 

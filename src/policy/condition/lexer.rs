@@ -20,19 +20,20 @@ const MARKS: [&str; 25] = [
     "[", "]", "{", "}", "=",
 ];
 
-/// All tokens of a text; the last is `End`.
+/// All tokens of a text; the last is `End`, right after what is written.
 pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Mistake> {
     let mut lexer = Lexer { text, at: 0 };
     let mut tokens = Vec::new();
     loop {
+        let ended = lexer.at;
         lexer.skip();
         let at = lexer.at;
         let token = lexer.token()?;
-        let is_last = token == Token::End;
-        tokens.push((at, token));
-        if is_last {
+        if token == Token::End {
+            tokens.push((ended, token));
             return Ok(tokens);
         }
+        tokens.push((at, token));
     }
 }
 

@@ -1,39 +1,11 @@
-//! Tokens → expressions, by recursive descent (CEL language definition, "Grammar"). Names are resolved and macros expanded
-//! on the way.
+//! Tokens → expressions, by recursive descent (CEL language definition, "Grammar"). Names are resolved on the way.
 
-use super::functions::Function;
 use super::lexer::{Token, tokens};
-use super::pattern::Pattern;
-use super::syntax::{Each, Expr, Kind, Mistake, Operator, Root, too_deep};
+use super::resolve::{call, has, is_reserved, root, select};
+use super::syntax::{Each, Expr, Kind, Mistake, Operator, too_deep};
 
 /// Brackets within brackets: they cost the parser's stack, whatever they hold.
 const MAX_BRACKETS: usize = 32;
-
-/// Words that are no names (CEL language definition, "Syntax").
-const RESERVED: [&str; 22] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-    "__result__",
-];
 
 pub(super) fn parse(text: &str) -> Result<Expr, Mistake> {
     let mut parser = Parser { tokens: tokens(text)?, next: 0, locals: Vec::new(), brackets: 0 };
@@ -204,7 +176,7 @@ impl Parser {
     /// `list.all(x, …)` after its bracket.
     fn each(&mut self, at: usize, each: Each, range: Expr) -> Result<Expr, Mistake> {
         let variable = match self.peek() {
-            Token::Name(name) if !RESERVED.contains(&name.as_str()) => name.clone(),
+            Token::Name(name) if !is_reserved(name) => name.clone(),
             _ => return Err(self.expected("the name of a variable")),
         };
         self.next += 1;
@@ -299,55 +271,4 @@ impl Parser {
         }
         Ok(entries)
     }
-}
-
-fn select(at: usize, from: Expr, name: &str) -> Result<Expr, Mistake> {
-    Expr::new(at, Kind::Select(Box::new(from), name.into()))
-}
-
-fn has(at: usize, mut arguments: Vec<Expr>) -> Result<Expr, Mistake> {
-    match arguments.pop() {
-        Some(Expr { kind: Kind::Select(from, name), .. }) if arguments.is_empty() => {
-            Expr::new(at, Kind::Has(from, name))
-        }
-        _ => Err(Mistake::new(at, "`has` asks for one field: has(predicate.builder)")),
-    }
-}
-
-fn call(at: usize, name: &str, is_method: bool, mut arguments: Vec<Expr>) -> Result<Expr, Mistake> {
-    if name == "matches" {
-        return match (arguments.pop(), arguments.pop()) {
-            (Some(Expr { kind: Kind::Text(pattern), at: written, .. }), Some(text))
-                if arguments.is_empty() =>
-            {
-                Expr::new(at, Kind::Matches(Box::new(text), Pattern::compile(written, &pattern)?))
-            }
-            _ => Err(Mistake::new(at, "`matches` takes one pattern, written as a text in quotes")),
-        };
-    }
-    let function =
-        Function::named(name, is_method).ok_or_else(|| Mistake::new(at, unknown(name, is_method)))?;
-    let expected = function.arity();
-    if arguments.len() != expected {
-        let of = usize::from(is_method);
-        let (expected, found) = (expected - of, arguments.len() - of);
-        return Err(Mistake::new(at, format!("{name} takes {expected} arguments, found {found}")));
-    }
-    Expr::new(at, Kind::Call(function, arguments))
-}
-
-fn unknown(name: &str, is_method: bool) -> String {
-    let (what, known) = match is_method {
-        true => ("method", "all, exists, exists_one, map, filter, matches, "),
-        false => ("function", "has, matches, "),
-    };
-    format!("no {what} is called {name}; known: {known}{}", Function::names(is_method).join(", "))
-}
-
-fn root(at: usize, name: &str) -> Result<Root, Mistake> {
-    let known = Root::ALL.iter().find(|(known, _)| *known == name).map(|(_, root)| *root);
-    known.ok_or_else(|| {
-        let names = Root::ALL.map(|(known, _)| known).join(", ");
-        Mistake::new(at, format!("nothing is called {name}; known: {names}, and a macro's own variable"))
-    })
 }

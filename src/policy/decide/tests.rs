@@ -64,12 +64,12 @@ impl Case {
         Self { settings: Vec::new(), ..Self::new(r#""require":"a""#) }
     }
 
-    fn found(mut self, proof: Evidence) -> Self {
+    fn found(self, proof: Evidence) -> Self {
         let (format, digest) = (proof.format(), *proof.signature());
         self.judged(format, digest, vec![(proof.signer().clone(), Ok(proof))])
     }
 
-    fn rejected(mut self, signer: &str, rejection: Rejection) -> Self {
+    fn rejected(self, signer: &str, rejection: Rejection) -> Self {
         let results = vec![(SignerName(signer.into()), Err(rejection.into()))];
         self.judged(Format::Nv2, Digest::sha256(b"bad"), results)
     }

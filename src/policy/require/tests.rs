@@ -125,3 +125,21 @@ fn short_names_are_those_of_cosign() {
     assert_eq!(of("vuln"), "https://cosign.sigstore.dev/attestation/vuln/v1");
     assert_eq!(of("https://example.com/Own/v1"), "https://example.com/Own/v1");
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_read() {
+    #[derive(Deserialize)]
+    struct Example {
+        policies: Vec<crate::policy::Settings>,
+    }
+    let page = include_str!("../../../docs/CONFIG.md");
+    let section = page.split("### `attested`").nth(1).unwrap();
+    let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let example: Example = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!(example.policies.len(), 3);
+    for policy in example.policies {
+        let require = policy.require.unwrap();
+        assert_eq!(require.check(&|_, _| Ok(())), Ok(()), "{}", policy.name);
+        assert!(require.attested().iter().all(|attested| attested.condition.is_some()), "{}", policy.name);
+    }
+}

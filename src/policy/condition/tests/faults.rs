@@ -16,6 +16,7 @@ fn syntax() {
     faults(&[
         ("", 1, 1, "expected a value, found the end"),
         ("predicate.", 1, 11, "expected a field's name, found the end"),
+        ("predicate.yes &&\n // b\n", 1, 17, "expected a value, found the end"),
         ("predicate.yes &&", 1, 17, "expected a value, found the end"),
         ("predicate.yes predicate", 1, 15, "expected an operator or the end, found predicate"),
         ("(predicate.yes", 1, 15, "expected ), found the end"),

@@ -44,6 +44,30 @@ fn path(json: &str) -> String {
 }
 
 #[test]
+fn attestations_are_asked_of_signers_who_can_make_them() {
+    let policy =
+        |leaf: &str| format!(r#"[{{"name":"p","scopes":["ghcr.io/**"],"require":{{"any":["a",{leaf}]}}}}]"#);
+    let attested = |by: &str, condition: &str| {
+        policy(&format!(r#"{{"attested":{{"by":"{by}","predicate_type":"vuln","where":"{condition}"}}}}"#))
+    };
+    let built = build(&policies(&attested("b", "true")), &[], &signers(1)).unwrap();
+    let policy = built.matching(&Repository::parse("ghcr.io/x").unwrap()).unwrap();
+    assert!(
+        policy.signers().any(|(name, _)| &*name.0 == "b"),
+        "the signer is asked for by the attestation alone"
+    );
+    for (by, condition, at, words) in [
+        ("a", "true", "attested.by", "makes nv2 signatures"),
+        ("x", "true", "attested.by", "no signer is called x"),
+        ("b", "size(subject)", "attested.where", "the condition is a int"),
+    ] {
+        let fault = fault(&attested(by, condition));
+        assert_eq!(fault.path.join("."), format!("policies.0.require.any.1.{at}"));
+        assert!(fault.message.contains(words), "{fault}");
+    }
+}
+
+#[test]
 fn what_can_be_refused_at_load_is() {
     for (json, at) in [
         (r#"[{"name":"","scopes":["ghcr.io/**"],"require":"a"}]"#, "policies.0.name"),
