@@ -1,9 +1,10 @@
-//! What the settings of all modules share: how a fault names its key, and how durations, sizes and
-//! times are written. Reads no file.
+//! What the settings of all modules share: how a fault names its key, how durations, sizes and times are
+//! written, and how YAML is read. Reads no file.
 
 pub mod duration;
 pub mod size;
 pub mod time;
+pub mod yaml;
 
 /// A setting that cannot be honoured, named by its keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_saphyr::{Error as YamlError, Options};
+use serde_saphyr::Error as YamlError;
 
 use super::positions::Source;
 use super::{Error, Settings, check};
+use crate::setting::yaml;
 
 /// No configuration written by hand is near it.
 const MAX_BYTES: u64 = 1 << 20;
@@ -41,40 +42,18 @@ pub fn parse(text: &str, file: &Path) -> Result<Settings, Error> {
     if text.len() as u64 > MAX_BYTES {
         return Err(source.name(None, format!("a configuration file has at most {MAX_BYTES} bytes")));
     }
-    let mut settings: Settings = serde_saphyr::from_str_with_options(text, options()).map_err(|fault| {
-        let place = fault.location().map(|at| (at.line(), at.column())).filter(|(line, _)| *line > 0);
-        source.name(place, words(&fault))
-    })?;
+    let mut settings: Settings = serde_saphyr::from_str_with_options(text, yaml::options())
+        .map_err(|fault| source.name(yaml::place_of(&fault), words(&fault)))?;
     settings.source = Arc::new(source);
     settings.resolve(&folder_of(file));
     check::all(&settings).map_err(|fault| settings.locate(&fault))?;
     Ok(settings)
 }
 
-/// Strict where YAML is loose, and bounded: depth, nodes, and what aliases may grow to.
-pub(super) fn options() -> Options {
-    serde_saphyr::options! {
-        with_snippet: false,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        reject_tagged_field_names: true,
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 4 },
-        budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 100_000, max_aliases: 1_000 },
-    }
-}
-
-/// The parser's words without its own naming of the place and of its options.
 fn words(fault: &YamlError) -> String {
     match fault {
-        YamlError::DuplicateMappingKey { .. } => "the key is written twice".to_owned(),
         YamlError::MultipleDocuments { .. } => "a configuration file holds one document".to_owned(),
-        other => {
-            let text = other.to_string();
-            match text.rfind(" at line ") {
-                Some(end) => text[..end].to_owned(),
-                None => text,
-            }
-        }
+        other => yaml::words(other),
     }
 }
 
