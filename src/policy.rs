@@ -3,6 +3,7 @@
 
 mod assess;
 mod attested;
+mod cluster_image_policy;
 mod condition;
 mod decide;
 mod decision;
@@ -18,8 +19,10 @@ mod require;
 mod revision;
 mod scope;
 mod settings;
+mod terms;
 
 pub use attested::{Attested, PredicateType};
+pub use cluster_image_policy::ClusterImagePolicies;
 pub use condition::{Condition, Fault};
 pub use decide::{decide, decide_index, refuse};
 pub use decision::{Decision, DecisionRecord, Verdict};
@@ -32,6 +35,7 @@ pub use require::Require;
 pub use revision::Revision;
 pub use scope::{Scope, ScopeError};
 pub use settings::{IndexRule, Mode, ReferrerRule, Settings, SignedName, Source};
+pub use terms::Demand;
 
 /// The number of our verification rules: raised whenever a check changes, so that decisions made
 /// by the old ones are stale.

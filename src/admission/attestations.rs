@@ -1,7 +1,7 @@
 //! Finds signatures that reach a subject over attestation manifests: those that an index lists beside it
 //! (BuildKit), and those that refer to it (Docker Hardened Images). Proves nothing; `signature/` does.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use super::links::{Place, Role};
 use super::request::Request;
 use crate::cache::Error;
 use crate::oci::{Descriptor, Digest, Manifest};
-use crate::policy::{Policy, Trouble};
+use crate::policy::{Policy, PredicateType, Trouble};
 use crate::signature::{Code, Format};
 
 /// How BuildKit marks attestation manifests in an index (moby/buildkit, `docs/attestations/attestation-storage.md`).
@@ -35,7 +35,7 @@ pub(super) struct Attestations {
 impl Request {
     /// Whether the policy wants statements, which may lie further away than signatures.
     pub(super) fn asks_for_attestations(&self) -> bool {
-        self.policy().is_some_and(|policy| !policy.predicate_types().is_empty())
+        self.policy().is_some_and(|policy| !policy.predicate_types(&self.repository).is_empty())
     }
 
     /// Asks the sources for what signs attestation manifests about the subject, where the policy wants any:
@@ -48,7 +48,8 @@ impl Request {
         sources: &Sources<'_>,
     ) -> Attestations {
         let mut all = Attestations::default();
-        if policy.predicate_types().is_empty() || !policy.formats().contains(&Format::Cosign) {
+        let wanted = policy.predicate_types(&self.repository);
+        if wanted.is_empty() || !policy.formats(&self.repository).contains(&Format::Cosign) {
             return all;
         }
         let subject = judging.manifest.digest();
@@ -65,7 +66,7 @@ impl Request {
             }
         }
         let mut seen = HashSet::new();
-        vias.retain(|via| may_be_wanted(policy, via) && seen.insert(*via.manifest.digest()));
+        vias.retain(|via| may_be_wanted(&wanted, via) && seen.insert(*via.manifest.digest()));
         if vias.len() > MAX_MANIFESTS {
             let message =
                 format!("{} attestation manifests are about it; {MAX_MANIFESTS} were followed", vias.len());
@@ -112,8 +113,7 @@ fn is_about(listed: &Descriptor, subject: &Digest) -> bool {
 }
 
 /// Whether it may hold a statement of a kind that the policy wants. What it does not tell may be any.
-fn may_be_wanted(policy: &Policy, via: &Via) -> bool {
-    let wanted = policy.predicate_types();
+fn may_be_wanted(wanted: &BTreeSet<PredicateType>, via: &Via) -> bool {
     via.statements.iter().any(|layer| {
         let told = layer.annotations.get(PREDICATE_TYPE);
         told.is_none_or(|told| wanted.iter().any(|wanted| wanted.as_str() == told))

@@ -190,7 +190,8 @@ impl Collector<'_> {
         subject: &Subject,
     ) -> Vec<(SignerName, Result<Evidence, Rejected>)> {
         let mut results = Vec::new();
-        for verifier in self.policy.verifiers().filter(|v| v.format() == signature.format) {
+        let repository = &self.subject.repository;
+        for verifier in self.policy.verifiers(repository).filter(|v| v.format() == signature.format) {
             results.push((verifier.signer().clone(), self.verify(verifier, signature, subject).await));
         }
         results
@@ -201,7 +202,7 @@ impl Collector<'_> {
         signature: &Signature,
         results: Vec<(SignerName, Result<Evidence, Rejected>)>,
     ) -> Judged {
-        let judged = Judged::new(self.policy, signature, results);
+        let judged = Judged::new(self.policy, &self.subject.repository, signature, results);
         if judged.is_attestation() {
             // Conditions take no time that anybody waits in: let others run, and the deadline be seen.
             tokio::task::yield_now().await;

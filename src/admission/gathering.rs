@@ -85,6 +85,11 @@ impl Request {
         })
     }
 
+    fn in_order_of_trial(&self, policy: &Policy) -> Vec<Format> {
+        let wanted = policy.formats(&self.repository);
+        Format::ALL.into_iter().filter(|f| wanted.contains(f)).collect()
+    }
+
     /// Kept signatures first, without network; the sources where they do not suffice. What is kept
     /// counts beside what the sources say, so that a source that fails takes nothing away.
     async fn gather_own(&self, policy: &Arc<Policy>, judging: &Judging<'_>) -> Gathered {
@@ -117,7 +122,7 @@ impl Request {
             }
         }
         let sources = self.sources();
-        let discovered = discover(&sources, digest, &in_order_of_trial(policy)).await;
+        let discovered = discover(&sources, digest, &self.in_order_of_trial(policy)).await;
         let read: HashSet<Digest> = discovered.found.iter().map(|f| f.artifact.digest).collect();
         let mut collected = Collected::default();
         collected.findings.troubles = discovered.troubles;
@@ -203,9 +208,4 @@ impl Request {
 /// Whether what the manifest lists has to be judged too.
 fn judges_children(policy: &Policy, manifest: &Manifest) -> bool {
     manifest.kind() == Kind::Index && policy.index() != IndexRule::Index
-}
-
-fn in_order_of_trial(policy: &Policy) -> Vec<Format> {
-    let wanted = policy.formats();
-    Format::ALL.into_iter().filter(|f| wanted.contains(f)).collect()
 }

@@ -16,7 +16,7 @@ use super::refusal::{Refusal, internal};
 use super::request::Request;
 use crate::audit;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Tag};
-use crate::policy::{self, Belief, Decision, Mode, Policy, Reason, Revision};
+use crate::policy::{self, Belief, Decision, Policy, Reason, Revision};
 use crate::signature::{Code, Subject};
 use crate::telemetry::metrics::{InRegistry, Verification, WouldDeny};
 
@@ -167,7 +167,7 @@ impl Request {
 
     /// The policy, where it verifies at all.
     fn verifying_policy(&self) -> Option<&Arc<Policy>> {
-        self.policy().filter(|p| matches!(p.mode(&self.repository), Mode::Enforce | Mode::Audit))
+        self.policy().filter(|policy| policy.verifies(&self.repository))
     }
 
     fn conclude(&self, judging: &Judging<'_>, gathered: &Gathered) -> Decision {

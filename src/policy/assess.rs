@@ -115,7 +115,8 @@ impl Bench<'_> {
     ) -> Result<Proof<'a>, (Code, String)> {
         let signer = evidence.signer();
         let Some(attestation) = evidence.attestation() else {
-            let asked = self.policy.require().is_some_and(|require| require.asks_to_sign(signer));
+            let require = self.policy.require(&self.subject.repository);
+            let asked = require.is_some_and(|require| require.asks_to_sign(signer));
             let message = format!("a signature by {signer}, and the policy asks {signer} for an attestation");
             return if asked {
                 Ok(Proof { evidence, meets: Vec::new() })

@@ -9,8 +9,8 @@ use ulid::Ulid;
 use super::assess::Assessed;
 use super::parties::Parties;
 use super::{
-    Decision, Findings, IndexRule, Limits, Mode, Policies, Policy, Reason, SignatureReport, SignedName,
-    Verdict, message,
+    Decision, Demand, Findings, IndexRule, Limits, Mode, Policies, Policy, Reason, Require, SignatureReport,
+    SignedName, Verdict, message,
 };
 use crate::oci::Tag;
 use crate::setting;
@@ -125,23 +125,31 @@ impl<'a> Case<'a> {
                 let message = "is refused whatever signs it (mode deny)".to_owned();
                 Outcome::deny(Reason { code: Code::ModeDeny, message })
             }
-            Mode::Enforce | Mode::Audit => self.judged(policy),
+            Mode::Enforce | Mode::Audit => match policy.demand(&self.subject.repository) {
+                Demand::Require(require) => self.judged(policy, &require),
+                Demand::Never(reason) => self.exception().unwrap_or_else(|| Outcome::deny(reason)),
+                // Settings of modes that verify always say who must vouch: see build.
+                Demand::Nothing => Outcome::deny(Reason {
+                    code: Code::Incomplete,
+                    message: "is under a policy that requires nothing".to_owned(),
+                }),
+            },
         }
     }
 
     /// Satisfied → Allow, whatever else failed; an exception → Allow; trouble → Indeterminate; else
     /// Deny.
-    fn judged(&self, policy: &Policy) -> Outcome {
+    fn judged(&self, policy: &Policy, require: &Require) -> Outcome {
         let assessed = Assessed::of(policy, self.subject, self.pulled, self.findings, self.now);
         let outcome = self
-            .satisfied(policy, &assessed)
+            .satisfied(policy, require, &assessed)
             .or_else(|| self.exception())
-            .unwrap_or_else(|| self.refused(policy, &assessed));
+            .unwrap_or_else(|| self.refused(policy, require, &assessed));
         Outcome { signatures: assessed.reports, ..outcome }
     }
 
-    fn satisfied(&self, policy: &Policy, assessed: &Assessed<'a>) -> Option<Outcome> {
-        let own = || self.own_signatures(policy, assessed);
+    fn satisfied(&self, policy: &Policy, require: &Require, assessed: &Assessed<'a>) -> Option<Outcome> {
+        let own = || self.own_signatures(require, assessed);
         let Some(children) = self.children else { return own() };
         match policy.index() {
             IndexRule::Index => own(),
@@ -153,9 +161,9 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn own_signatures(&self, policy: &Policy, assessed: &Assessed<'a>) -> Option<Outcome> {
+    fn own_signatures(&self, require: &Require, assessed: &Assessed<'a>) -> Option<Outcome> {
         let proofs = &assessed.proofs;
-        if !policy.require().is_some_and(|require| Parties::of(proofs).satisfy(require)) {
+        if !Parties::of(proofs).satisfy(require) {
             return None;
         }
         let signers: BTreeSet<&SignerName> = proofs.iter().map(|proof| proof.evidence.signer()).collect();
@@ -186,28 +194,21 @@ impl<'a> Case<'a> {
         Some(Outcome { ends: Some(exception.expires), ..Outcome::allow(Code::Exception, message) })
     }
 
-    fn refused(&self, policy: &Policy, assessed: &Assessed<'a>) -> Outcome {
+    fn refused(&self, policy: &Policy, require: &Require, assessed: &Assessed<'a>) -> Outcome {
         let mut troubles: Vec<Reason> = self.findings.troubles.iter().map(Reason::from).collect();
         troubles.extend(assessed.undecided.iter().cloned());
         troubles.extend(self.undecided_children(policy));
         let outcome = if troubles.is_empty() {
-            Outcome::deny(self.why_not(policy, assessed))
+            Outcome::deny(self.why_not(policy, require, assessed))
         } else {
             Outcome::new(Verdict::Indeterminate, troubles)
         };
         Outcome { acquire: self.acquire(policy, assessed), ..outcome }
     }
 
-    fn why_not(&self, policy: &Policy, assessed: &Assessed<'a>) -> Reason {
-        let Some(require) = policy.require() else {
-            // Modes that verify always have one: see build.
-            return Reason {
-                code: Code::Incomplete,
-                message: "is under a policy that requires nothing".to_owned(),
-            };
-        };
+    fn why_not(&self, policy: &Policy, require: &Require, assessed: &Assessed<'a>) -> Reason {
         let by_children = policy.index() == IndexRule::Children
-            || (policy.index() == IndexRule::Both && self.own_signatures(policy, assessed).is_some());
+            || (policy.index() == IndexRule::Both && self.own_signatures(require, assessed).is_some());
         match self.children {
             Some(children) if by_children => Reason {
                 code: Code::ChildDenied,
@@ -216,7 +217,10 @@ impl<'a> Case<'a> {
                     children.len()
                 ),
             },
-            _ => message::unsatisfied(policy, require, &assessed.reports, self.findings.signatures.len()),
+            _ => {
+                let formats = policy.formats(&self.subject.repository);
+                message::unsatisfied(&formats, require, &assessed.reports, self.findings.signatures.len())
+            }
         }
     }
 

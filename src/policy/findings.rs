@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::attested::Unmet;
 use super::{Attested, Policy};
-use crate::oci::Digest;
+use crate::oci::{Digest, Repository};
 use crate::signature::{Code, Evidence, Format, Rejected, Signature, SignerName};
 
 /// What collection found.
@@ -39,10 +39,12 @@ impl Judged {
     /// what the policy wants: once, since decisions are made again with every signature found. The statements are then let go.
     pub fn new(
         policy: &Policy,
+        repository: &Repository,
         signature: &Signature,
         mut results: Vec<(SignerName, Result<Evidence, Rejected>)>,
     ) -> Self {
-        let wanted = policy.require().map(|require| require.attested()).unwrap_or_default();
+        let require = policy.require(repository);
+        let wanted = require.as_ref().map(|require| require.attested()).unwrap_or_default();
         let mut attested = Vec::new();
         for (signer, result) in &mut results {
             let Ok(evidence) = result else { continue };

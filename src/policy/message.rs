@@ -1,10 +1,10 @@
 //! The words of a decision: one line that any client shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Belief, Decision, Policy, Reason, Require, SignatureReport, Verdict};
+use super::{Belief, Decision, Reason, Require, SignatureReport, Verdict};
 use crate::oci::Repository;
-use crate::signature::{Code, SignerName};
+use crate::signature::{Code, Format, SignerName};
 use crate::telemetry::Untrusted;
 
 /// So many rejections are spelled out; `verify` and the audit log have all.
@@ -36,13 +36,13 @@ pub(super) fn satisfied(signers: &[&SignerName]) -> Reason {
 
 /// Why signatures do not suffice.
 pub(super) fn unsatisfied(
-    policy: &Policy,
+    formats: &BTreeSet<Format>,
     require: &Require,
     reports: &[SignatureReport],
     found: usize,
 ) -> Reason {
     if found == 0 {
-        let formats: Vec<&str> = policy.formats().into_iter().map(|format| format.as_str()).collect();
+        let formats: Vec<&str> = formats.iter().map(|format| format.as_str()).collect();
         let formats = formats.join(", ");
         let message = format!("has no trusted signature: none found (looked for {formats}), needs {require}");
         return Reason { code: Code::Unsigned, message };

@@ -1,12 +1,14 @@
 //! The policies as built from settings: which one applies, and what its signers are.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::terms::Terms;
 use super::{
-    Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope, Settings,
+    Demand, Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope, Settings,
     SignedName, message,
 };
 use crate::oci::{Digest, Repository};
@@ -29,7 +31,7 @@ pub struct Signer {
 pub struct Policy {
     name: Arc<str>,
     settings: Settings,
-    require: Option<Require>,
+    terms: Terms,
     signers: BTreeMap<SignerName, Signer>,
     revision: Revision,
 }
@@ -40,26 +42,42 @@ impl Policy {
         &self.name
     }
 
-    /// The mode for a repository: the configured one, unless the only signer insists on less. A
-    /// level that only logs makes `enforce` an `audit`, one that skips makes it an `allow`.
+    /// The mode for a repository: the configured one, unless the only signer insists on less, or the policy's
+    /// file does. A level that only logs makes `enforce` an `audit`, one that skips makes it an `allow`.
     pub fn mode(&self, repository: &Repository) -> Mode {
+        let (_, mode) = self.terms.of(repository);
         let strength = self
-            .require
-            .as_ref()
-            .and_then(Require::sole)
-            .and_then(|name| self.signers.get(name))
+            .require(repository)
+            .and_then(|require| self.signers.get(require.sole()?))
             .map_or(Strength::Enforced, |signer| signer.verifier.strength(repository));
-        match (self.settings.mode, strength) {
-            (Mode::Deny, _) => Mode::Deny,
-            (mode, Strength::Enforced) => mode,
-            (mode, Strength::Logged) => mode.min(Mode::Audit),
-            (_, Strength::Skipped) => Mode::Allow,
+        let at_most = match strength {
+            Strength::Enforced => mode,
+            Strength::Logged => mode.min(Mode::Audit),
+            Strength::Skipped => Mode::Allow,
+        };
+        match self.settings.mode {
+            Mode::Deny => Mode::Deny,
+            mode => mode.min(at_most),
         }
     }
 
-    /// Who must vouch; `None` in modes that verify nothing.
-    pub fn require(&self) -> Option<&Require> {
-        self.require.as_ref()
+    /// What is demanded of content of a repository.
+    pub fn demand(&self, repository: &Repository) -> Demand<'_> {
+        self.terms.of(repository).0
+    }
+
+    /// Who must vouch for content of a repository, where anybody can.
+    pub fn require(&self, repository: &Repository) -> Option<Cow<'_, Require>> {
+        match self.demand(repository) {
+            Demand::Require(require) => Some(require),
+            Demand::Never(_) | Demand::Nothing => None,
+        }
+    }
+
+    /// Whether signatures of content of a repository are looked at.
+    pub fn verifies(&self, repository: &Repository) -> bool {
+        let modes = [Mode::Enforce, Mode::Audit];
+        self.require(repository).is_some() && modes.contains(&self.mode(repository))
     }
 
     /// What of an index must be signed.
@@ -92,31 +110,40 @@ impl Policy {
         self.revision
     }
 
-    /// The signers that its `require` names.
+    /// The signers that it names, for whatever repository.
     pub fn signers(&self) -> impl Iterator<Item = (&SignerName, &Signer)> {
         self.signers.iter()
     }
 
-    /// Their verifiers.
-    pub fn verifiers(&self) -> impl Iterator<Item = &Arc<dyn Verifier>> {
-        self.signers.values().map(|signer| &signer.verifier)
+    /// The verifiers of those that it names for a repository.
+    pub fn verifiers(&self, repository: &Repository) -> impl Iterator<Item = &Arc<dyn Verifier>> {
+        let require = self.require(repository);
+        let named = self.signers.iter().filter(move |(name, _)| {
+            require.as_ref().is_some_and(|require| require.signers().contains(name))
+        });
+        named.map(|(_, signer)| &signer.verifier)
     }
 
-    /// The kinds of attestation that its `require` asks for.
-    pub fn predicate_types(&self) -> BTreeSet<&PredicateType> {
-        let attested = self.require.as_ref().map(Require::attested).unwrap_or_default();
-        attested.into_iter().map(|wanted| &wanted.predicate_type).collect()
+    /// The kinds of attestation that it asks for of a repository.
+    pub fn predicate_types(&self, repository: &Repository) -> BTreeSet<PredicateType> {
+        let require = self.require(repository);
+        let attested = require.as_ref().map(|require| require.attested()).unwrap_or_default();
+        attested.into_iter().map(|wanted| wanted.predicate_type.clone()).collect()
     }
 
     /// The formats that they read.
-    pub fn formats(&self) -> BTreeSet<Format> {
-        self.verifiers().map(|verifier| verifier.format()).collect()
+    pub fn formats(&self, repository: &Repository) -> BTreeSet<Format> {
+        self.verifiers(repository).map(|verifier| verifier.format()).collect()
     }
 
     /// Whether evidence of this signer counts for content of this repository: it is one of ours, and
     /// it insists on the proof or stands alone (and then the mode is weakened instead).
     pub(super) fn counts(&self, signer: &SignerName, repository: &Repository) -> bool {
-        let alone = self.require.as_ref().and_then(Require::sole) == Some(signer);
+        let Some(require) = self.require(repository).filter(|require| require.signers().contains(signer))
+        else {
+            return false;
+        };
+        let alone = require.sole() == Some(signer);
         self.signers
             .get(signer)
             .is_some_and(|known| alone || known.verifier.strength(repository) == Strength::Enforced)

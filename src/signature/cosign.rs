@@ -23,7 +23,7 @@ mod witness;
 mod tests;
 
 pub use claim::Artifact;
-pub use settings::{AtLeast, Keyless, Pem, Pki, Requirement, Roots, Settings};
+pub use settings::{AtLeast, Keyless, Layout, Pem, Pki, Requirement, Roots, Settings};
 pub use verifier::{Cosign, verifier};
 
 use super::{Rejection, Signature};

@@ -76,5 +76,5 @@ pub(super) fn verify(arguments: &super::Arguments, folder: &Path) -> anyhow::Res
 
 fn basis(engine: &Engine, reference: &Reference) -> Option<Basis> {
     let policy = engine.gate().policies().matching(&reference.repository)?;
-    policy.verifiers().find_map(|verifier| verifier.basis(&reference.repository))
+    policy.verifiers(&reference.repository).find_map(|verifier| verifier.basis(&reference.repository))
 }

@@ -83,7 +83,7 @@ impl Case {
         let (payload, annotations) = (bytes::Bytes::new(), BTreeMap::new());
         let signature = Signature { format, digest, media_type: "a/b".into(), payload, annotations };
         if let Some(policy) = self.policies().matching(&subject().repository) {
-            self.findings.signatures.push(Judged::new(policy, &signature, results));
+            self.findings.signatures.push(Judged::new(policy, &subject().repository, &signature, results));
         }
         self
     }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::require::Asked;
-use super::super::{Exception, Mode, Require, Revision, Scope, Settings, SignedName, Source};
+use super::super::terms::Terms;
+use super::super::{
+    ClusterImagePolicies, Exception, Mode, Require, Revision, Scope, Settings, SignedName, Source,
+};
 use super::{Policies, Policy, Signer};
 use crate::setting::SettingError;
 use crate::signature::{Format, SignerName, Strength, notation};
@@ -28,7 +31,7 @@ pub(super) fn build(
     for (i, exception) in exceptions.iter().enumerate() {
         check_exception(exception, &exceptions[..i]).map_err(within("exceptions", i))?;
     }
-    let mut built = Vec::new();
+    let (mut built, mut of_files) = (Vec::new(), Vec::new());
     for (i, policy) in settings.iter().enumerate() {
         let touching = exceptions.iter().filter(|exception| {
             owners
@@ -36,10 +39,15 @@ pub(super) fn build(
                 .find(|(scope, _)| scope.matches(&exception.repository))
                 .is_some_and(|(_, o)| *o == i)
         });
-        built.push(Arc::new(policy_of(policy, signers, touching).map_err(within("policies", i))?));
+        let made = policy_of(policy, signers, touching).map_err(within("policies", i))?;
+        if let Terms::ClusterImagePolicies(file) = &made.terms {
+            of_files
+                .extend(file.warnings().iter().map(|warning| format!("policy {}: {warning}", policy.name)));
+        }
+        built.push(Arc::new(made));
     }
     let limited = signers.values().filter_map(|signer| signer.verifier.limitation());
-    let warnings = weaker(&owners, settings).into_iter().chain(limited).collect();
+    let warnings = weaker(&owners, settings).into_iter().chain(limited).chain(of_files).collect();
     // A BTreeMap of scopes is in their order: the most specific first.
     let scopes = owners.into_iter().map(|(scope, i)| (scope.clone(), built[i].clone())).collect();
     Ok(Policies { scopes, exceptions: exceptions.to_vec(), audit_everything: false, warnings })
@@ -118,26 +126,27 @@ fn policy_of<'a>(
     signers: &BTreeMap<SignerName, Signer>,
     exceptions: impl Iterator<Item = &'a Exception>,
 ) -> Result<Policy, SettingError> {
-    let (require, named) = match (&settings.require, &settings.from) {
-        (_, Some(source)) => {
-            let (name, signer) = signer_from(source).map_err(|fault| fault.under("from"))?;
-            (Some(Require::Signer(name.clone())), BTreeMap::from([(name, signer)]))
-        }
+    let (terms, named) = match (&settings.require, &settings.from) {
+        (_, Some(source)) => terms_from(source).map_err(|fault| fault.under(source.key()).under("from"))?,
         (Some(require), None) => {
             require
                 .check(&|name, asked| check_signer(name, asked, require, settings, signers))
                 .map_err(|fault| fault.under("require"))?;
             let named: BTreeSet<&SignerName> = require.signers();
             let used = signers.iter().filter(|(name, _)| named.contains(name));
-            (Some(require.clone()), used.map(|(name, signer)| (name.clone(), signer.clone())).collect())
+            let used = used.map(|(name, signer)| (name.clone(), signer.clone())).collect();
+            (Terms::Same(Some(require.clone())), used)
         }
-        (None, None) => (None, BTreeMap::new()),
+        (None, None) => (Terms::Same(None), BTreeMap::new()),
     };
-    let revision = Revision::of(settings, &named, exceptions);
+    let mut revision = Revision::of(settings, &named, exceptions);
+    if let Terms::ClusterImagePolicies(file) = &terms {
+        revision = revision.resting_on(file.digest());
+    }
     Ok(Policy {
         name: settings.name.as_str().into(),
         settings: settings.clone(),
-        require,
+        terms,
         signers: named,
         revision,
     })
@@ -180,22 +189,24 @@ fn check_signer(
     Ok(())
 }
 
-fn signer_from(source: &Source) -> Result<(SignerName, Signer), SettingError> {
-    let unread = |what: &str| {
-        Err(SettingError::new(
-            [source.key()],
-            format!("{what} is not read by this version yet: write `require`"),
-        ))
-    };
+type Named = BTreeMap<SignerName, Signer>;
+
+fn terms_from(source: &Source) -> Result<(Terms, Named), SettingError> {
     match source {
         Source::Notation(folder) => {
             let name = SignerName(format!("notation:{}", folder.display()).into());
-            let verifier =
-                notation::from_config_dir(&name, folder).map_err(|fault| fault.under(source.key()))?;
-            Ok((name, Signer { verifier: Arc::new(verifier), acquire: None }))
+            let verifier = Arc::new(notation::from_config_dir(&name, folder)?);
+            let terms = Terms::Same(Some(Require::Signer(name.clone())));
+            Ok((terms, BTreeMap::from([(name, Signer { verifier, acquire: None })])))
         }
-        Source::ClusterImagePolicy(_) => unread("a ClusterImagePolicy"),
-        Source::ContainersPolicy(_) => unread("a containers policy.json"),
+        Source::ClusterImagePolicy(path) => {
+            let file = ClusterImagePolicies::read(path)?;
+            let signers = file.signers().clone();
+            Ok((Terms::ClusterImagePolicies(file), signers))
+        }
+        Source::ContainersPolicy(_) => Err(SettingError::here(
+            "a containers policy.json is not read by this version yet: write `require`",
+        )),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Settings {
     pub keyless: Option<Keyless>,
     /// An identity that an authority of one's own certified.
     pub pki: Option<Pki>,
+    /// How its signatures are laid out; others do not count.
+    pub layout: Layout,
     /// Whether a transparency log's word is needed.
     pub transparency_log: Requirement,
     /// Whether an RFC 3161 timestamp is needed.
@@ -35,6 +37,20 @@ pub struct Settings {
     pub roots: Option<Roots>,
     /// Believe certificates that no certificate-transparency log has seen.
     pub dangerous_skip_sct: bool,
+}
+
+/// How signatures are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Either way.
+    #[default]
+    Any,
+    /// As cosign 2 does: simple-signing payloads, and attestations as layers.
+    Legacy,
+    /// As sigstore bundles.
+    Bundle,
 }
 
 /// Whether something must be there and hold.
@@ -129,6 +145,7 @@ impl Default for Settings {
             key: None,
             keyless: None,
             pki: None,
+            layout: Layout::Any,
             transparency_log: Requirement::Require,
             timestamps: Requirement::Ignore,
             at_least: AtLeast::default(),
