@@ -203,3 +203,6 @@ fn in_files_words(fault: SettingError, identity: usize) -> SettingError {
     };
     SettingError { path, ..fault }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,7 @@ mod tests {
             ("ghcr.io/*", "ghcr.io/foo/bar"),
             ("ghcr.io/foo", "prefix-ghcr.io/foo"),
             ("ghcr.io/foo", "ghcr.io/foo-suffix"),
-            ("ghcr.io/**", "ghcrxio/foo"),
+            ("ghcr.io:80/**", "ghcrxio:80/foo"),
             ("ghcr.io/foo*", "ghcr.io/fo"),
             ("*", "ghcr.io/foo"),
             ("*", "docker.io/myuser/myapp"),
