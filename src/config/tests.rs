@@ -229,12 +229,15 @@ fn paths_start_at_the_file() {
     let text = "store: { path: data }\naudit: { path: log/audit.jsonl }\n\
         listen: { tls: { certificate: c.pem, key: /k.pem } }\n\
         signers: { a: { nv2: { certificates: [trust/a.crt] } } }\n\
-        policies: [{ name: p, scopes: [docker.io/x], from: { notation: n } }]\n";
+        policies: [{ name: p, scopes: [docker.io/x], from: { notation: n } },\n  \
+          { name: q, scopes: [docker.io/y], from: { cluster_image_policy: cip.yaml } }]\n";
     let settings = read(text).unwrap();
     assert_eq!(settings.store.path, Path::new("/etc/portcullis/data"));
     assert_eq!(settings.audit_path(), Path::new("/etc/portcullis/log/audit.jsonl"));
     let paths = settings.paths();
-    for path in [FILE, "/etc/portcullis/c.pem", "/k.pem", "/etc/portcullis/trust/a.crt"] {
+    for path in
+        [FILE, "/etc/portcullis/c.pem", "/k.pem", "/etc/portcullis/trust/a.crt", "/etc/portcullis/cip.yaml"]
+    {
         assert!(paths.iter().any(|p| p == Path::new(path)), "{path}: {paths:?}");
     }
     assert!(paths.iter().any(|p| p.starts_with("/etc/portcullis/n")), "{paths:?}");
