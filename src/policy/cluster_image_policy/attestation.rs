@@ -19,33 +19,30 @@ pub(super) const NO_LANGUAGE: &str = "CUE and Rego are not evaluated";
 /// An attestation that is not understood or whose policy cannot be evaluated.
 pub(super) fn require(authority: &Object<'_>, vouchers: &[SignerName]) -> Result<Require, SettingError> {
     let mut names = HashSet::new();
-    let attested = authority.each("attestations", |_, value| {
+    let predicate_types = authority.each("attestations", |_, value| {
         let (name, predicate_type) = read(value)?;
-        if !names.insert(name) {
-            return Err(SettingError::new(["name"], "is another attestation's name already"));
+        match names.insert(name) {
+            true => Ok(predicate_type),
+            false => Err(SettingError::new(["name"], "is another attestation's name already")),
         }
-        any(vouchers, |by| attested(by, &predicate_type))
     })?;
-    match attested.is_empty() {
-        true => any(vouchers, |by| Ok(Require::Signer(by))),
-        false => Ok(Require::All(attested)),
+    match predicate_types.is_empty() {
+        true => Ok(any(vouchers, Require::Signer)),
+        false => attested(vouchers, &predicate_types),
     }
 }
 
-/// NOT YET: until requirements know attestations. Then this gives
-/// `Require::Attested(Attested { by, predicate_type, where: None })` and nothing else changes.
-fn attested(_by: SignerName, predicate_type: &str) -> Result<Require, SettingError> {
-    let message = format!("attestations ({predicate_type}) are not verified by this version");
-    Err(SettingError::here(message))
+/// NOT YET: until requirements know attestations. Then it gives `Require::All` of, for each type,
+/// `any(vouchers, |by| Require::Attested(Attested { by, predicate_type, where: None }))`.
+fn attested(_vouchers: &[SignerName], predicate_types: &[String]) -> Result<Require, SettingError> {
+    let message = format!("are not verified by this version ({})", predicate_types.join(", "));
+    Err(SettingError::new(["attestations"], message))
 }
 
-fn any(
-    vouchers: &[SignerName],
-    each: impl Fn(SignerName) -> Result<Require, SettingError>,
-) -> Result<Require, SettingError> {
+fn any(vouchers: &[SignerName], each: impl Fn(SignerName) -> Require) -> Require {
     match vouchers {
         [one] => each(one.clone()),
-        several => Ok(Require::Any(several.iter().cloned().map(each).collect::<Result<_, _>>()?)),
+        several => Require::Any(several.iter().cloned().map(each).collect()),
     }
 }
 

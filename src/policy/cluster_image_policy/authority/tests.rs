@@ -8,11 +8,13 @@ fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
-/// `private` has everything, `bare` a certificate authority alone.
+/// `private` and `other` have everything, `bare` a certificate authority and `stamps` a timestamp authority alone.
 fn roots() -> TrustRoots {
     let bare = format!("sigstoreKeys: {{ certificateAuthorities: [{{ certChain: {} }}] }}", ROOT.chain);
     let root = |name: &str, spec: &str| (name.to_owned(), TrustRoot::read(name, &yaml(spec)).unwrap());
-    [root("private", &ROOT.spec()), root("other", &ROOT.spec()), root("bare", &bare)].into()
+    let stamps = format!("sigstoreKeys: {{ timestampAuthorities: [{{ certChain: {} }}] }}", ROOT.chain);
+    [root("stamps", &stamps), root("private", &ROOT.spec()), root("other", &ROOT.spec()), root("bare", &bare)]
+        .into()
 }
 
 fn read(text: &str) -> Result<Vec<Settings>, SettingError> {
@@ -137,6 +139,7 @@ fn certificates_without_scts_are_believed_only_where_the_file_says_so() {
 
 #[test]
 fn witnesses_that_cannot_be_honoured_are_refused() {
+    let stamps = ", rfc3161timestamp: { trustRootRef: stamps }";
     let (tsa, private) = (", rfc3161timestamp: { trustRootRef: private }", ", trustRootRef: private");
     let bundle = |beside: &str| keyless(private, &format!(", signatureFormat: bundle{beside}"));
     for (text, path, words) in [
@@ -147,6 +150,12 @@ fn witnesses_that_cannot_be_honoured_are_refused() {
         ),
         (keyless(", url: https://fulcio.sigstore.dev.evil.example", ""), "keyless.url", "only https"),
         (keyless(", url: https://evilfulcio.sigstore.dev", ""), "keyless.url", "only https"),
+        (keyless(", url: ftp://fulcio.sigstore.dev", ""), "keyless.url", "only https"),
+        (
+            keyless(", trustRootRef: stamps", stamps),
+            "keyless.trustRootRef",
+            "TrustRoot stamps has no certificateAuthorities",
+        ),
         (keyless(", url: 'https://fulcio.sigstore.dev:8443'", ""), "keyless.url", "only https"),
         (
             keyless(", trustRootRef: nowhere", ""),

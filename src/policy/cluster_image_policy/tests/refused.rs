@@ -96,6 +96,11 @@ fn refused_authorities() {
             "cosign's short names",
         ),
         (
+            &attestation("name: a, predicateType: custom }, { name: a, predicateType: vuln"),
+            ".attestations[1].name",
+            "is another attestation's name",
+        ),
+        (
             &attestation("name: a, predicateType: custom, policy: { type: cue, data: x }"),
             ".attestations[0].policy",
             "CUE and Rego are not evaluated: write the signer under `signers`, and `attested`",
@@ -108,15 +113,12 @@ fn refused_authorities() {
 /// NOT YET: goes with `attestation::attested`.
 #[test]
 fn attestations_are_not_verified_yet() {
-    let authority = format!(
-        "{{ key: {{ data: {} }}, attestations: [{{ name: a, predicateType: spdxjson }}] }}",
-        serde_json::to_string(&*KEY).unwrap()
-    );
-    starts(
-        &of_authority(&authority),
-        "spec.authorities[0].attestations[0]",
-        "https://spdx.dev/Document) are not verified",
-    );
+    let attestations = "[{ name: a, predicateType: spdxjson }, { name: b, predicateType: 'https://slsa.dev/provenance/v1' }]";
+    let key = serde_json::to_string(&*KEY).unwrap();
+    let fault = of_authority(&format!("{{ key: {{ data: {key} }}, attestations: {attestations} }}"));
+    let words =
+        "are not verified by this version (https://spdx.dev/Document, https://slsa.dev/provenance/v1)";
+    starts(&fault, "spec.authorities[0].attestations", words);
 }
 
 #[test]
