@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::super::Require;
+use super::super::{Attested, PredicateType, Require};
 use super::object::Object;
 use crate::setting::SettingError;
 use crate::signature::SignerName;
@@ -26,17 +26,16 @@ pub(super) fn require(authority: &Object<'_>, vouchers: &[SignerName]) -> Result
             false => Err(SettingError::new(["name"], "is another attestation's name already")),
         }
     })?;
-    match predicate_types.is_empty() {
-        true => Ok(any(vouchers, Require::Signer)),
-        false => attested(vouchers, &predicate_types),
-    }
-}
-
-/// NOT YET: until requirements know attestations. Then it gives `Require::All` of, for each type,
-/// `any(vouchers, |by| Require::Attested(Attested { by, predicate_type, where: None }))`.
-fn attested(_vouchers: &[SignerName], predicate_types: &[String]) -> Result<Require, SettingError> {
-    let message = format!("are not verified by this version ({})", predicate_types.join(", "));
-    Err(SettingError::new(["attestations"], message))
+    let attested = |predicate_type: &PredicateType| {
+        any(vouchers, |by| {
+            Require::Attested(Attested { by, predicate_type: predicate_type.clone(), condition: None })
+        })
+    };
+    Ok(match &predicate_types[..] {
+        [] => any(vouchers, Require::Signer),
+        [one] => attested(one),
+        several => Require::All(several.iter().map(attested).collect()),
+    })
 }
 
 fn any(vouchers: &[SignerName], each: impl Fn(SignerName) -> Require) -> Require {
@@ -46,48 +45,14 @@ fn any(vouchers: &[SignerName], each: impl Fn(SignerName) -> Require) -> Require
     }
 }
 
-fn read(value: &Value) -> Result<(&str, String), SettingError> {
+fn read(value: &Value) -> Result<(&str, PredicateType), SettingError> {
     let attestation = Object::of(value, &FIELDS)?;
     attestation.refuse(
         "policy",
         &format!("{NO_LANGUAGE}: write the signer under `signers`, and `attested` with a condition in CEL (`where`)"),
     )?;
     let name = attestation.needed_text("name")?;
-    let written = attestation.needed_text("predicateType")?;
-    match uri(written) {
-        Some(uri) => Ok((name, uri)),
-        None => {
-            let message = format!("expected a URI or one of cosign's short names, found {written:?}");
-            Err(SettingError::new(["predicateType"], message))
-        }
-    }
-}
-
-/// cosign's short names, and URIs as they stand.
-fn uri(written: &str) -> Option<String> {
-    let known = match written {
-        "custom" => "https://cosign.sigstore.dev/attestation/v1",
-        "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
-        "slsaprovenance1" => "https://slsa.dev/provenance/v1",
-        "spdx" | "spdxjson" => "https://spdx.dev/Document",
-        "cyclonedx" => "https://cyclonedx.org/bom",
-        "link" => "https://in-toto.io/Link/v1",
-        "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
-        "openvex" => "https://openvex.dev/ns",
-        other => return url::Url::parse(other).is_ok().then(|| other.to_owned()),
-    };
-    Some(known.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_names_are_cosigns_and_the_rest_are_uris() {
-        assert_eq!(uri("slsaprovenance").as_deref(), Some("https://slsa.dev/provenance/v0.2"));
-        assert_eq!(uri("vuln").as_deref(), Some("https://cosign.sigstore.dev/attestation/vuln/v1"));
-        assert_eq!(uri("https://spdx.dev/Document/v2.3").as_deref(), Some("https://spdx.dev/Document/v2.3"));
-        assert_eq!(uri("sbom"), None);
-    }
+    let predicate_type = PredicateType::parse(attestation.needed_text("predicateType")?)
+        .map_err(|why| SettingError::new(["predicateType"], why))?;
+    Ok((name, predicate_type))
 }

@@ -1,7 +1,7 @@
 //! Which policies of a file are about a repository, and what they come to.
 
 use super::*;
-use crate::policy::{Policies, Settings};
+use crate::policy::{Attested, Policies, PredicateType, Settings};
 
 fn signer(name: &str) -> Require {
     Require::Signer(SignerName(name.into()))
@@ -58,6 +58,21 @@ fn policies_and_authorities_or() {
     let app = Require::Any(vec![signer("cip/app/a"), signer("cip/app/b")]);
     assert_eq!(of(&file, "ghcr.io/x"), needs(all.clone(), Mode::Enforce));
     assert_eq!(of(&file, "ghcr.io/acme/x"), needs(Require::All(vec![all, app]), Mode::Enforce));
+}
+
+/// With attestations, each must be there by one of the authority's signers, and no signature is asked for.
+#[test]
+fn attestations_stand_for_signatures() {
+    let key = serde_json::to_string(&*KEY).unwrap();
+    let types = "[{ name: a, predicateType: spdxjson }, { name: b, predicateType: 'https://slsa.dev/provenance/v1' }]";
+    let authority = format!("{{ name: k, key: {{ data: {key} }}, attestations: {types} }}");
+    let file = several(&[("all", "ghcr.io/**", &format!("authorities: [{authority}]"))]);
+    let attested = |predicate_type| {
+        let predicate_type = PredicateType::parse(predicate_type).unwrap();
+        Require::Attested(Attested { by: SignerName("cip/all/k".into()), predicate_type, condition: None })
+    };
+    let both = Require::All(vec![attested("spdxjson"), attested("slsaprovenance1")]);
+    assert_eq!(of(&file, "ghcr.io/x"), needs(both, Mode::Enforce));
 }
 
 #[test]

@@ -110,17 +110,6 @@ fn refused_authorities() {
     }
 }
 
-/// NOT YET: goes with `attestation::attested`.
-#[test]
-fn attestations_are_not_verified_yet() {
-    let attestations = "[{ name: a, predicateType: spdxjson }, { name: b, predicateType: 'https://slsa.dev/provenance/v1' }]";
-    let key = serde_json::to_string(&*KEY).unwrap();
-    let fault = of_authority(&format!("{{ key: {{ data: {key} }}, attestations: {attestations} }}"));
-    let words =
-        "are not verified by this version (https://spdx.dev/Document, https://slsa.dev/provenance/v1)";
-    starts(&fault, "spec.authorities[0].attestations", words);
-}
-
 #[test]
 fn refused_specs() {
     let (images, key) = ("images: [{ glob: '**' }]", by_key("a"));

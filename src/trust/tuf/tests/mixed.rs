@@ -75,7 +75,7 @@ async fn a_target_of_another_length_or_hash() {
 async fn a_target_that_is_no_trusted_root() {
     for (content, expected) in [
         (&b"{}"[..], "mediaType"),
-        (br#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.2"}"#, "version=0.1"),
+        (br#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.9"}"#, "version=0.1"),
         (br#"{"mediaType":"a","mediaType":"b"}"#, "twice"),
         (b"[]", "trusted_root.json"),
     ] {

@@ -208,7 +208,16 @@ impl Repository {
 
 /// A trusted root with these transparency logs.
 pub(super) fn trusted_root(logs: &[&str]) -> Vec<u8> {
-    let log = |url: &&str| json!({"baseUrl": url, "logId": {"keyId": "AAAA"}});
+    let log = |url: &&str| {
+        json!({
+            "baseUrl": url, "hashAlgorithm": "SHA2_256", "logId": {"keyId": "AAAAAA=="},
+            "publicKey": {
+                "rawBytes": "MCowBQYDK2VwAyEAt8rlp1knGwjfbcXAYPYAkn0XiLz1x8O4t0YkEhie244=",
+                "keyDetails": "PKIX_ED25519",
+                "validFor": {"start": "2025-09-23T00:00:00Z"},
+            },
+        })
+    };
     let logs: Vec<_> = logs.iter().map(log).collect();
     let root =
         json!({"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "tlogs": logs});
