@@ -230,7 +230,7 @@ fn json() -> impl Strategy<Value = Json> {
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
-            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|m| Json::from_iter(m)),
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(Json::from_iter),
         ]
     })
 }
