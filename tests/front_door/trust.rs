@@ -119,7 +119,7 @@ async fn an_update_says_what_it_brought_and_refuses_to_go_back() {
     let first = repository.serve().await;
     let (code, text) = run(&first).await;
     assert_eq!(code, 0, "{text}");
-    for line in ["timestamp: version 1", "added: transparency log https://log.example (log id AAAA)"] {
+    for line in ["timestamp: version 1", "added: transparency log https://log.example (log id AAAAAA==)"] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
     assert!(text.contains("trusted_root.json: is new"), "{text}");
@@ -131,8 +131,8 @@ async fn an_update_says_what_it_brought_and_refuses_to_go_back() {
     assert_eq!(code, 0, "{text}");
     for line in [
         "timestamp: version 1 -> 2",
-        "removed: transparency log https://log.example (log id AAAA)",
-        "added: transparency log https://log2.example (log id AAAA)",
+        "removed: transparency log https://log.example (log id AAAAAA==)",
+        "added: transparency log https://log2.example (log id AAAAAA==)",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::error::Refusal;
 use crate::telemetry::Untrusted;
 use crate::trust::sigstore::{Authority, Log, MAX_SIZE, TrustedRoot};
@@ -49,7 +52,7 @@ pub fn anchors(bytes: &[u8]) -> Result<BTreeSet<Anchor>, Refusal> {
 }
 
 fn of_log(kind: &'static str, log: &Log) -> Anchor {
-    Anchor { kind, place: Untrusted::new(&log.url), id: format!("log id {}", hex::encode(&log.id)) }
+    Anchor { kind, place: Untrusted::new(&log.url), id: format!("log id {}", STANDARD.encode(&log.id)) }
 }
 
 /// A chain begins with the certificate that the authority signs with.

@@ -93,7 +93,7 @@ fn refused_authorities() {
         (
             &attestation("name: a, predicateType: sbom"),
             ".attestations[0].predicateType",
-            "cosign's short names",
+            "expected a predicate type, a URI",
         ),
         (
             &attestation("name: a, predicateType: custom }, { name: a, predicateType: vuln"),

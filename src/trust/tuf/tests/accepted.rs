@@ -16,7 +16,7 @@ async fn the_first_update_keeps_everything_that_later_ones_are_compared_with() {
     let after = Versions { root: first, timestamp: first, snapshot: first, targets: first };
     assert_eq!((outcome.before, outcome.after), (Versions::default(), after));
     assert!(outcome.changed && !outcome.began_anew && outcome.known_before.is_none());
-    assert_eq!(shown(&outcome.added), ["transparency log https://log.example (log id AAAA)"]);
+    assert_eq!(shown(&outcome.added), ["transparency log https://log.example (log id AAAAAA==)"]);
     assert_eq!(site.in_use().unwrap(), site.repository.target);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(site.output().parent().unwrap()).unwrap() {
@@ -48,8 +48,8 @@ async fn a_newer_one_takes_its_place_and_what_differs_is_told() {
     site.repository.renew();
     site.publish();
     let outcome = site.update().await.unwrap();
-    assert_eq!(shown(&outcome.added), ["transparency log https://log2.example (log id AAAA)"]);
-    assert_eq!(shown(&outcome.removed), ["transparency log https://log.example (log id AAAA)"]);
+    assert_eq!(shown(&outcome.added), ["transparency log https://log2.example (log id AAAAAA==)"]);
+    assert_eq!(shown(&outcome.removed), ["transparency log https://log.example (log id AAAAAA==)"]);
     assert_eq!((outcome.before.targets, outcome.after.targets), (Some(1), Some(2)));
     assert_eq!(site.in_use().unwrap(), site.repository.target);
 }
