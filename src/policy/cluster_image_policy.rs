@@ -96,8 +96,7 @@ impl ClusterImagePolicies {
         let heads: Vec<(&Document, Head<'_>)> = heads.collect::<Result<_, _>>()?;
         let roots = roots(text, &heads)?;
         let stem = stem(file);
-        let mut reader =
-            Reader { stem: &stem, roots: &roots, signers: BTreeMap::new(), warnings: Vec::new() };
+        let mut reader = Reader { stem: &stem, roots: &roots, signers: BTreeMap::new() };
         let mut policies: Vec<Policy> = Vec::new();
         for (document, head) in heads.iter().filter(|(_, head)| head.kind == Kind::ClusterImagePolicy) {
             let locate = |fault| document.locate(text, &format!("ClusterImagePolicy {}", head.name), &fault);
@@ -113,10 +112,9 @@ impl ClusterImagePolicies {
         if policies.iter().map(|policy| policy.images.len()).sum::<usize>() > MAX_GLOBS {
             return Err(format!(": has more than {MAX_GLOBS} globs"));
         }
-        let Reader { signers, mut warnings, .. } = reader;
-        warnings.extend(weak(&policies));
-        warnings.extend(signers.values().filter_map(|signer| signer.verifier.limitation()));
-        let warnings = warnings.into_iter().map(|warning| format!("{file}: {warning}")).collect();
+        let signers = reader.signers;
+        let limited = signers.values().filter_map(|signer| signer.verifier.limitation());
+        let warnings = weak(&policies).into_iter().chain(limited).map(|w| format!("{file}: {w}")).collect();
         let digest = Sha256::digest(text).into();
         Ok(Self { file: file.to_owned(), policies, signers, warnings, digest })
     }

@@ -48,7 +48,6 @@ pub(super) struct Reader<'a> {
     pub(super) stem: &'a str,
     pub(super) roots: &'a TrustRoots,
     pub(super) signers: BTreeMap<SignerName, Signer>,
-    pub(super) warnings: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -63,11 +62,6 @@ impl Reader<'_> {
             Means::Fixed(answer) => return Ok(answer),
         };
         let name = format!("{}/{policy}/{}", self.stem, name(&authority, i)?);
-        if signers.iter().any(|settings| settings.dangerous_skip_sct) {
-            self.warnings.push(format!(
-                "{name} (insecureIgnoreSCT) believes certificates that no certificate-transparency log has seen"
-            ));
-        }
         let several = signers.len() > 1;
         let mut vouchers = Vec::new();
         for (at, settings) in signers.into_iter().enumerate() {

@@ -138,9 +138,11 @@ fn skipped_scts_and_unusual_file_names_show() {
     let spec = "images: [{ glob: '**' }], authorities: [{ keyless: { insecureIgnoreSCT: true, \
                 identities: [{ issuer: i, subject: s }] } }]";
     let file = ClusterImagePolicies::parse("my policy.v1.yaml", &policy_text("p", spec)).unwrap();
-    assert!(file.warnings()[0].starts_with(
-        "my policy.v1.yaml: my-policy.v1/p/authority-0 (insecureIgnoreSCT) believes certificates"
-    ));
+    let warning = &file.warnings()[0];
+    assert!(
+        warning.starts_with("my policy.v1.yaml: signer my-policy.v1/p/authority-0: dangerous_skip_sct"),
+        "{warning}"
+    );
 }
 
 fn build(path: &Path, mode: &str) -> Result<Policies, SettingError> {
