@@ -21,6 +21,8 @@ mod referrers;
 mod restart;
 #[path = "front_door/revocation.rs"]
 mod revocation;
+#[path = "front_door/sigstore.rs"]
+mod sigstore;
 #[path = "front_door/test_proxy.rs"]
 mod test_proxy;
 #[path = "front_door/trouble.rs"]

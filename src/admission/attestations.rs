@@ -11,7 +11,7 @@ use super::gathering::Judging;
 use super::links::{Place, Role};
 use super::request::Request;
 use crate::cache::Error;
-use crate::oci::{Descriptor, Digest, Manifest};
+use crate::oci::{Descriptor, Manifest};
 use crate::policy::{Policy, PredicateType, Trouble};
 use crate::signature::{Code, Format};
 
@@ -25,9 +25,19 @@ const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 const MAX_MANIFESTS: usize = 16;
 const MAX_INDEXES: usize = 4;
 
-/// Signatures of attestation manifests about the subject.
+/// Attestation manifests that may lead to the subject.
 #[derive(Default)]
 pub(super) struct Attestations {
+    /// Those about it.
+    about: Vec<Via>,
+    /// Those that stand in the same index beside other platforms: a statement that lies with one may name all of them.
+    beside: Vec<Via>,
+    pub(super) troubles: Vec<Trouble>,
+}
+
+/// What signs attestation manifests.
+#[derive(Default)]
+pub(super) struct Signing {
     pub(super) found: Vec<Found>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -38,8 +48,8 @@ impl Request {
         self.policy().is_some_and(|policy| !policy.predicate_types(&self.repository).is_empty())
     }
 
-    /// Asks the sources for what signs attestation manifests about the subject, where the policy wants any:
-    /// those that `attached` names, and those that stand beside it in an index.
+    /// The attestation manifests that may lead to the subject, where the policy wants any: those that are `attached`
+    /// to it, and those of the indexes that list it.
     pub(super) async fn attestations(
         &self,
         policy: &Policy,
@@ -47,17 +57,26 @@ impl Request {
         attached: Vec<Via>,
         sources: &Sources<'_>,
     ) -> Attestations {
-        let mut all = Attestations::default();
         let wanted = policy.predicate_types(&self.repository);
         if wanted.is_empty() || !policy.formats(&self.repository).contains(&Format::Cosign) {
-            return all;
+            return Attestations::default();
         }
+        let mut all = Attestations { about: attached, ..Attestations::default() };
         let subject = judging.manifest.digest();
-        let mut vias = attached;
+        let mut left = MAX_MANIFESTS;
         for index in self.indexes(judging).await {
-            for listed in index.manifests().iter().filter(|listed| is_about(listed, subject)) {
+            for listed in
+                index.manifests().iter().filter(|listed| says(listed, REFERENCE_TYPE, ATTESTATION_MANIFEST))
+            {
+                let Some(fewer) = left.checked_sub(1) else {
+                    all.troubles.push(out_of_bounds());
+                    break;
+                };
+                left = fewer;
+                let about = says(listed, REFERENCE_DIGEST, &subject.to_string());
                 match in_time(discovery::manifest(sources, listed.digest)).await {
-                    Ok(manifest) => vias.extend(Via::read(manifest, subject)),
+                    Ok(manifest) if about => all.about.extend(Via::read(manifest, subject)),
+                    Ok(manifest) => all.beside.push(Via { manifest, statements: Vec::new() }),
                     Err(Error::NotFound | Error::Manifest(_)) => {}
                     Err(error) => {
                         all.troubles.push(failed(&format!("attestation manifest {}", listed.digest), &error));
@@ -66,17 +85,11 @@ impl Request {
             }
         }
         let mut seen = HashSet::new();
-        vias.retain(|via| may_be_wanted(&wanted, via) && seen.insert(*via.manifest.digest()));
-        if vias.len() > MAX_MANIFESTS {
-            let message =
-                format!("{} attestation manifests are about it; {MAX_MANIFESTS} were followed", vias.len());
-            all.troubles.push(Trouble { code: Code::BoundExceeded, message });
-            vias.truncate(MAX_MANIFESTS);
-        }
-        let asked = vias.into_iter().map(|via| signatures_of(sources, Arc::new(via)));
-        for (found, troubles) in join_all(asked).await {
-            all.found.extend(found);
-            all.troubles.extend(troubles);
+        all.about.retain(|via| may_be_wanted(&wanted, via) && seen.insert(*via.manifest.digest()));
+        all.beside.retain(|via| seen.insert(*via.manifest.digest()));
+        if all.about.len() > MAX_MANIFESTS {
+            all.troubles.push(out_of_bounds());
+            all.about.truncate(MAX_MANIFESTS);
         }
         all
     }
@@ -99,17 +112,39 @@ impl Request {
     }
 }
 
-async fn signatures_of(sources: &Sources<'_>, via: Arc<Via>) -> (Vec<Found>, Vec<Trouble>) {
-    let discovered = discover(sources, via.manifest.digest(), &[Format::Cosign]).await;
-    let found = discovered.found.into_iter().map(|found| Found { via: Some(Arc::clone(&via)), ..found });
-    (found.collect(), discovered.troubles)
+impl Attestations {
+    /// What signs those about the subject, or lies with them.
+    pub(super) async fn signing(&mut self, sources: &Sources<'_>) -> Signing {
+        signing(sources, std::mem::take(&mut self.about)).await
+    }
+
+    /// What lies with the others.
+    pub(super) async fn lying_beside(&mut self, sources: &Sources<'_>) -> Signing {
+        signing(sources, std::mem::take(&mut self.beside)).await
+    }
 }
 
-/// Whether an index's entry says that it is an attestation manifest about the subject. Where it lies, its own
-/// statements say so.
-fn is_about(listed: &Descriptor, subject: &Digest) -> bool {
-    let says = |key: &str, value: &str| listed.annotations.get(key).is_some_and(|found| found == value);
-    says(REFERENCE_TYPE, ATTESTATION_MANIFEST) && says(REFERENCE_DIGEST, &subject.to_string())
+async fn signing(sources: &Sources<'_>, vias: Vec<Via>) -> Signing {
+    let vias: Vec<Arc<Via>> = vias.into_iter().map(Arc::new).collect();
+    let asked = vias.iter().map(|via| discover(sources, via.manifest.digest(), &[Format::Cosign]));
+    let mut all = Signing::default();
+    for (via, discovered) in vias.iter().zip(join_all(asked).await) {
+        all.troubles.extend(discovered.troubles);
+        let through = discovered.found.into_iter().map(|f| Found { via: Some(Arc::clone(via)), ..f });
+        all.found.extend(through);
+    }
+    all
+}
+
+/// What an index's entry says. It only tells where to look.
+fn says(listed: &Descriptor, key: &str, value: &str) -> bool {
+    listed.annotations.get(key).is_some_and(|found| found == value)
+}
+
+fn out_of_bounds() -> Trouble {
+    let message =
+        format!("more attestation manifests may be about it than the {MAX_MANIFESTS} that are followed");
+    Trouble { code: Code::BoundExceeded, message }
 }
 
 /// Whether it may hold a statement of a kind that the policy wants. What it does not tell may be any.

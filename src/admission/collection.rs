@@ -164,7 +164,9 @@ impl Collector<'_> {
         statements: &[(Descriptor, Bytes)],
     ) -> Vec<Judged> {
         if layout::claims(signature, via.manifest.descriptor()).is_err() {
-            return vec![self.judge(signature).await];
+            // What is about another platform says nothing of this one.
+            let about = layout::claims(signature, &self.subject.descriptor).is_ok();
+            return if about { vec![self.judge(signature).await] } else { Vec::new() };
         }
         let manifest = Subject {
             repository: self.subject.repository.clone(),

@@ -58,11 +58,17 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Via {
     pub(super) manifest: Manifest,
-    /// Those of its layers that may be about the subject.
+    /// Those of its layers that may be about the subject; none where it is about another platform.
     pub(super) statements: Vec<Descriptor>,
 }
 
 impl Via {
+    /// One that is known to be an attestation manifest.
+    pub(super) fn of(manifest: Manifest, subject: &Digest) -> Self {
+        let statements = through::statements(&manifest, subject).unwrap_or_default();
+        Self { manifest, statements }
+    }
+
     /// Reads a manifest as one; `None` where it is something else.
     pub(super) fn read(manifest: Manifest, subject: &Digest) -> Option<Self> {
         let statements = through::statements(&manifest, subject)?;

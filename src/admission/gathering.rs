@@ -123,15 +123,27 @@ impl Request {
         }
         let sources = self.sources();
         let discovered = discover(&sources, digest, &self.in_order_of_trial(policy)).await;
-        let read: HashSet<Digest> = discovered.found.iter().map(|f| f.artifact.digest).collect();
+        let mut read: HashSet<Digest> = discovered.found.iter().map(|f| f.artifact.digest).collect();
         let mut collected = Collected::default();
         collected.findings.troubles = discovered.troubles;
         collector.parts = collection::Parts::Fetched(&sources);
         collector.collect(&mut collected, discovered.found).await;
         if !suffices(&collected.findings) {
-            let attestations = self.attestations(policy, judging, discovered.attestations, &sources).await;
-            collected.findings.troubles.extend(attestations.troubles);
-            collector.collect(&mut collected, attestations.found).await;
+            let mut attestations =
+                self.attestations(policy, judging, discovered.attestations, &sources).await;
+            collected.findings.troubles.append(&mut attestations.troubles);
+            for beside in [false, true] {
+                if suffices(&collected.findings) {
+                    break;
+                }
+                let signing = match beside {
+                    false => attestations.signing(&sources).await,
+                    true => attestations.lying_beside(&sources).await,
+                };
+                read.extend(signing.found.iter().map(|f| f.artifact.digest));
+                collected.findings.troubles.extend(signing.troubles);
+                collector.collect(&mut collected, signing.found).await;
+            }
         }
         collector.parts = collection::Parts::Kept(&self.memory().store);
         let kept = recalled.into_iter().flat_map(|r| r.found);

@@ -97,7 +97,7 @@ impl Kept {
         }
         for Through { manifest, artifact } in record.through {
             let Some(manifest) = self.manifest(&manifest).await else { continue };
-            let Some(via) = Via::read(manifest, subject).map(Arc::new) else { continue };
+            let via = Arc::new(Via::of(manifest, subject));
             let signed = *via.manifest.digest();
             found.extend(self.read(&artifact, &signed, Some(via)).await);
         }

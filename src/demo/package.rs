@@ -127,6 +127,15 @@ impl Package {
         )
     }
 
+    /// A manifest as somebody else made it, byte by byte, with its blobs and the manifests that it lists.
+    pub fn made(manifest: Bytes, blobs: Vec<Bytes>, children: Vec<Self>) -> serde_json::Result<Self> {
+        let json: Value = serde_json::from_slice(&manifest)?;
+        let sealed = Self::sealed(json, Algorithm::Sha256, blobs, children);
+        let digest = Digest::sha256(&manifest);
+        let descriptor = Descriptor { digest, size: manifest.len() as u64, ..sealed.descriptor };
+        Ok(Self { bytes: manifest, descriptor, ..sealed })
+    }
+
     /// The same, as a referrer of `subject`.
     pub fn about(self, subject: &Descriptor) -> Self {
         self.edited(|manifest| manifest["subject"] = descriptor_json(subject))
