@@ -160,7 +160,7 @@ async fn one_attestation_must_meet_all_that_is_asked() {
             "require: { attested: { by: them, predicate_type: slsaprovenance1, where: \"predicate.absent.x == 1\" } }",
             "absent",
         ),
-        ("require: { attested: { by: them, predicate_type: spdxjson } }", "https://spdx.dev/Document"),
+        ("require: { attested: { by: them, predicate_type: vuln } }", "https://spdx.dev/Document"),
     ] {
         let (unmet, _) = proxy(case, &key("p256"), policy).await;
         refused(&unmet.get("app:v1").await, 403, "DENIED", words);

@@ -13,9 +13,9 @@ use crate::access::Principal;
 use crate::admission::Bounds;
 use crate::clock::Clock;
 use crate::engine::{Engine, State};
-use crate::policy::Require;
-use crate::signature::SignerSettings;
+use crate::policy::{Attested, Condition, PredicateType, Require};
 use crate::signature::cosign::{Keyless, Pem, Pki, Requirement, Roots, Settings};
+use crate::signature::{SignerName, SignerSettings};
 
 /// What the one policy and its one signer are called.
 const NAME: &str = "cosign";
@@ -83,6 +83,12 @@ pub(super) struct Flags {
     /// What the signature must say beside the digest; may be given several times.
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE", value_parser = pair, requires = "cosign")]
     annotations: Vec<(String, String)>,
+    /// An attestation of this predicate type is wanted, in place of a signature: a URI, or cosign's short name.
+    #[arg(long = "type", value_name = "TYPE", value_parser = PredicateType::parse, requires = "cosign")]
+    predicate_type: Option<PredicateType>,
+    /// A condition in CEL that the attestation must meet.
+    #[arg(long = "where", value_name = "CONDITION", requires = "predicate_type")]
+    condition: Option<String>,
     /// Taken for the sake of scripts: both layouts are always looked for.
     #[arg(long, requires = "cosign", hide = true, num_args = 0..=1, require_equals = true)]
     new_bundle_format: Option<Option<bool>>,
@@ -140,10 +146,11 @@ impl Flags {
         let identity_regexp = self.certificate_identity_regexp.as_deref().map(found);
         let private = self.private_roots();
         let by_key = self.key.is_some();
+        let by_fulcio = !by_key && private.is_empty();
         let requirement = |needed| if needed { Requirement::Require } else { Requirement::Ignore };
         Ok(Settings {
             key: self.key.as_deref().map(pem),
-            keyless: (!by_key && private.is_empty()).then(|| Keyless {
+            keyless: by_fulcio.then(|| Keyless {
                 issuer: self.certificate_oidc_issuer.clone(),
                 issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref().map(found),
                 identity: identity.clone(),
@@ -161,9 +168,21 @@ impl Flags {
             annotations: annotations(&self.annotations)?,
             trusted_root: self.trusted_root.clone(),
             roots: self.roots(),
-            dangerous_skip_sct: self.insecure_ignore_sct && !by_key,
+            dangerous_skip_sct: self.insecure_ignore_sct && by_fulcio,
             ..Settings::default()
         })
+    }
+
+    /// What the signer must have made.
+    fn require(&self, by: SignerName) -> anyhow::Result<Require> {
+        let Some(predicate_type) = self.predicate_type.clone() else { return Ok(Require::Signer(by)) };
+        let compile = |text: &String| {
+            Condition::compile(text).map_err(|fault| {
+                anyhow!("--where: line {}, column {}: {}", fault.line, fault.column, fault.message)
+            })
+        };
+        let condition = self.condition.as_ref().map(compile).transpose()?;
+        Ok(Require::Attested(Attested { by, predicate_type, condition }))
     }
 
     fn private_roots(&self) -> Vec<Pem> {
@@ -197,8 +216,8 @@ pub(super) fn verify(arguments: &super::Arguments) -> anyhow::Result<u8> {
     let own = &arguments.cosign;
     let (reference, layout) = arguments.place.target(&arguments.reference)?;
     let signer = SignerSettings { cosign: Some(own.settings()?), ..SignerSettings::default() };
-    let settings =
-        arguments.place.settings(NAME, signer, Require::Signer, &reference, layout, Bounds::default())?;
+    let require = own.require(SignerName(NAME.into()))?;
+    let settings = arguments.place.settings(NAME, signer, require, &reference, layout, Bounds::default())?;
     runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         // The settings are nobody's file: what is wrong with them names its own.

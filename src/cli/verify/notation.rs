@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::engine::{Engine, State};
 use crate::oci::Reference;
 use crate::policy::{Require, Verdict};
-use crate::signature::{Basis, SignerSettings, notation};
+use crate::signature::{Basis, SignerName, SignerSettings, notation};
 
 /// What the one policy and its one signer are called.
 const NAME: &str = "notation";
@@ -55,7 +55,8 @@ pub(super) fn verify(arguments: &super::Arguments, folder: &Path) -> anyhow::Res
     };
     let signer = SignerSettings { notation: Some(keys), ..SignerSettings::default() };
     let bounds = Bounds { artifacts: MAX_ARTIFACTS, signatures: own.max_signatures.get() };
-    let settings = arguments.place.settings(NAME, signer, Require::Signer, &reference, layout, bounds)?;
+    let require = Require::Signer(SignerName(NAME.into()));
+    let settings = arguments.place.settings(NAME, signer, require, &reference, layout, bounds)?;
     runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         // The settings are nobody's file: what is wrong with them names its own.

@@ -65,19 +65,18 @@ impl Place {
         &self,
         name: &str,
         signer: SignerSettings,
-        require: impl FnOnce(SignerName) -> Require,
+        require: Require,
         reference: &Reference,
         layout: Option<upstream::Layout>,
         bounds: Bounds,
     ) -> anyhow::Result<Settings> {
         let repository = &reference.repository;
         let upstream = self.upstream(repository.registry(), layout)?;
-        let signer_name = SignerName(name.into());
         let policy = policy::Settings {
             name: name.to_owned(),
             scopes: vec![Scope::parse(&repository.to_string())?],
             mode: Mode::Enforce,
-            require: Some(require(signer_name.clone())),
+            require: Some(require),
             from: None,
             index: policy::IndexRule::default(),
             referrers: policy::ReferrerRule::default(),
@@ -87,7 +86,7 @@ impl Place {
         };
         let mut settings = Settings::built_in();
         settings.upstreams = BTreeMap::from([(repository.registry().clone(), upstream)]);
-        settings.signers = BTreeMap::from([(signer_name, signer)]);
+        settings.signers = BTreeMap::from([(SignerName(name.into()), signer)]);
         settings.policies = vec![policy];
         settings.egress.revocation_everywhere = true;
         settings.bounds = bounds;
