@@ -124,8 +124,11 @@ impl Settings {
     /// # Errors
     /// The first setting that cannot be honoured, with its place in the file.
     pub fn policies(&self) -> Result<Policies, Error> {
-        Policies::build(&self.policies, &self.exceptions, &self.signers()?)
-            .map_err(|fault| self.locate(&fault))
+        let root = self.trust.trusted_root();
+        let with_root =
+            |policy: &policy::Settings| policy::Settings { trusted_root: root.clone(), ..policy.clone() };
+        let policies: Vec<_> = self.policies.iter().map(with_root).collect();
+        Policies::build(&policies, &self.exceptions, &self.signers()?).map_err(|fault| self.locate(&fault))
     }
 
     /// Where in the file a fault is that a module reported; its path starts at the file's root.

@@ -14,7 +14,7 @@ static REPOSITORIES: LazyLock<Vec<Repository>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|text: &str| {
-    match ClusterImagePolicies::parse("cip.yaml", text) {
+    match ClusterImagePolicies::parse("cip.yaml", text, None) {
         Ok(file) => {
             for repository in &*REPOSITORIES {
                 let (demand, mode) = file.of(repository);

@@ -69,11 +69,11 @@ enum Asks {
 }
 
 impl ClusterImagePolicies {
-    /// Reads a file.
+    /// Reads a file. Signers for which it names no trust root judge by `root`, where there is one.
     ///
     /// # Errors
     /// The system's, or the first thing that cannot be honoured, with file, line and column.
-    pub fn read(path: &Path) -> Result<Self, SettingError> {
+    pub fn read(path: &Path, root: Option<&Path>) -> Result<Self, SettingError> {
         let shown = path.display().to_string();
         let fault = |why: String| SettingError::here(format!("{shown}{why}"));
         let mut text = String::new();
@@ -81,14 +81,14 @@ impl ClusterImagePolicies {
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
             .map_err(|e| fault(format!(": {e}")))?;
         let name = path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
-        Self::parse(&name, &text).map_err(fault)
+        Self::parse(&name, &text, root).map_err(fault)
     }
 
     /// Reads the text of a file of this name.
     ///
     /// # Errors
     /// The first thing that cannot be honoured, `:line:column` in front where it has a place.
-    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+    pub fn parse(file: &str, text: &str, root: Option<&Path>) -> Result<Self, String> {
         let documents = document::all(text)?;
         let heads = documents.iter().map(|document| {
             document.head().map_err(|fault| document.locate(text, "", &fault)).map(|head| (document, head))
@@ -96,7 +96,7 @@ impl ClusterImagePolicies {
         let heads: Vec<(&Document, Head<'_>)> = heads.collect::<Result<_, _>>()?;
         let roots = roots(text, &heads)?;
         let stem = stem(file);
-        let mut reader = Reader { stem: &stem, roots: &roots, signers: BTreeMap::new() };
+        let mut reader = Reader { stem: &stem, roots: &roots, root, signers: BTreeMap::new() };
         let mut policies: Vec<Policy> = Vec::new();
         for (document, head) in heads.iter().filter(|(_, head)| head.kind == Kind::ClusterImagePolicy) {
             let locate = |fault| document.locate(text, &format!("ClusterImagePolicy {}", head.name), &fault);

@@ -44,6 +44,9 @@ pub struct Settings {
     #[serde(default, deserialize_with = "one_or_several")]
     #[cfg_attr(test, schemars(with = "OneOrSeveral"))]
     pub acquire: Vec<String>,
+    /// Sigstore's trusted root for signers of `from` that name none: `trust.tuf.path` tells.
+    #[serde(skip)]
+    pub trusted_root: Option<PathBuf>,
 }
 
 impl Settings {

@@ -83,6 +83,7 @@ impl Place {
             signed_name: policy::SignedName::default(),
             renamed_from: Vec::new(),
             acquire: Vec::new(),
+            trusted_root: None,
         };
         let mut settings = Settings::built_in();
         settings.upstreams = BTreeMap::from([(repository.registry().clone(), upstream)]);

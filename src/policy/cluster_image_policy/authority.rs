@@ -1,6 +1,7 @@
 //! `spec.authorities[]`: each becomes signers, or the answer that it gives whatever is signed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -47,6 +48,8 @@ pub(super) struct Reader<'a> {
     /// What the signers' names begin with.
     pub(super) stem: &'a str,
     pub(super) roots: &'a TrustRoots,
+    /// Sigstore's trusted root where the file names none.
+    pub(super) root: Option<&'a Path>,
     pub(super) signers: BTreeMap<SignerName, Signer>,
 }
 
@@ -76,7 +79,8 @@ impl Reader<'_> {
         if self.signers.len() == MAX_SIGNERS {
             return Err(SettingError::here(format!("a file makes at most {MAX_SIGNERS} signers")));
         }
-        let settings = SignerSettings { cosign: Some(settings), ..SignerSettings::default() };
+        let mut settings = SignerSettings { cosign: Some(settings), ..SignerSettings::default() };
+        settings.use_trusted_root(self.root.map(Path::to_owned));
         let verifier = signature::build(name, &settings)?;
         match self.signers.insert(name.clone(), Signer { verifier: Arc::clone(&verifier), acquire: None }) {
             None => Ok(()),

@@ -61,5 +61,6 @@ pub(super) fn by_key(name: &str) -> String {
 }
 
 pub(super) fn file(text: &str) -> ClusterImagePolicies {
-    ClusterImagePolicies::parse("cip.yaml", text).unwrap_or_else(|fault| panic!("cip.yaml{fault}\n{text}"))
+    ClusterImagePolicies::parse("cip.yaml", text, None)
+        .unwrap_or_else(|fault| panic!("cip.yaml{fault}\n{text}"))
 }

@@ -127,7 +127,9 @@ fn policy_of<'a>(
     exceptions: impl Iterator<Item = &'a Exception>,
 ) -> Result<Policy, SettingError> {
     let (terms, named) = match (&settings.require, &settings.from) {
-        (_, Some(source)) => terms_from(source).map_err(|fault| fault.under(source.key()).under("from"))?,
+        (_, Some(source)) => {
+            terms_from(source, settings).map_err(|fault| fault.under(source.key()).under("from"))?
+        }
         (Some(require), None) => {
             require
                 .check(&|name, asked| check_signer(name, asked, require, settings, signers))
@@ -191,7 +193,7 @@ fn check_signer(
 
 type Named = BTreeMap<SignerName, Signer>;
 
-fn terms_from(source: &Source) -> Result<(Terms, Named), SettingError> {
+fn terms_from(source: &Source, settings: &Settings) -> Result<(Terms, Named), SettingError> {
     match source {
         Source::Notation(folder) => {
             let name = SignerName(format!("notation:{}", folder.display()).into());
@@ -200,7 +202,7 @@ fn terms_from(source: &Source) -> Result<(Terms, Named), SettingError> {
             Ok((terms, BTreeMap::from([(name, Signer { verifier, acquire: None })])))
         }
         Source::ClusterImagePolicy(path) => {
-            let file = ClusterImagePolicies::read(path)?;
+            let file = ClusterImagePolicies::read(path, settings.trusted_root.as_deref())?;
             let signers = file.signers().clone();
             Ok((Terms::ClusterImagePolicies(file), signers))
         }

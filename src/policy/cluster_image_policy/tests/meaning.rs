@@ -137,7 +137,7 @@ fn fail_refuses_unless_another_authority_vouches() {
 fn skipped_scts_and_unusual_file_names_show() {
     let spec = "images: [{ glob: '**' }], authorities: [{ keyless: { insecureIgnoreSCT: true, \
                 identities: [{ issuer: i, subject: s }] } }]";
-    let file = ClusterImagePolicies::parse("my policy.v1.yaml", &policy_text("p", spec)).unwrap();
+    let file = ClusterImagePolicies::parse("my policy.v1.yaml", &policy_text("p", spec), None).unwrap();
     let warning = &file.warnings()[0];
     assert!(
         warning.starts_with("my policy.v1.yaml: signer my-policy.v1/p/authority-0: dangerous_skip_sct"),
@@ -215,4 +215,18 @@ fn the_revision_follows_the_file() {
     let before = revision("ghcr.io/**");
     assert_ne!(before, revision("ghcr.io/*"), "signers are the same, what they are asked for is not");
     assert_eq!(before, revision("ghcr.io/**"));
+}
+
+/// A trusted root that is configured is read for signers that name none: one that is not there is a fault.
+#[test]
+fn the_configured_trusted_root_is_what_keyless_authorities_judge_by() {
+    let identity = "identities: [{ issuer: i, subject: s }]";
+    let spec = format!(
+        "images: [{{ glob: '**' }}], authorities: [{{ keyless: {{ {identity} }}, ctlog: {{ url: 'https://rekor.sigstore.dev' }} }}]"
+    );
+    let text = policy_text("p", &spec);
+    let absent = std::path::Path::new("/absent/trusted_root.json");
+    let fault = ClusterImagePolicies::parse("cip.yaml", &text, Some(absent)).err().unwrap();
+    assert!(fault.contains("/absent/trusted_root.json"), "{fault}");
+    assert!(ClusterImagePolicies::parse("cip.yaml", &text, None).is_ok());
 }

@@ -3,7 +3,9 @@
 use super::*;
 
 fn fault(text: &str) -> String {
-    ClusterImagePolicies::parse("cip.yaml", text).err().unwrap_or_else(|| panic!("is honoured:\n{text}"))
+    ClusterImagePolicies::parse("cip.yaml", text, None)
+        .err()
+        .unwrap_or_else(|| panic!("is honoured:\n{text}"))
 }
 
 /// The spec's fault without its line and column, and without the policy's name.
@@ -259,10 +261,10 @@ fn refused_trust_roots() {
 fn a_file_is_named_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cip.yaml");
-    let absent = ClusterImagePolicies::read(&path).err().unwrap().to_string();
+    let absent = ClusterImagePolicies::read(&path, None).err().unwrap().to_string();
     assert!(absent.contains(&format!("{}: No such file", path.display())), "{absent}");
     std::fs::write(&path, "kind: [").unwrap();
-    let broken = ClusterImagePolicies::read(&path).err().unwrap().to_string();
+    let broken = ClusterImagePolicies::read(&path, None).err().unwrap().to_string();
     assert!(broken.contains(&format!("{}:1:", path.display())), "{broken}");
 }
 
