@@ -146,7 +146,8 @@ impl Flags {
         let identity_regexp = self.certificate_identity_regexp.as_deref().map(found);
         let private = self.private_roots();
         let by_key = self.key.is_some();
-        let by_fulcio = !by_key && private.is_empty();
+        // A private authority that logs its certificates is a Fulcio of one's own.
+        let by_fulcio = !by_key && (private.is_empty() || !self.insecure_ignore_sct);
         let requirement = |needed| if needed { Requirement::Require } else { Requirement::Ignore };
         Ok(Settings {
             key: self.key.as_deref().map(pem),
@@ -157,9 +158,11 @@ impl Flags {
                 identity_regexp: identity_regexp.clone(),
                 extensions: self.workflow.extensions(),
             }),
-            pki: (!by_key && !private.is_empty()).then(|| Pki {
+            pki: (!by_key && !by_fulcio).then(|| Pki {
                 roots: private,
-                intermediates: self.ca_intermediates.as_deref().map(pem).into_iter().collect(),
+                intermediates: Vec::new(),
+                issuer: self.certificate_oidc_issuer.clone(),
+                issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref().map(found),
                 identity,
                 identity_regexp,
             }),
@@ -167,7 +170,7 @@ impl Flags {
             timestamps: requirement(self.use_signed_timestamps),
             annotations: annotations(&self.annotations)?,
             trusted_root: self.trusted_root.clone(),
-            roots: self.roots(),
+            roots: self.roots(&private),
             dangerous_skip_sct: self.insecure_ignore_sct && by_fulcio,
             ..Settings::default()
         })
@@ -186,14 +189,15 @@ impl Flags {
     }
 
     fn private_roots(&self) -> Vec<Pem> {
-        self.ca_roots.iter().chain(&self.certificate_chain).map(|path| pem(path)).collect()
+        let files = self.ca_roots.iter().chain(&self.ca_intermediates).chain(&self.certificate_chain);
+        files.map(|path| pem(path)).collect()
     }
 
     /// The trusted root in parts; a whole one decides alone, as in cosign.
-    fn roots(&self) -> Option<Roots> {
+    fn roots(&self, private: &[Pem]) -> Option<Roots> {
         let several = |path: &Option<PathBuf>| path.iter().map(|path| pem(path)).collect::<Vec<_>>();
         let roots = Roots {
-            fulcio: several(&self.fulcio_roots),
+            fulcio: if private.is_empty() { several(&self.fulcio_roots) } else { private.to_vec() },
             rekor: several(&self.rekor_public_key),
             ct_logs: several(&self.ct_log_public_key),
             timestamps: several(&self.timestamp_certificate_chain),

@@ -8,19 +8,19 @@ use crate::x509::{Certificate, PublicKey};
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
     /// Fulcio's certificates, roots and intermediates.
-    pub fulcio: Vec<Vec<Certificate>>,
+    pub fulcio: Vec<Certificate>,
     /// Keys of transparency logs.
     pub rekor: Vec<PublicKey>,
     /// Keys of certificate-transparency logs.
     pub ct_logs: Vec<PublicKey>,
-    /// Chains of timestamp authorities.
-    pub timestamps: Vec<Vec<Certificate>>,
+    /// Timestamp authorities' certificates, roots and what is below them.
+    pub timestamps: Vec<Certificate>,
 }
 
 impl Parts {
     pub(super) fn join(self) -> Result<Inner, Error> {
         let mut material = Vec::new();
-        for certificate in self.fulcio.iter().chain(&self.timestamps).flatten() {
+        for certificate in self.fulcio.iter().chain(&self.timestamps) {
             material.extend_from_slice(certificate.der());
         }
         for key in self.rekor.iter().chain(&self.ct_logs) {
@@ -37,20 +37,17 @@ impl Parts {
 }
 
 /// Each root is an authority, with all that is no root beside it.
-fn authorities(chains: Vec<Vec<Certificate>>) -> Result<Vec<Authority>, Error> {
-    let mut all = Vec::new();
-    for chain in chains {
-        let (roots, others): (Vec<_>, Vec<_>) = chain.into_iter().partition(Certificate::is_self_signed);
-        if roots.is_empty() {
-            return Err(Error("a chain of certificates has no root (no self-signed certificate)".to_owned()));
-        }
-        for root in roots {
-            let name = root.subject().to_string();
-            let certificates = others.iter().cloned().chain([root]).collect();
-            all.push(Authority { certificates, name, window: Window::default() });
-        }
+fn authorities(all: Vec<Certificate>) -> Result<Vec<Authority>, Error> {
+    let (roots, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Certificate::is_self_signed);
+    if roots.is_empty() && !others.is_empty() {
+        return Err(Error("there is no root (no self-signed certificate) among the certificates".to_owned()));
     }
-    Ok(all)
+    let authority = |root: Certificate| {
+        let name = root.subject().to_string();
+        let certificates = others.iter().cloned().chain([root]).collect();
+        Authority { certificates, name, window: Window::default() }
+    };
+    Ok(roots.into_iter().map(authority).collect())
 }
 
 /// Logs are named by their key's SHA-256 (RFC 6962, section 3.2; Rekor v1 alike).

@@ -68,16 +68,16 @@ fn parts_make_a_root_of_each_chain() {
     let public = TrustedRoot::public_good().unwrap();
     let whole = |authority: &Authority| authority.certificates.clone();
     let parts = Parts {
-        fulcio: vec![whole(&public.authorities()[1])],
+        fulcio: whole(&public.authorities()[1]),
         rekor: vec![public.logs()[0].key.clone()],
         ct_logs: vec![public.ct_logs()[0].key.clone()],
-        timestamps: vec![whole(&public.timestamp_authorities()[0])],
+        timestamps: whole(&public.timestamp_authorities()[0]),
     };
     let root = TrustedRoot::from_parts(parts.clone()).unwrap();
     assert_eq!(root.authorities()[0].root(), public.authorities()[1].root());
     assert_eq!(root.authorities()[0].others(), public.authorities()[1].others());
     assert_eq!((&root.logs()[0].id, root.logs()[0].host()), (&public.logs()[0].id, None));
     assert_ne!(root.material(), TrustedRoot::from_parts(Parts::default()).unwrap().material());
-    let rootless = Parts { fulcio: vec![public.authorities()[1].others().to_vec()], ..parts };
-    assert!(TrustedRoot::from_parts(rootless).unwrap_err().0.contains("no root"));
+    let rootless = Parts { fulcio: public.authorities()[1].others().to_vec(), ..parts };
+    assert!(TrustedRoot::from_parts(rootless).unwrap_err().0.contains("there is no root"));
 }
