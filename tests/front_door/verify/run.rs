@@ -1,5 +1,6 @@
 //! The program, the fixtures, and folders of notation's configuration.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -115,9 +116,15 @@ impl Folder {
 }
 
 pub fn portcullis(arguments: &[&str]) -> Outcome {
+    portcullis_in(&fixtures(), &BTreeMap::new(), arguments)
+}
+
+/// Runs the program in a folder, with these variables.
+pub fn portcullis_in(folder: &Path, env: &BTreeMap<String, String>, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     let home = tempfile::tempdir().unwrap();
-    command.args(arguments).env("HOME", home.path()).env_remove("DOCKER_CONFIG").env_remove("RUST_LOG");
+    command.args(arguments).current_dir(folder).env("HOME", home.path());
+    command.env_remove("DOCKER_CONFIG").env_remove("RUST_LOG").envs(env);
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { code: status.code(), out: text(stdout), err: text(stderr) }
