@@ -48,7 +48,7 @@ func printWithDSSE(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(bundle)
 }
 
-func logged(log string, request any) (json.RawMessage, error) {
+func logged(log string, request any) (map[string]any, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
@@ -65,5 +65,10 @@ func logged(log string, request any) (json.RawMessage, error) {
 	if response.StatusCode != http.StatusCreated {
 		return nil, fmt.Errorf("Rekor v2 answered %s: %s", response.Status, answer)
 	}
-	return answer, nil
+	entry := map[string]any{}
+	if err := json.Unmarshal(answer, &entry); err != nil {
+		return nil, err
+	}
+	delete(entry, "inclusionPromise") // null: this log makes none
+	return entry, nil
 }
