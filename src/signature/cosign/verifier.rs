@@ -149,9 +149,9 @@ impl Cosign {
         let signature = self.check_signature(key, claim, artifact, signed)?;
         claim.content.describe(&artifact.digest)?;
         check_annotations(&self.settings.annotations, said(&claim.content, &artifact.digest))?;
-        let certificate = match &claim.made_by {
-            MadeBy::Certificates { leaf, .. } => Some(leaf),
-            MadeBy::Key => None,
+        let certificate = match (&self.holder, &claim.made_by) {
+            (Holder::Keyless(_) | Holder::Pki(_), MadeBy::Certificates { leaf, .. }) => Some(leaf),
+            _ => None,
         };
         let bound = Bound { key, certificate, signature, content: &claim.content, signed, envelope };
         let asked = Asked {
