@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use super::terms::Terms;
 use super::{
-    Demand, Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope, Settings,
-    SignedName, message,
+    Demand, Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope,
+    Settings, SignedName, message,
 };
 use crate::oci::{Digest, Repository};
 use crate::setting::SettingError;

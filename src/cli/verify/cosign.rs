@@ -138,30 +138,36 @@ impl Flags {
     fn settings(&self) -> anyhow::Result<Settings> {
         let identity = self.certificate_identity.clone();
         let identity_regexp = self.certificate_identity_regexp.as_deref().map(found);
+        let issuer = self.certificate_oidc_issuer.clone();
+        let issuer_regexp = self.certificate_oidc_issuer_regexp.as_deref().map(found);
+        let extensions = self.workflow.extensions();
         let private = self.private_roots();
-        let by_key = self.key.is_some();
+        let (by_key, by_fulcio) = (self.key.is_some(), self.key.is_none() && private.is_empty());
         let requirement = |needed| if needed { Requirement::Require } else { Requirement::Ignore };
         Ok(Settings {
             key: self.key.as_deref().map(pem),
-            keyless: (!by_key && private.is_empty()).then(|| Keyless {
-                issuer: self.certificate_oidc_issuer.clone(),
-                issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref().map(found),
+            keyless: by_fulcio.then(|| Keyless {
+                issuer: issuer.clone(),
+                issuer_regexp: issuer_regexp.clone(),
                 identity: identity.clone(),
                 identity_regexp: identity_regexp.clone(),
-                extensions: self.workflow.extensions(),
+                extensions: extensions.clone(),
             }),
-            pki: (!by_key && !private.is_empty()).then(|| Pki {
+            pki: (!by_key && !by_fulcio).then(|| Pki {
                 roots: private,
                 intermediates: self.ca_intermediates.as_deref().map(pem).into_iter().collect(),
                 identity,
                 identity_regexp,
+                issuer,
+                issuer_regexp,
+                extensions,
             }),
             transparency_log: requirement(!self.insecure_ignore_tlog),
             timestamps: requirement(self.use_signed_timestamps),
             annotations: annotations(&self.annotations)?,
             trusted_root: self.trusted_root.clone(),
             roots: self.roots(),
-            dangerous_skip_sct: self.insecure_ignore_sct && !by_key,
+            dangerous_skip_sct: self.insecure_ignore_sct && by_fulcio,
             ..Settings::default()
         })
     }

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::claim::{Artifact, Claim, Content, MadeBy};
+use super::claim::{Artifact, Claim, Content, Form, MadeBy, unsupported};
 use super::holder::{Holder, Who};
 use super::log::{Bound, Signed};
-use super::settings::Requirement;
+use super::settings::{Layout, Requirement};
 use super::witness::{Asked, Witnesses};
 use super::{Settings, build};
 use crate::oci::{Algorithm as Hashing, Digest, Repository, media_type};
@@ -123,12 +123,22 @@ impl Cosign {
         now: SystemTime,
     ) -> Result<Evidence, Rejection> {
         let claim = Claim::read(signature)?;
+        self.check_layout(claim.form)?;
         let key = Fingerprint(self.holder.key(&claim, &self.signer)?.fingerprint());
         let envelope = (&*signature.media_type == media_type::DSSE_ENVELOPE).then_some(&*signature.payload);
         let proven = self.prove(&claim, artifact, envelope, now)?;
         let mut evidence = Evidence::new(self.signer.clone(), signature, artifact.digest, key);
         proven.tell(&claim, &artifact.digest, &mut evidence);
         Ok(evidence)
+    }
+
+    /// It is laid out as the signer's claims are.
+    fn check_layout(&self, form: Form) -> Result<(), Rejection> {
+        match (self.settings.layout, form) {
+            (Layout::Legacy, Form::Bundle) => Err(unsupported("layout", "a bundle (layout: legacy)")),
+            (Layout::Bundle, Form::Legacy) => Err(unsupported("layout", "a layer (layout: bundle)")),
+            _ => Ok(()),
+        }
     }
 
     /// The whole check of one claim, in the order of the client specification (sigstore/architecture-docs,
@@ -177,7 +187,7 @@ impl Cosign {
         if let Signed::Sha256(_) = signed
             && artifact.digest.algorithm() != Hashing::Sha256
         {
-            return Err(super::claim::unsupported("signature over an artifact", "its digest is no SHA-256"));
+            return Err(unsupported("signature over an artifact", "its digest is no SHA-256"));
         }
         let algorithms = algorithms(key.kind());
         let made = |signature: &&[u8]| {

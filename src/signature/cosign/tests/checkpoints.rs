@@ -176,7 +176,7 @@ fn signatures_stand_in_lines_of_their_own() {
         logged.refused(no_line, |text| format!("{text}\n\u{2014} {} AAA\n", log.host));
         logged
             .refused(no_line, |text| format!("{text}\n\u{2014} {} AAAA\n", log.host).replace("AAAA", "AAA="));
-        logged.refused(none, changed(|note| format!("{note}\n")).clone());
+        logged.refused("ends within a line", changed(|note| format!("{note}\n")));
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::claim::Claim;
 use super::super::*;
 use super::judge;
-use super::recorded::{Recorded, later, parsed, workflow};
+use super::recorded::{Recorded, WORKFLOW, identity, later, parsed};
 use super::tree::with;
 use crate::oci::{Digest, media_type};
 use crate::signature::{Code, Format};
@@ -48,7 +48,7 @@ proptest! {
         let at = at.index(payload.len());
         payload.splice(at..(at + bytes.len()).min(payload.len()), bytes);
         let claim = layer(media_type::SIGSTORE_BUNDLE, &payload, BTreeMap::new());
-        let verifier = super::built(&workflow());
+        let verifier = super::built(&identity(WORKFLOW));
         if let Ok(evidence) = judge(&verifier, &recorded.subject, &claim, later()) {
             prop_assert_eq!(evidence.subject(), &recorded.subject.descriptor.digest);
         }
@@ -62,7 +62,7 @@ proptest! {
         let at = at.index(annotation.len());
         prop_assume!(annotation.is_char_boundary(at));
         annotation.insert_str(at, &text);
-        let _ = judge(&super::built(&workflow()), &recorded.subject, &claim, later());
+        let _ = judge(&super::built(&identity(WORKFLOW)), &recorded.subject, &claim, later());
     }
 
     #[test]
@@ -77,7 +77,7 @@ proptest! {
 /// What is refused in less time than a verdict may take.
 fn soon(what: &str, bundle: Vec<u8>) -> Code {
     let (verifier, image) =
-        (super::built(&workflow()), Recorded::read("keyless-workflow-bundle-both").subject);
+        (super::built(&identity(WORKFLOW)), Recorded::read("keyless-workflow-bundle-both").subject);
     let claim = layer(media_type::SIGSTORE_BUNDLE, &bundle, BTreeMap::new());
     let start = Instant::now();
     let rejected = judge(&verifier, &image, &claim, later()).unwrap_err();

@@ -1,7 +1,8 @@
 //! Settings that contradict themselves, and what depends on them.
 
 use super::super::*;
-use crate::signature::{SignerName, Verifier as _};
+use super::recorded::{self, Recorded};
+use crate::signature::{Code, SignerName};
 
 #[test]
 fn settings_say_one_thing() {
@@ -25,4 +26,19 @@ fn settings_say_one_thing() {
     assert_eq!(fault(keyless(|k| k.identity_regexp = Some(".*".into()))), "keyless.identity");
     let unknown = fault(keyless(|k| drop(k.extensions.insert("colour".into(), "red".into()))));
     assert_eq!(unknown, "keyless.extensions.colour");
+}
+
+#[test]
+fn a_layout_that_is_asked_for_is_the_only_one() {
+    for (case, layout) in [("key-p256-legacy", Layout::Legacy), ("key-p256-bundle-none", Layout::Bundle)] {
+        let judge = |layout| {
+            let settings = Settings { layout, ..recorded::unlogged(recorded::key("p256")) };
+            Recorded::read(case).verify(&super::built(&settings))
+        };
+        assert!(judge(layout).is_ok() && judge(Layout::Any).is_ok());
+        let other = if layout == Layout::Legacy { Layout::Bundle } else { Layout::Legacy };
+        let rejected = judge(other).unwrap_err();
+        assert_eq!(rejected.code(), Code::Unsupported, "{rejected}");
+        assert!(rejected.to_string().contains("layout"), "{rejected}");
+    }
 }

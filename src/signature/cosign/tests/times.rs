@@ -11,7 +11,7 @@ use super::stand::{
     keyless, later, trusting,
 };
 use super::tree::with;
-use crate::signature::{Code, Evidence, Rejected, SignerName, SignerSettings, TimeSource, Verifier as _};
+use crate::signature::{Code, Evidence, Rejected, SignerName, SignerSettings, TimeSource};
 use crate::trust::RevocationData;
 
 /// Something signed by an identity, and what can be said of it.
@@ -155,12 +155,12 @@ fn a_time_to_come_is_no_time() {
     let promised = claim(&bundle(&work, &[signed.promised(0, &work, AT)], &[]));
     let early = |seconds| judge(&verifier, &image(), &promised, before(seconds));
     assert!(early(0).is_ok());
-    refused(early(3600), Code::LogEntryMissing, "is after now");
+    refused(early(3600), Code::LogEntryMissing, "it is from the future");
     let stamped = bundle(&work, &[signed.included(0, &work)], &[signed.stamped(0, &work, after(0))]);
     refused(
         judge(&verifier, &image(), &claim(&stamped), before(3600)),
         Code::TimestampInvalid,
-        "is after now",
+        "it is from the future",
     );
     // A log that promises at no time promises nothing.
     let never = bundle(&work, &[signed.promised(0, &work, 0)], &[]);

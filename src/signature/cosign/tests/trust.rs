@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::recorded::{Recorded, file, later, root, stamped, workflow};
+use super::recorded::{Recorded, WORKFLOW, file, identity, later, root, stamped};
 use super::stand::trusting;
 use super::tree::with;
 use super::{built, judge};
@@ -15,7 +15,7 @@ const LEGACY: &str = "keyless-workflow-legacy";
 const STAMPED: &str = "keyless-workflow-legacy-tsa";
 
 fn settings(case: &str) -> Settings {
-    if case == STAMPED { stamped(workflow()) } else { workflow() }
+    if case == STAMPED { stamped(identity(WORKFLOW)) } else { identity(WORKFLOW) }
 }
 
 fn refused(case: &str, root: &Value, code: Code, words: &str) {
@@ -64,7 +64,9 @@ fn nothing_of_it_may_be_missing() {
     assert!(Recorded::read(STAMPED).verify(&trusting(&settings(STAMPED), &without("tlogs"))).is_ok());
     for case in [FIRST, LEGACY] {
         assert!(
-            Recorded::read(case).verify(&trusting(&workflow(), &without("timestampAuthorities"))).is_ok()
+            Recorded::read(case)
+                .verify(&trusting(&identity(WORKFLOW), &without("timestampAuthorities")))
+                .is_ok()
         );
     }
 }
@@ -102,7 +104,7 @@ fn logs_are_known_by_key_and_id() {
     // The second version signs by its host; the first by a name of its own.
     let host = |at| with(&root(), &log(at, "baseUrl"), json!("https://rekor.other.test"));
     refused(SECOND, &host(1), Code::LogEntryMissing, "was not signed by the log https://rekor.other.test");
-    assert!(Recorded::read(FIRST).verify(&trusting(&workflow(), &host(0))).is_ok());
+    assert!(Recorded::read(FIRST).verify(&trusting(&identity(WORKFLOW), &host(0))).is_ok());
     // Its checkpoints may bear another id than its entries.
     let mut other = root();
     other["tlogs"][1]["checkpointKeyId"] = json!({"keyId": "AAAAAA=="});
