@@ -144,6 +144,9 @@ impl Flags {
     fn settings(&self) -> anyhow::Result<Settings> {
         let identity = self.certificate_identity.clone();
         let identity_regexp = self.certificate_identity_regexp.as_deref().map(found);
+        let issuer = self.certificate_oidc_issuer.clone();
+        let issuer_regexp = self.certificate_oidc_issuer_regexp.as_deref().map(found);
+        let extensions = self.workflow.extensions();
         let private = self.private_roots();
         let by_key = self.key.is_some();
         // A private authority that logs its certificates is a Fulcio of one's own.
@@ -152,25 +155,26 @@ impl Flags {
         Ok(Settings {
             key: self.key.as_deref().map(pem),
             keyless: by_fulcio.then(|| Keyless {
-                issuer: self.certificate_oidc_issuer.clone(),
-                issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref().map(found),
+                issuer: issuer.clone(),
+                issuer_regexp: issuer_regexp.clone(),
                 identity: identity.clone(),
                 identity_regexp: identity_regexp.clone(),
-                extensions: self.workflow.extensions(),
+                extensions: extensions.clone(),
             }),
             pki: (!by_key && !by_fulcio).then(|| Pki {
                 roots: private,
-                intermediates: Vec::new(),
-                issuer: self.certificate_oidc_issuer.clone(),
-                issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref().map(found),
+                intermediates: self.ca_intermediates.as_deref().map(pem).into_iter().collect(),
                 identity,
                 identity_regexp,
+                issuer,
+                issuer_regexp,
+                extensions,
             }),
             transparency_log: requirement(!self.insecure_ignore_tlog),
             timestamps: requirement(self.use_signed_timestamps),
             annotations: annotations(&self.annotations)?,
             trusted_root: self.trusted_root.clone(),
-            roots: self.roots(&private),
+            roots: self.roots(),
             dangerous_skip_sct: self.insecure_ignore_sct && by_fulcio,
             ..Settings::default()
         })
@@ -189,15 +193,17 @@ impl Flags {
     }
 
     fn private_roots(&self) -> Vec<Pem> {
-        let files = self.ca_roots.iter().chain(&self.ca_intermediates).chain(&self.certificate_chain);
-        files.map(|path| pem(path)).collect()
+        self.ca_roots.iter().chain(&self.certificate_chain).map(|path| pem(path)).collect()
     }
 
     /// The trusted root in parts; a whole one decides alone, as in cosign.
-    fn roots(&self, private: &[Pem]) -> Option<Roots> {
+    fn roots(&self) -> Option<Roots> {
         let several = |path: &Option<PathBuf>| path.iter().map(|path| pem(path)).collect::<Vec<_>>();
         let roots = Roots {
-            fulcio: if private.is_empty() { several(&self.fulcio_roots) } else { private.to_vec() },
+            fulcio: match self.private_roots() {
+                private if private.is_empty() => several(&self.fulcio_roots),
+                private => private.into_iter().chain(several(&self.ca_intermediates)).collect(),
+            },
             rekor: several(&self.rekor_public_key),
             ct_logs: several(&self.ct_log_public_key),
             timestamps: several(&self.timestamp_certificate_chain),

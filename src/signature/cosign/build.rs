@@ -1,7 +1,9 @@
 //! Settings → verifier: reads keys, certificates and trusted roots.
 
+use std::collections::BTreeMap;
+
 use super::extension::Extension;
-use super::holder::{Holder, Identity, Pki};
+use super::holder::{Fulcio, Holder, Identity, Pki};
 use super::pattern::Pattern;
 use super::settings::{self, Pem, Roots, Settings};
 use super::verifier::Cosign;
@@ -25,29 +27,43 @@ fn holder(settings: &Settings) -> Result<Holder, SettingError> {
         return Ok(Holder::Key(public_key(key).map_err(|why| SettingError::new(["key"], why))?));
     }
     if let Some(keyless) = &settings.keyless {
-        return identity(keyless, settings).map(Holder::Keyless).map_err(|fault| fault.under("keyless"));
+        return fulcio(keyless, settings).map(Holder::Keyless).map_err(|fault| fault.under("keyless"));
     }
-    let pki = settings.pki.clone().unwrap_or_default();
-    let read = |key: &str, pems: &[Pem]| {
-        certificates(pems).map(|all| all.concat()).map_err(|f| f.under(key).under("pki"))
-    };
-    Ok(Holder::Pki(Pki {
-        roots: read("roots", &pki.roots)?,
-        intermediates: read("intermediates", &pki.intermediates)?,
-        identity: Pattern::of("identity", &pki.identity, &pki.identity_regexp).map_err(|f| f.under("pki"))?,
-    }))
+    pki(&settings.pki.clone().unwrap_or_default()).map(Holder::Pki).map_err(|fault| fault.under("pki"))
 }
 
-fn identity(keyless: &settings::Keyless, settings: &Settings) -> Result<Identity, SettingError> {
-    let extensions = keyless.extensions.iter();
-    Ok(Identity {
-        issuer: Pattern::of("issuer", &keyless.issuer, &keyless.issuer_regexp)?,
-        identity: Pattern::of("identity", &keyless.identity, &keyless.identity_regexp)?,
-        extensions: extensions
-            .filter_map(|(name, value)| Some((Extension::named(name)?, value.clone())))
-            .collect(),
+fn fulcio(keyless: &settings::Keyless, settings: &Settings) -> Result<Fulcio, SettingError> {
+    Ok(Fulcio {
+        identity: Identity {
+            name: Pattern::of("identity", &keyless.identity, &keyless.identity_regexp)?,
+            issuer: Some(Pattern::of("issuer", &keyless.issuer, &keyless.issuer_regexp)?),
+            extensions: extensions(&keyless.extensions),
+        },
         scts: if settings.dangerous_skip_sct { 0 } else { settings.at_least.scts },
     })
+}
+
+fn pki(pki: &settings::Pki) -> Result<Pki, SettingError> {
+    let read = |key: &str, pems: &[Pem]| certificates(pems).map_err(|f| f.under(key));
+    // A file may hold the whole chain: what is no root is no anchor either.
+    let (roots, below): (Vec<_>, Vec<_>) =
+        read("roots", &pki.roots)?.into_iter().partition(Certificate::is_self_signed);
+    if roots.is_empty() {
+        return Err(SettingError::new(["roots"], "there is no root (no self-signed certificate) in it"));
+    }
+    Ok(Pki {
+        roots,
+        intermediates: read("intermediates", &pki.intermediates)?.into_iter().chain(below).collect(),
+        identity: Identity {
+            name: Pattern::of("identity", &pki.identity, &pki.identity_regexp)?,
+            issuer: pki.issuer()?,
+            extensions: extensions(&pki.extensions),
+        },
+    })
+}
+
+fn extensions(named: &BTreeMap<String, String>) -> Vec<(Extension, String)> {
+    named.iter().filter_map(|(name, value)| Some((Extension::named(name)?, value.clone()))).collect()
 }
 
 /// The configured trusted root, whole or in parts, else the public one.
@@ -82,14 +98,17 @@ fn parts(roots: &Roots) -> Result<TrustedRoot, SettingError> {
     TrustedRoot::from_parts(parts).map_err(|why| SettingError::here(why.to_string()))
 }
 
-/// The certificates of each file or text; faults are named by their number.
-fn certificates(pems: &[Pem]) -> Result<Vec<Vec<Certificate>>, SettingError> {
+/// The certificates of all files and texts; faults are named by their number.
+fn certificates(pems: &[Pem]) -> Result<Vec<Certificate>, SettingError> {
     let read = |pem: &Pem| match pem.path() {
         Some(path) => trust::certificates(&[path.to_owned()]).map_err(|why| why.to_string()),
         None => Certificate::all_from(pem.0.as_bytes()).map_err(|why| why.to_string()),
     };
-    let all = pems.iter().enumerate();
-    all.map(|(i, pem)| read(pem).map_err(|why| SettingError::new([i.to_string()], why))).collect()
+    let mut all = Vec::new();
+    for (i, pem) in pems.iter().enumerate() {
+        all.extend(read(pem).map_err(|why| SettingError::new([i.to_string()], why))?);
+    }
+    Ok(all)
 }
 
 fn public_key(pem: &Pem) -> Result<PublicKey, String> {

@@ -50,14 +50,15 @@ impl Extension {
     }
 }
 
-/// The OIDC issuer that vouched for the identity. Certificates carry it twice, in the old form and the
-/// new one; two that differ are none.
+/// The OIDC issuer that vouched for the identity; empty where the certificate names none. Fulcio's carry it
+/// twice, in the old form and the new one: two that differ, or one that is no text, are `None`.
 pub(super) fn issuer(certificate: &Certificate) -> Option<&str> {
     let stands = |arc| certificate.extension(&oid(arc)).is_some();
-    match (text(certificate, ISSUER), text(certificate, ISSUER_BARE)) {
-        (Some(new), Some(old)) if new != old => None,
-        (None, _) if stands(ISSUER) => None,
-        (new, old) => new.or(old),
+    match (stands(ISSUER), stands(ISSUER_BARE)) {
+        (false, false) => Some(""),
+        (true, false) => text(certificate, ISSUER),
+        (false, true) => text(certificate, ISSUER_BARE),
+        (true, true) => text(certificate, ISSUER).filter(|new| Some(*new) == text(certificate, ISSUER_BARE)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whose key it is: one that is configured, one that Fulcio certified for an identity, or one that a private
 //! authority did.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use super::claim::{Claim, MadeBy};
@@ -16,15 +17,13 @@ use crate::x509::{self, AlternativeName, Certificate, ExtendedKeyUsage, PublicKe
 /// See the module.
 pub(super) enum Holder {
     Key(PublicKey),
-    Keyless(Identity),
+    Keyless(Fulcio),
     Pki(Pki),
 }
 
 /// Whom Fulcio must have certified.
-pub(super) struct Identity {
-    pub(super) issuer: Pattern,
-    pub(super) identity: Pattern,
-    pub(super) extensions: Vec<(Extension, String)>,
+pub(super) struct Fulcio {
+    pub(super) identity: Identity,
     /// How many certificate-transparency logs must have seen the certificate.
     pub(super) scts: usize,
 }
@@ -33,7 +32,15 @@ pub(super) struct Identity {
 pub(super) struct Pki {
     pub(super) roots: Vec<Certificate>,
     pub(super) intermediates: Vec<Certificate>,
-    pub(super) identity: Pattern,
+    pub(super) identity: Identity,
+}
+
+/// Whom a certificate must be for.
+pub(super) struct Identity {
+    pub(super) name: Pattern,
+    /// Who must have vouched; `None` where that is not asked.
+    pub(super) issuer: Option<Pattern>,
+    pub(super) extensions: Vec<(Extension, String)>,
 }
 
 /// Who a certificate says it is.
@@ -77,9 +84,9 @@ impl Holder {
         now: SystemTime,
     ) -> Result<Who, Rejection> {
         match (self, &claim.made_by) {
-            (Self::Keyless(identity), MadeBy::Certificates { leaf, others }) => {
+            (Self::Keyless(fulcio), MadeBy::Certificates { leaf, others }) => {
                 asked.check_times(witnesses)?;
-                identity.check(leaf, others, asked.root, witnesses)
+                fulcio.check(leaf, others, asked.root, witnesses)
             }
             (Self::Pki(pki), MadeBy::Certificates { leaf, others }) => {
                 pki.check(leaf, others, witnesses, now)
@@ -95,7 +102,7 @@ impl Holder {
     }
 }
 
-impl Identity {
+impl Fulcio {
     fn check(
         &self,
         leaf: &Certificate,
@@ -111,7 +118,7 @@ impl Identity {
         }
         let issuing = found.as_ref().and_then(|path| path.certificates().get(1));
         self.check_transparency(leaf, issuing, root)?;
-        self.check_identity(leaf)
+        self.identity.check(leaf)
     }
 
     /// RFC 6962, as Fulcio has it: the timestamps are in the certificate.
@@ -150,28 +157,6 @@ impl Identity {
         }
         Err(invalid(why))
     }
-
-    fn check_identity(&self, leaf: &Certificate) -> Result<Who, Rejection> {
-        let refused = |expected: String, found: String| Rejection::Identity {
-            expected: expected.into(),
-            found: found.into(),
-            key: Fingerprint(leaf.fingerprint()),
-        };
-        let identity = only_name(leaf)?;
-        let issuer = extension::issuer(leaf);
-        let shown = format!("{identity} (issuer {})", issuer.unwrap_or("none"));
-        if !self.identity.matches(identity) || !issuer.is_some_and(|issuer| self.issuer.matches(issuer)) {
-            return Err(refused(format!("{} (issuer {})", self.identity, self.issuer), shown));
-        }
-        for (extension, expected) in &self.extensions {
-            let found = extension.of(leaf);
-            if found != Some(expected) {
-                let found = format!("{shown} with {} {}", extension.name, found.unwrap_or("absent"));
-                return Err(refused(format!("{} {expected}", extension.name), found));
-            }
-        }
-        Ok(Who { identity: identity.to_owned(), issuer: issuer.map(str::to_owned), not_after: None })
-    }
 }
 
 impl Pki {
@@ -196,15 +181,46 @@ impl Pki {
             [] => path(now)?.not_after(),
             _ => None,
         };
-        let identity = only_name(leaf)?;
-        if !self.identity.matches(identity) {
-            return Err(Rejection::Identity {
-                expected: self.identity.to_string().into(),
-                found: identity.into(),
-                key: Fingerprint(leaf.fingerprint()),
-            });
+        Ok(Who { not_after, ..self.identity.check(leaf)? })
+    }
+}
+
+impl Identity {
+    fn check(&self, leaf: &Certificate) -> Result<Who, Rejection> {
+        let name = only_name(leaf)?;
+        let issuer = extension::issuer(leaf);
+        let shown = match issuer {
+            Some("") => name.to_owned(),
+            Some(issuer) => format!("{name} (issuer {issuer})"),
+            None => format!("{name} (issuers that differ)"),
+        };
+        let refused = |expected: String, found: String| Rejection::Identity {
+            expected: expected.into(),
+            found: found.into(),
+            key: Fingerprint(leaf.fingerprint()),
+        };
+        let vouched = |pattern: &Pattern| issuer.is_some_and(|issuer| pattern.matches(issuer));
+        if !self.name.matches(name) || !self.issuer.as_ref().is_none_or(vouched) {
+            return Err(refused(self.to_string(), shown));
         }
-        Ok(Who { identity: identity.to_owned(), issuer: None, not_after })
+        for (extension, expected) in &self.extensions {
+            let found = extension.of(leaf);
+            if found != Some(expected) {
+                let found = format!("{shown} with {} {}", extension.name, found.unwrap_or("absent"));
+                return Err(refused(format!("{} {expected}", extension.name), found));
+            }
+        }
+        let issuer = issuer.filter(|issuer| !issuer.is_empty()).map(str::to_owned);
+        Ok(Who { identity: name.to_owned(), issuer, not_after: None })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.issuer {
+            Some(issuer) => write!(f, "{} (issuer {issuer})", self.name),
+            None => write!(f, "{}", self.name),
+        }
     }
 }
 

@@ -5,8 +5,6 @@
 mod body;
 mod checkpoint;
 mod merkle;
-#[cfg(test)]
-mod tests;
 
 use std::time::SystemTime;
 

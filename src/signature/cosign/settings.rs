@@ -122,6 +122,12 @@ pub struct Pki {
     pub identity: Option<String>,
     /// A pattern that the whole identity matches.
     pub identity_regexp: Option<String>,
+    /// Who vouched for the identity, exactly, where the certificates say so as Fulcio's do.
+    pub issuer: Option<String>,
+    /// A pattern that the whole issuer matches.
+    pub issuer_regexp: Option<String>,
+    /// Further fields of the certificate, exactly, where it has Fulcio's.
+    pub extensions: BTreeMap<String, String>,
 }
 
 /// A trusted root in parts.
@@ -249,16 +255,7 @@ impl Keyless {
     fn check(&self) -> Result<(), SettingError> {
         Pattern::of("issuer", &self.issuer, &self.issuer_regexp)?;
         Pattern::of("identity", &self.identity, &self.identity_regexp)?;
-        for (name, value) in &self.extensions {
-            let fault = |why: &str| Err(SettingError::new(["extensions", name], why));
-            if Extension::named(name).is_none() {
-                return fault("no certificate extension has this name: docs/SIGSTORE.md lists them");
-            }
-            if value.is_empty() {
-                return fault("the value is empty");
-            }
-        }
-        Ok(())
+        check_extensions(&self.extensions)
     }
 }
 
@@ -270,6 +267,27 @@ impl Pki {
                 "the list is empty: name the authority's root certificate",
             ));
         }
-        Pattern::of("identity", &self.identity, &self.identity_regexp).map(drop)
+        self.issuer()?;
+        Pattern::of("identity", &self.identity, &self.identity_regexp)?;
+        check_extensions(&self.extensions)
     }
+
+    /// Who must have vouched, where that is asked.
+    pub(super) fn issuer(&self) -> Result<Option<Pattern>, SettingError> {
+        let asked = self.issuer.is_some() || self.issuer_regexp.is_some();
+        asked.then(|| Pattern::of("issuer", &self.issuer, &self.issuer_regexp)).transpose()
+    }
+}
+
+fn check_extensions(extensions: &BTreeMap<String, String>) -> Result<(), SettingError> {
+    for (name, value) in extensions {
+        let fault = |why: &str| Err(SettingError::new(["extensions", name], why));
+        if Extension::named(name).is_none() {
+            return fault("no certificate extension has this name: docs/SIGSTORE.md lists them");
+        }
+        if value.is_empty() {
+            return fault("the value is empty");
+        }
+    }
+    Ok(())
 }

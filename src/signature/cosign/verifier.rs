@@ -132,15 +132,12 @@ impl Cosign {
         Ok(evidence)
     }
 
-    fn check_layout(&self, found: Form) -> Result<(), Rejection> {
-        match (self.settings.layout, found) {
-            (Layout::Any, _) | (Layout::Legacy, Form::Legacy) | (Layout::Bundle, Form::Bundle) => Ok(()),
-            (Layout::Legacy, Form::Bundle) => {
-                Err(unsupported("layout", "a bundle, and the signer's are legacy"))
-            }
-            (Layout::Bundle, Form::Legacy) => {
-                Err(unsupported("layout", "legacy, and the signer's are bundles"))
-            }
+    /// It is laid out as the signer's claims are.
+    fn check_layout(&self, form: Form) -> Result<(), Rejection> {
+        match (self.settings.layout, form) {
+            (Layout::Legacy, Form::Bundle) => Err(unsupported("layout", "a bundle (layout: legacy)")),
+            (Layout::Bundle, Form::Legacy) => Err(unsupported("layout", "a layer (layout: bundle)")),
+            _ => Ok(()),
         }
     }
 
@@ -162,9 +159,9 @@ impl Cosign {
         let signature = self.check_signature(key, claim, artifact, signed)?;
         claim.content.describe(&artifact.digest)?;
         check_annotations(&self.settings.annotations, said(&claim.content, &artifact.digest))?;
-        let certificate = match &claim.made_by {
-            MadeBy::Certificates { leaf, .. } => Some(leaf),
-            MadeBy::Key => None,
+        let certificate = match (&self.holder, &claim.made_by) {
+            (Holder::Keyless(_) | Holder::Pki(_), MadeBy::Certificates { leaf, .. }) => Some(leaf),
+            _ => None,
         };
         let bound = Bound { key, certificate, signature, content: &claim.content, signed, envelope };
         let asked = Asked {

@@ -115,15 +115,14 @@ impl Asked<'_> {
     fn stamped(&self, stamp: &[u8], message: &[u8], now: SystemTime) -> Result<(SystemTime, String), String> {
         let token = Token::from_response(stamp).map_err(|why| format!("a timestamp is not read: {why}"))?;
         let mut why = "the trusted root knows no timestamp authority".to_owned();
+        let mut closed = None;
         for authority in self.root.timestamp_authorities() {
             let Some(root) = authority.root() else { continue };
             let anchors: &[Certificate] = std::slice::from_ref(root);
             match token.verify_with(message, anchors, authority.others()) {
                 Ok(stamped) if !authority.window.contains(stamped.at()) => {
-                    why = format!(
-                        "the authority {} did not count at the time of its timestamp",
-                        authority.name
-                    );
+                    let name = &authority.name;
+                    closed = Some(format!("the authority {name} did not count at the time of its timestamp"));
                 }
                 Ok(stamped) => {
                     x509::not_from_the_future(stamped.at(), now).map_err(|why| why.to_string())?;
@@ -132,7 +131,7 @@ impl Asked<'_> {
                 Err(error) => why = format!("a timestamp does not hold: {error}"),
             }
         }
-        Err(why)
+        Err(closed.unwrap_or(why))
     }
 
     /// Whether as many authorities stamped it as are needed.

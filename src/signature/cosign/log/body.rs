@@ -17,7 +17,7 @@ use crate::x509::{Certificate, Hash, PublicKey};
 pub(in crate::signature::cosign) struct Bound<'a> {
     /// The key that made the signature.
     pub(in crate::signature::cosign) key: &'a PublicKey,
-    /// Its certificate, where the claim has one.
+    /// Its certificate, where that says who signed.
     pub(in crate::signature::cosign) certificate: Option<&'a Certificate>,
     pub(in crate::signature::cosign) signature: &'a [u8],
     pub(in crate::signature::cosign) content: &'a Content,
@@ -103,13 +103,17 @@ impl Bound<'_> {
         if logged == self.signature { Ok(()) } else { Err("it is about another signature".to_owned()) }
     }
 
-    /// A logged certificate is the claim's own where it has one; a logged key is the one that signed.
+    /// A logged certificate is the one that says who signed, where one does, and else for the key that signed.
     fn check_certificate(&self, logged: &Certificate) -> Result<(), String> {
         let same = self.certificate.is_none_or(|own| own == logged) && logged.public_key() == self.key;
         if same { Ok(()) } else { Err("it is about a signature by another certificate".to_owned()) }
     }
 
+    /// A bare key tells nobody who watches the log for an identity that it was used.
     fn check_key(&self, logged: &PublicKey) -> Result<(), String> {
+        if self.certificate.is_some() {
+            return Err("it is about a signature by a key without the certificate".to_owned());
+        }
         if logged == self.key { Ok(()) } else { Err("it is about a signature by another key".to_owned()) }
     }
 

@@ -44,16 +44,17 @@ impl<'a> Checkpoint<'a> {
         // The last empty line parts text and signatures; the text ends with its own newline.
         let at = note.rfind("\n\n").ok_or_else(|| wrong("has no signatures"))?;
         let (text, below) = note.split_at(at + 1);
-        let mut lines = text.lines();
+        let below = below.strip_prefix('\n').and_then(|below| below.strip_suffix('\n'));
+        let below = below.ok_or_else(|| wrong("ends within a line"))?;
+        // Not `lines`, which would take carriage returns away that nobody signed.
+        let mut lines = text.split('\n');
         let origin = lines.next().filter(|line| !line.is_empty()).ok_or_else(|| wrong("has no origin"))?;
         let size = lines.next().filter(|line| is_decimal(line)).and_then(|line| line.parse().ok());
         let size = size.ok_or_else(|| wrong("has no tree size"))?;
         let root = lines.next().and_then(|line| STANDARD.decode(line).ok()).filter(|root| root.len() == 32);
         let root = root.ok_or_else(|| wrong("has no root hash"))?;
         let signatures: Vec<Signature<'a>> = below
-            .get(1..)
-            .unwrap_or_default()
-            .lines()
+            .split('\n')
             .map(|line| Signature::parse(line).ok_or_else(|| wrong("has a signature line that is none")))
             .collect::<Result<_, _>>()?;
         if signatures.len() > MAX_SIGNATURES {

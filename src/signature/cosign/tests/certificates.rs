@@ -1,0 +1,129 @@
+//! Certificates of Fulcio's: each by one rule less than it needs, all else genuine, logged and in time.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+};
+use time::OffsetDateTime;
+
+use super::super::*;
+use super::judge;
+use super::stand::{self, Leaf, Stand, after, before, claim, image, keyless, later};
+use crate::signature::{Code, Evidence, Rejected};
+
+fn verdict(stand: &Stand, settings: &Settings, leaf: &Leaf) -> Result<Evidence, Rejected> {
+    judge(&stand.verifier(settings), &image(), &claim(&stand.bundle(leaf)), later())
+}
+
+fn refused(stand: &Stand, leaf: &Leaf, code: Code, words: &str) {
+    let rejected = verdict(stand, &keyless(), leaf).unwrap_err();
+    assert_eq!(rejected.code(), code, "{words}: {rejected}");
+    assert!(rejected.to_string().contains(words), "{words}: {rejected}");
+}
+
+#[test]
+fn one_by_the_rules_is_believed_and_named() {
+    let stand = Stand::new();
+    let evidence = verdict(&stand, &keyless(), &stand.certificate(|_| {})).unwrap();
+    assert_eq!(evidence.identity().unwrap().to_string(), stand::IDENTITY);
+    assert_eq!(evidence.issuer().unwrap().to_string(), stand::ISSUER);
+    assert_eq!(evidence.signed_at().unwrap().0, after(0));
+}
+
+#[test]
+fn the_key_signs_code_and_issues_nothing() {
+    let stand = Stand::new();
+    let refused = |change: fn(&mut CertificateParams), words| {
+        refused(&stand, &stand.certificate(change), Code::CertificateInvalid, words);
+    };
+    refused(|p| p.extended_key_usages = vec![], "codeSigning");
+    refused(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth], "codeSigning");
+    refused(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any], "codeSigning");
+    refused(|p| p.key_usages = vec![KeyUsagePurpose::KeyEncipherment], "digitalSignature");
+    refused(|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained), "authority's");
+}
+
+#[test]
+fn it_is_for_one_name() {
+    let stand = Stand::new();
+    let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+    for names in
+        [vec![], vec![uri(stand::IDENTITY), uri("https://eve.example.test")], vec![uri(stand::IDENTITY); 2]]
+    {
+        let words = format!("expected one subject alternative name, found {}", names.len());
+        let leaf = stand.certificate(|p| p.subject_alt_names = names);
+        refused(&stand, &leaf, Code::CertificateInvalid, &words);
+    }
+    // The subject is nobody's word: Fulcio leaves it empty.
+    let leaf = stand.certificate(|p| {
+        p.subject_alt_names = vec![uri("https://eve.example.test")];
+        p.distinguished_name.push(rcgen::DnType::CommonName, stand::IDENTITY);
+    });
+    refused(&stand, &leaf, Code::IdentityMismatch, "https://eve.example.test");
+}
+
+#[test]
+fn it_holds_when_the_log_took_the_entry() {
+    let stand = Stand::new();
+    let at = |time| OffsetDateTime::from(time);
+    let ended = stand.certificate(|p| p.not_after = at(before(1)));
+    refused(&stand, &ended, Code::CertificateExpired, "ended at");
+    let to_come = stand.certificate(|p| p.not_before = at(after(1)));
+    refused(&stand, &to_come, Code::NotYetValid, "begins at");
+    for edge in [
+        stand.certificate(|p| p.not_after = at(after(0))),
+        stand.certificate(|p| p.not_before = at(after(0))),
+    ] {
+        assert!(verdict(&stand, &keyless(), &edge).is_ok());
+    }
+}
+
+#[test]
+fn the_trusted_authority_issued_it() {
+    let (stand, other) = (Stand::new(), Stand::new());
+    // Even where its transparency log is the trusted one.
+    let leaf = other.certificate_seen_by(&[&stand.ct[0]], |_| {});
+    refused(&stand, &leaf, Code::UntrustedKey, "certificate authorities of the trusted root");
+}
+
+#[test]
+fn a_transparency_log_has_seen_it() {
+    let stand = Stand::new();
+    let unknown = KeyPair::generate().unwrap();
+    let words = "no signed certificate timestamp (SCT) of a trusted log";
+    refused(&stand, &stand.certificate_seen_by(&[], |_| {}), Code::CertificateInvalid, words);
+    refused(&stand, &stand.certificate_seen_by(&[&unknown], |_| {}), Code::CertificateInvalid, words);
+    let beside = stand.certificate_seen_by(&[&unknown, &stand.ct[1]], |_| {});
+    assert!(verdict(&stand, &keyless(), &beside).is_ok());
+
+    let skipped = Settings { dangerous_skip_sct: true, ..keyless() };
+    assert!(verdict(&stand, &skipped, &stand.certificate_seen_by(&[], |_| {})).is_ok());
+}
+
+/// The list is taken from another certificate of the same key.
+#[test]
+fn the_log_has_seen_this_very_certificate() {
+    let stand = Stand::new();
+    let seen = stand.certificate(|_| {});
+    let list = seen.certificate.extension("1.3.6.1.4.1.11129.2.4.2").unwrap().to_vec();
+    let certificate = stand.certified(&seen.key, &[], |params| {
+        params.serial_number = Some(8_u64.into());
+        let oid = [1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
+        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(&oid, list));
+    });
+    let leaf = Leaf { certificate, key: seen.key.clone() };
+    refused(&stand, &leaf, Code::CertificateInvalid, "signed certificate timestamp does not hold");
+}
+
+#[test]
+fn as_many_transparency_logs_as_are_asked_have_seen_it() {
+    let stand = Stand::new();
+    let at_least = AtLeast { scts: 2, ..AtLeast::default() };
+    let two = Settings { at_least, ..keyless() };
+    let [first, second] = &stand.ct;
+    assert!(verdict(&stand, &two, &stand.certificate_seen_by(&[first, second], |_| {})).is_ok());
+    for logs in [&[first][..], &[first, first]] {
+        let rejected = verdict(&stand, &two, &stand.certificate_seen_by(logs, |_| {})).unwrap_err();
+        assert_eq!(rejected.code(), Code::CertificateInvalid);
+        assert!(rejected.to_string().contains("1 certificate-transparency logs have seen it, 2 are needed"));
+    }
+}

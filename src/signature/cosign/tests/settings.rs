@@ -1,0 +1,44 @@
+//! Settings that contradict themselves, and what depends on them.
+
+use super::super::*;
+use super::recorded::{self, Recorded};
+use crate::signature::{Code, SignerName};
+
+#[test]
+fn settings_say_one_thing() {
+    let fault = |s: Settings| verifier(&SignerName("a".into()), &s).err().unwrap().path.join(".");
+    let none = Settings { key: None, ..Settings::default() };
+    assert_eq!(fault(none.clone()), "key");
+    assert_eq!(fault(Settings { key: Some(Pem("/absent/key.pub".into())), ..none.clone() }), "key");
+    let keyless = |change: fn(&mut Keyless)| {
+        let mut keyless = Keyless {
+            issuer: Some("https://i".to_owned()),
+            identity: Some("i".to_owned()),
+            ..Keyless::default()
+        };
+        change(&mut keyless);
+        Settings { keyless: Some(keyless), ..none.clone() }
+    };
+    assert_eq!(fault(Settings { key: Some(Pem("a".into())), ..keyless(|_| {}) }), "keyless");
+    let rootless = Settings { trusted_root: Some("/absent/root.json".into()), ..keyless(|_| {}) };
+    assert_eq!(fault(rootless), "trusted_root");
+    assert_eq!(fault(keyless(|k| k.issuer = None)), "keyless.issuer");
+    assert_eq!(fault(keyless(|k| k.identity_regexp = Some(".*".into()))), "keyless.identity");
+    let unknown = fault(keyless(|k| drop(k.extensions.insert("colour".into(), "red".into()))));
+    assert_eq!(unknown, "keyless.extensions.colour");
+}
+
+#[test]
+fn a_layout_that_is_asked_for_is_the_only_one() {
+    for (case, layout) in [("key-p256-legacy", Layout::Legacy), ("key-p256-bundle-none", Layout::Bundle)] {
+        let judge = |layout| {
+            let settings = Settings { layout, ..recorded::unlogged(recorded::key("p256")) };
+            Recorded::read(case).verify(&super::built(&settings))
+        };
+        assert!(judge(layout).is_ok() && judge(Layout::Any).is_ok());
+        let other = if layout == Layout::Legacy { Layout::Bundle } else { Layout::Legacy };
+        let rejected = judge(other).unwrap_err();
+        assert_eq!(rejected.code(), Code::Unsupported, "{rejected}");
+        assert!(rejected.to_string().contains("layout"), "{rejected}");
+    }
+}
