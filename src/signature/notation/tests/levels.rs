@@ -167,7 +167,7 @@ fn a_signing_authority_has_its_own_store_and_its_time_counts() {
     let late = by_authority("2031-01-01T00:00:01Z");
     refused("late", trust.verify(&late), CertificateExpired, "judged is 2031-01-01T00:00:01Z");
     let early = by_authority("2028-12-31T00:00:00Z");
-    refused("early", trust.verify(&early), NotYetValid, "it is 2028-12-31T00:00:00Z");
+    refused("early", trust.verify(&early), NotYetValid, "judged is 2028-12-31T00:00:00Z");
 }
 
 #[test]
