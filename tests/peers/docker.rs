@@ -14,7 +14,7 @@ use super::upstream::Kind;
 const HUB: &str = "registry-1.docker.io";
 
 /// A dockerd of the stand's own that trusts this certificate authority alone, if any is given.
-fn start(stand: &Stand, arguments: &[&str], authority: Option<&Path>) -> Daemon {
+pub fn start(stand: &Stand, arguments: &[&str], authority: Option<&Path>) -> Daemon {
     let home = stand.home().display();
     let mut dockerd = stand.command("dockerd");
     dockerd.args(["--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"]);
@@ -33,7 +33,7 @@ fn docker(stand: &Stand) -> Command {
     docker
 }
 
-fn pull(stand: &Stand, name: &str) -> Outcome {
+pub fn pull(stand: &Stand, name: &str) -> Outcome {
     run(docker(stand).args(["pull", name]))
 }
 

@@ -12,6 +12,7 @@ mod notary;
 mod process;
 mod proxy;
 mod signing;
+mod sigstore;
 mod stand;
 mod upstream;
 
