@@ -65,7 +65,10 @@ fn needs_sigstore_a_bundle_that_was_written_anew_is_refused_for_what_was_changed
     let entry = "/verificationMaterial/tlogEntries/0";
     for (number, (path, words)) in [
         ("/dsseEnvelope/signatures/0/sig".to_owned(), "the signature does not match the signed content"),
-        ("/verificationMaterial/certificate/rawBytes".to_owned(), "it is about a signature by another certificate"),
+        (
+            "/verificationMaterial/certificate/rawBytes".to_owned(),
+            "it is about a signature by another certificate",
+        ),
         (format!("{entry}/inclusionPromise/signedEntryTimestamp"), "its inclusion promise was not signed"),
         (format!("{entry}/inclusionProof/rootHash"), "its rootHash is not its checkpoint's"),
         (format!("{entry}/canonicalizedBody"), "a transparency-log entry is required"),

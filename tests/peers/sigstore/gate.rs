@@ -20,9 +20,8 @@ pub fn signer(name: &str, cosign: &str) -> Asked {
 
 /// That a signer of another entry has attested SLSA's provenance of which the condition holds.
 pub fn attested(name: &str, by: &str, condition: &str) -> Asked {
-    let require = format!(
-        "{{ attested: {{ by: {by}, predicate_type: slsaprovenance1, where: \"{condition}\" }} }}"
-    );
+    let require =
+        format!("{{ attested: {{ by: {by}, predicate_type: slsaprovenance1, where: \"{condition}\" }} }}");
     Asked { name: name.to_owned(), signer: None, require }
 }
 
@@ -126,7 +125,8 @@ upstreams:
     pub fn copy(&self, policy: &str, repository: &str) -> Outcome {
         let source = format!("docker://{}", self.name(policy, repository));
         let mut skopeo = self.place.command("skopeo", self.stand.home());
-        run(skopeo.args(["copy", "--src-tls-verify=false", &source, "oci:pulled:v1"]))
+        let target = format!("oci:{}:v1", self.stand.home().join("pulled").display());
+        run(skopeo.args(["copy", "--src-tls-verify=false", &source, &target]))
     }
 
     /// What is answered where the manifest is asked for: the status and the body.

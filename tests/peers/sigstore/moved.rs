@@ -1,17 +1,18 @@
 //! Signatures survive movement: what was copied with its image is believed in the new place.
 
 use super::gate::{Gate, everybody};
-use super::services::Sigstore;
+use super::services::{EMAIL, Sigstore, WORKFLOW};
 use super::ways::{Form, Seen, Way, Who};
 use crate::process::run;
 use crate::stand::Stand;
 use crate::upstream::{Kind, Upstream};
 
-const WAYS: [(Way, &str, &str); 4] = [
-    (Way(Who::Email, Form::Tag, Seen::Rekor1), "email", "eve"),
-    (Way(Who::Key, Form::Referrer, Seen::Rekor1), "key", "key-of-another"),
-    (Way(Who::Email, Form::Bundle, Seen::Rekor1), "email", "eve"),
-    (Way(Who::Workflow, Form::Bundle, Seen::Rekor2), "workflow", "workflow-of-next"),
+/// With who is believed, who is not, and why not.
+const WAYS: [(Way, &str, &str, &str); 4] = [
+    (Way(Who::Email, Form::Tag, Seen::Rekor1), "email", "eve", EMAIL.0),
+    (Way(Who::Key, Form::Referrer, Seen::Rekor1), "key", "key-of-another", "the signature does not match"),
+    (Way(Who::Email, Form::Bundle, Seen::Rekor1), "email", "eve", EMAIL.0),
+    (Way(Who::Workflow, Form::Bundle, Seen::Rekor2), "workflow", "workflow-of-next", WORKFLOW.0),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +64,7 @@ impl Tool {
 fn move_from(kind: Kind, other: Kind) {
     let stand = Stand::new(kind);
     let sigstore = Sigstore::start(&stand);
-    for (way, _, _) in WAYS {
+    for (way, ..) in WAYS {
         sigstore.signed(way);
     }
     drop(sigstore);
@@ -74,13 +75,13 @@ fn move_from(kind: Kind, other: Kind) {
         let gate =
             Gate::open_in(&stand.place, &stand, &format!("url: \"http://{place}\""), &everybody(&stand));
         for tool in [Tool::Skopeo, Tool::Oras, Tool::Cosign] {
-            for (way, right, wrong) in WAYS {
+            for (way, right, wrong, why) in WAYS {
                 let from = format!("{}/{}", stand.upstream.address(), way.repository());
                 let to = format!("{name}/{tool:?}/{}", way.repository()).to_lowercase();
                 tool.copy(&stand, &from, &format!("{place}/{to}"));
                 if tool.carries(kind, way.1) {
                     gate.copy(right, &to).passed();
-                    gate.refuses(wrong, &to, &[]);
+                    gate.refuses(wrong, &to, &[why]);
                 } else {
                     gate.copy(right, &to).failed().says("none found");
                 }

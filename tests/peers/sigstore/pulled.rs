@@ -15,13 +15,19 @@ const NO_STAMP: &str = "a timestamp is required";
 fn verdicts(Way(who, _, seen): Way) -> Vec<(&'static str, Option<Vec<&'static str>>)> {
     let logged = (!matches!(seen, Seen::Rekor1 | Seen::Rekor2)).then(|| vec![NO_LOG]);
     let stamped = (!matches!(seen, Seen::Rekor2 | Seen::Stamp)).then(|| vec![NO_STAMP]);
-    let found =
-        |(identity, issuer)| Some(vec!["signed by", identity, issuer, "which is none of the trusted identities"]);
+    let found = |(identity, issuer)| {
+        Some(vec!["signed by", identity, issuer, "which is none of the trusted identities"])
+    };
     // Who is asked for a witness that is not there gets no further than that.
     let others = |verdict| if seen == Seen::Stamp { logged.clone() } else { verdict };
     match who {
         Who::Key => {
-            vec![("key", logged), ("key-bare", None), ("key-stamped", stamped), ("key-of-another", Some(vec!["the signature does not match the signed content", "key "]))]
+            vec![
+                ("key", logged),
+                ("key-bare", None),
+                ("key-stamped", stamped),
+                ("key-of-another", Some(vec!["the signature does not match the signed content", "key "])),
+            ]
         }
         Who::Email => vec![
             ("email", logged.clone()),
@@ -34,7 +40,13 @@ fn verdicts(Way(who, _, seen): Way) -> Vec<(&'static str, Option<Vec<&'static st
             ("workflow", logged.clone()),
             ("workflow-stamped", stamped),
             ("workflow-of-next", others(found(WORKFLOW))),
-            ("workflow-at-next", others(Some(vec!["source_repository_ref refs/heads/next", "which is none of the trusted identities"]))),
+            (
+                "workflow-at-next",
+                others(Some(vec![
+                    "source_repository_ref refs/heads/next",
+                    "which is none of the trusted identities",
+                ])),
+            ),
         ],
     }
 }
