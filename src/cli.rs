@@ -47,7 +47,7 @@ enum Command {
     /// Say whether a configuration would start, and what it weakens.
     Check(check::Arguments),
     /// Judge one reference as serving would: exits 0 allowed, 1 denied, 2 undecided.
-    Verify(verify::Arguments),
+    Verify(Box<verify::Arguments>),
     /// Verify a sigstore bundle about a file or digest: exits 0 where it holds, else 1.
     VerifyBundle(verify_bundle::Arguments),
     /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.

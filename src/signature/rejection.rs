@@ -191,7 +191,9 @@ pub enum Rejection {
         found: Untrusted,
     },
     /// The cryptographic check failed.
-    #[error("the signature does not match the signed content ({algorithm}, key {key})")]
+    #[error(
+        "the signature does not match the signed content, or another key made it ({algorithm}, key {key})"
+    )]
     BadSignature {
         /// The algorithm that was tried.
         algorithm: &'static str,
