@@ -79,6 +79,14 @@ impl Authority {
     pub fn others(&self) -> &[Certificate] {
         self.certificates.split_last().map_or(&[], |(_, others)| others)
     }
+
+    /// Whether one of its own certificates signs for it: where the chain names such, none but they do, whoever else
+    /// the root has certified. Where it begins with an issuer, everybody below does.
+    pub fn signs_by(&self, signer: &Certificate) -> bool {
+        let issues = |c: &&Certificate| c.basic_constraints().is_some_and(|constraints| constraints.ca);
+        let mut own = self.others().iter().filter(|c| !issues(c)).peekable();
+        own.peek().is_none() || own.any(|certificate| certificate == signer)
+    }
 }
 
 /// A log, of signatures or of certificates.

@@ -115,14 +115,21 @@ impl Asked<'_> {
     fn stamped(&self, stamp: &[u8], message: &[u8], now: SystemTime) -> Result<(SystemTime, String), String> {
         let token = Token::from_response(stamp).map_err(|why| format!("a timestamp is not read: {why}"))?;
         let mut why = "the trusted root knows no timestamp authority".to_owned();
-        let mut closed = None;
+        let mut nearest = None;
         for authority in self.root.timestamp_authorities() {
             let Some(root) = authority.root() else { continue };
             let anchors: &[Certificate] = std::slice::from_ref(root);
             match token.verify_with(message, anchors, authority.others()) {
+                Ok(stamped) if !stamped.chain().first().is_some_and(|signer| authority.signs_by(signer)) => {
+                    let name = &authority.name;
+                    nearest = Some(format!(
+                        "a timestamp was made by another certificate than those of the authority {name}"
+                    ));
+                }
                 Ok(stamped) if !authority.window.contains(stamped.at()) => {
                     let name = &authority.name;
-                    closed = Some(format!("the authority {name} did not count at the time of its timestamp"));
+                    nearest =
+                        Some(format!("the authority {name} did not count at the time of its timestamp"));
                 }
                 Ok(stamped) => {
                     x509::not_from_the_future(stamped.at(), now).map_err(|why| why.to_string())?;
@@ -131,7 +138,7 @@ impl Asked<'_> {
                 Err(error) => why = format!("a timestamp does not hold: {error}"),
             }
         }
-        Err(closed.unwrap_or(why))
+        Err(nearest.unwrap_or(why))
     }
 
     /// Whether as many authorities stamped it as are needed.

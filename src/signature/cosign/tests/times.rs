@@ -267,3 +267,26 @@ fn a_signer_counts_until_a_moment() {
     assert!(judge(&signed.stand.verifier(&stand::key(&key)), &image(), &claim(&bare), later()).is_ok());
     refused(until(later(), stand::key(&key), &bare), Code::SignedTooLate, "nothing says when");
 }
+
+/// Whoever else the root certified for timestamps is not the authority that the trusted root names.
+#[test]
+fn a_named_authority_stamps_with_its_own_certificate() {
+    let signed = Signed::new();
+    let work = signed.work();
+    let bundle = bundle(&work, &[signed.included(0, &work)], &[signed.stamped(0, &work, after(0))]);
+    let chain = "/timestampAuthorities/0/certChain/certificates";
+    let [own, other] = &signed.stand.tsa;
+    let verdict = |certificates: &[&crate::x509::Certificate]| {
+        let certificates: Vec<_> =
+            certificates.iter().map(|c| json!({"rawBytes": stand::encoded(c.der())})).collect();
+        let verifier = trusting(&keyless(), &with(&signed.stand.trusted(), chain, json!(certificates)));
+        judge(&verifier, &image(), &claim(&bundle), later())
+    };
+    assert!(verdict(&[&own.leaf, &own.middle, &own.root]).is_ok());
+    assert!(verdict(&[&own.middle, &own.root]).is_ok(), "whoever is below an issuer that is named first");
+    refused(
+        verdict(&[&other.leaf, &own.middle, &own.root]),
+        Code::TimestampInvalid,
+        "another certificate than those of the authority",
+    );
+}
