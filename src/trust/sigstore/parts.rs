@@ -20,11 +20,14 @@ pub struct Parts {
 impl Parts {
     pub(super) fn join(self) -> Result<Inner, Error> {
         let mut material = Vec::new();
-        for certificate in self.fulcio.iter().chain(&self.timestamps) {
-            material.extend_from_slice(certificate.der());
-        }
-        for key in self.rekor.iter().chain(&self.ct_logs) {
-            material.extend_from_slice(key.spki());
+        let certificates =
+            [&self.fulcio, &self.timestamps].map(|all| all.iter().map(Certificate::der).collect());
+        let keys = [&self.rekor, &self.ct_logs].map(|all| all.iter().map(PublicKey::spki).collect());
+        for part in certificates.into_iter().chain(keys) {
+            let part: Vec<&[u8]> = part;
+            // How many there are tells where the next part begins: what vouches for something else is other trust.
+            material.extend_from_slice(&part.len().to_be_bytes());
+            material.extend(part.concat());
         }
         Ok(Inner {
             authorities: authorities(self.fulcio)?,

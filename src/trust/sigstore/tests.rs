@@ -81,3 +81,23 @@ fn parts_make_a_root_of_each_chain() {
     let rootless = Parts { fulcio: public.authorities()[1].others().to_vec(), ..parts };
     assert!(TrustedRoot::from_parts(rootless).unwrap_err().0.contains("there is no root"));
 }
+
+/// Moving a certificate to the other list is other trust, though the bytes follow one another as before.
+#[test]
+fn the_material_of_parts_tells_what_each_vouches_for() {
+    let public = TrustedRoot::public_good().unwrap();
+    let roots: Vec<Certificate> = public.authorities().iter().filter_map(Authority::root).cloned().collect();
+    let material = |at: usize| {
+        let (fulcio, timestamps) = roots.split_at(at);
+        let parts = Parts { fulcio: fulcio.to_vec(), timestamps: timestamps.to_vec(), ..Parts::default() };
+        TrustedRoot::from_parts(parts).unwrap().material().to_vec()
+    };
+    assert_ne!(material(1), material(2));
+    let keys = [&public.logs()[0], &public.ct_logs()[0]].map(|log| log.key.clone());
+    let logs = |at: usize| {
+        let (rekor, ct_logs) = keys.split_at(at);
+        let parts = Parts { rekor: rekor.to_vec(), ct_logs: ct_logs.to_vec(), ..Parts::default() };
+        TrustedRoot::from_parts(parts).unwrap().material().to_vec()
+    };
+    assert_ne!(logs(0), logs(1));
+}
