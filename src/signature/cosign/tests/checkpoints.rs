@@ -68,10 +68,13 @@ fn the_logs_signature_is_found_among_others() {
         assert!(accepted(&|text| vec![witness("another note"), own(text)]));
         assert!(accepted(&|text| vec![forged(text), own(text)]));
         assert!(accepted(&|text| [vec![witness(text); 63], vec![own(text)]].concat()));
+        assert!(accepted(&|text| [vec![forged(text); 3], vec![own(text)]].concat()));
         let unsigned = "was not signed by the log";
         logged.refused(unsigned, |text| note(text, &[witness(text)]));
         logged.refused(unsigned, |text| note(text, &[forged(text)]));
         logged.refused(unsigned, |text| note(text, &[own("another note")]));
+        // Each costs as much as a genuine one.
+        logged.refused(unsigned, |text| note(text, &[vec![forged(text); 4], vec![own(text)]].concat()));
         logged.refused("too many signatures", |text| {
             note(text, &[vec![witness(text); 64], vec![own(text)]].concat())
         });
