@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::discovery::{self, Found, Sources, Via, discover, failed, in_time};
 use super::gathering::Judging;
 use super::links::{Place, Role};
+use super::refusal::Refusal;
 use super::request::Request;
 use crate::cache::Error;
 use crate::oci::{Descriptor, Manifest};
@@ -64,7 +65,7 @@ impl Request {
         let mut all = Attestations { about: attached, ..Attestations::default() };
         let subject = judging.manifest.digest();
         let mut left = MAX_MANIFESTS;
-        for index in self.indexes(judging).await {
+        for index in self.indexes(judging, &mut all.troubles).await {
             for listed in
                 index.manifests().iter().filter(|listed| says(listed, REFERENCE_TYPE, ATTESTATION_MANIFEST))
             {
@@ -95,18 +96,36 @@ impl Request {
     }
 
     /// The indexes that list the subject: the one that is being judged, or those that led to it before.
-    async fn indexes(&self, judging: &Judging<'_>) -> Vec<Arc<Manifest>> {
+    async fn indexes(&self, judging: &Judging<'_>, troubles: &mut Vec<Trouble>) -> Vec<Arc<Manifest>> {
         if let Some(index) = judging.parent {
             return vec![Arc::clone(index)];
         }
+        let trouble = |code, message| Trouble { code, message };
         let digest = judging.manifest.digest();
-        let Ok(links) = self.memory().links.parents(&self.repository, digest, Place::Manifests).await else {
-            return Vec::new();
+        let links = match self.memory().links.parents(&self.repository, digest, Place::Manifests).await {
+            Ok(links) => links,
+            Err(why) => {
+                let message = format!("the indexes that list it are not known: {why}");
+                troubles.push(trouble(Code::SourceUnavailable, message));
+                return Vec::new();
+            }
         };
+        let mut parents = links.iter().filter(|link| link.role == Role::Child);
         let mut indexes = Vec::new();
-        for link in links.iter().filter(|link| link.role == Role::Child).take(MAX_INDEXES) {
-            // One that is gone lists nothing.
-            indexes.extend(self.fetch(&link.parent).await.ok().filter(|index| link.stands_in(index)));
+        for link in parents.by_ref().take(MAX_INDEXES) {
+            match self.fetch(&link.parent).await {
+                Ok(index) => indexes.extend(Some(index).filter(|index| link.stands_in(index))),
+                // One that is gone, or is no manifest, lists nothing.
+                Err(Refusal::Unknown(_) | Refusal::Denied(_)) => {}
+                Err(why) => {
+                    let message = format!("index {} could not be read: {why}", link.parent);
+                    troubles.push(trouble(Code::SourceUnavailable, message));
+                }
+            }
+        }
+        if parents.next().is_some() {
+            let message = format!("more indexes list it than the {MAX_INDEXES} that are looked through");
+            troubles.push(trouble(Code::BoundExceeded, message));
         }
         indexes
     }

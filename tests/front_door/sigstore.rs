@@ -282,3 +282,44 @@ async fn a_forged_statement_opens_nothing() {
     assert_ne!(proxy.get(&format!("app@{}", platforms["amd64"])).await.status, 200);
     assert_ne!(proxy.get(&format!("app@{}", platforms["arm64"])).await.status, 200);
 }
+
+/// What more indexes list than are looked through may be vouched for beside one of the others: that is not known, and
+/// not denied.
+#[tokio::test]
+async fn a_platform_of_many_indexes_is_not_called_unsigned() {
+    let layout = Layout::of("builder-signed-one");
+    let index = layout.manifest(&layout.tagged("v1"));
+    let children: Vec<Package> = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| layout.package(m["digest"].as_str().unwrap()))
+        .collect();
+    let numbered = move |n: usize| {
+        let mut index = index.clone();
+        index["annotations"] = serde_json::json!({ "number": n.to_string() });
+        Package::made(Bytes::from(index.to_string()), Vec::new(), children.clone()).unwrap()
+    };
+    let proxy = TestProxy::new()
+        .with("signers", &signers(BUILDER))
+        .policy(&by_children())
+        .upstream(move |registry| {
+            Layout::of("builder-signed-one").push(registry, "app");
+            for n in 0..5 {
+                let tag = format!("v1.{n}");
+                registry.push("app", Some(tag.as_str()), &numbered(n));
+            }
+        })
+        .start()
+        .await;
+    let (platforms, _) = layout.platforms();
+    let unsigned = format!("app@{}", platforms["arm64"]);
+    for n in 0..4 {
+        assert_eq!(proxy.get(&format!("app:v1.{n}")).await.status, 200);
+    }
+    proxy.pass(Duration::from_secs(60));
+    refused(&proxy.get(&unsigned).await, 403, "DENIED", "strict");
+    assert_eq!(proxy.get("app:v1.4").await.status, 200);
+    proxy.pass(Duration::from_secs(60));
+    refused(&proxy.get(&unsigned).await, 503, "UNAVAILABLE", "more indexes list it than the 4");
+}
