@@ -12,7 +12,7 @@ use super::statement::{SIGN_PREDICATE, Statement};
 use super::{bundle, layout, legacy};
 use crate::oci::{Algorithm, Descriptor, Digest, media_type};
 use crate::signature::rejection::Field;
-use crate::signature::{Rejection, Signature};
+use crate::signature::{Attestation, Rejection, Signature};
 use crate::x509::Certificate;
 
 /// How it is stored.
@@ -114,9 +114,11 @@ impl Content {
     }
 
     /// Whether it is a statement of somebody's rather than a signature: all predicates but cosign's own.
-    pub(super) fn attests(&self) -> Option<&Statement> {
+    pub(super) fn attests(&self) -> Option<Attestation> {
         match self {
-            Self::Statement { says, .. } if says.predicate_type != SIGN_PREDICATE => Some(says),
+            Self::Statement { envelope, says } if says.predicate_type != SIGN_PREDICATE => {
+                Some(says.attestation(&envelope.payload.0))
+            }
             _ => None,
         }
     }

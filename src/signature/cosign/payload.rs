@@ -12,6 +12,10 @@ use crate::telemetry::Untrusted;
 /// What `critical.type` may be: cosign's own, and the one that containers/image writes.
 const TYPES: [&str; 2] = ["cosign container image signature", "atomic container signature"];
 
+/// Far more than a name, a digest and some annotations: what is said beside them is built before anything is proven, and
+/// hostile text would be a hundred times as large.
+const MAX_BYTES: usize = 64 * 1024;
+
 /// What a payload says.
 #[derive(Debug)]
 pub(super) struct Payload {
@@ -58,6 +62,12 @@ impl Payload {
     /// # Errors
     /// [`Rejection::Malformed`], or [`Rejection::Unsupported`] for an unknown type.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+        if bytes.len() > MAX_BYTES {
+            return Err(malformed(
+                "simple-signing payload",
+                format_args!("it is longer than {MAX_BYTES} bytes"),
+            ));
+        }
         let document: Document = json::strict(bytes).map_err(|e| malformed("simple-signing payload", e))?;
         let critical = document.critical;
         if !TYPES.contains(&critical.kind.as_str()) {

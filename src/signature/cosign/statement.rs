@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::claim::{malformed, unsupported};
@@ -23,7 +24,6 @@ const MAX_DIGESTS: usize = 32;
 pub(super) struct Statement {
     pub(super) predicate_type: String,
     subjects: Vec<Subject>,
-    whole: Value,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Subject {
     #[serde(default)]
     digest: BTreeMap<String, String>,
     #[serde(default)]
-    annotations: Option<Map<String, Value>>,
+    annotations: Option<Box<RawValue>>,
 }
 
 impl Statement {
@@ -53,8 +53,8 @@ impl Statement {
     /// [`Rejection::Malformed`], or [`Rejection::Unsupported`] for other versions.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
         const WHAT: &str = "in-toto statement";
-        let whole: Value = json::strict(bytes).map_err(|e| malformed(WHAT, e))?;
-        let document = Document::deserialize(&whole).map_err(|e| malformed(WHAT, e))?;
+        // What else is in it is built once it is proven: as values, hostile text would be a hundred times as large.
+        let document: Document = json::strict(bytes).map_err(|e| malformed(WHAT, e))?;
         if !TYPES.contains(&document.kind.as_str()) {
             return Err(unsupported("in-toto statement type", &document.kind));
         }
@@ -71,7 +71,7 @@ impl Statement {
         if document.subject.iter().any(|s| s.digest.is_empty() || s.digest.len() > MAX_DIGESTS) {
             return Err(malformed(WHAT, format_args!("a subject has not 1 to {MAX_DIGESTS} digests")));
         }
-        Ok(Self { predicate_type: document.predicate_type, subjects: document.subject, whole })
+        Ok(Self { predicate_type: document.predicate_type, subjects: document.subject })
     }
 
     /// Whether one of its subjects is this manifest.
@@ -97,13 +97,13 @@ impl Statement {
     }
 
     /// What it says of the manifest in passing.
-    pub(super) fn annotations(&self, subject: &Digest) -> Option<&Map<String, Value>> {
-        self.about(subject)?.annotations.as_ref()
+    pub(super) fn annotations(&self, subject: &Digest) -> Option<Map<String, Value>> {
+        serde_json::from_str(self.about(subject)?.annotations.as_ref()?.get()).ok()
     }
 
-    /// The statement as evidence of it.
-    pub(super) fn attestation(&self) -> Attestation {
-        Attestation::new(self.predicate_type.as_str(), self.whole.clone())
+    /// The statement as evidence of it, from the bytes that it was read from.
+    pub(super) fn attestation(&self, bytes: &[u8]) -> Attestation {
+        Attestation::new(self.predicate_type.as_str(), serde_json::from_slice(bytes).unwrap_or_default())
     }
 
     /// A digest of the subject's that is there and another is no match, whatever else agrees.

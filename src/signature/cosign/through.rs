@@ -65,7 +65,7 @@ pub fn attested(
     ];
     Ok(Evidence {
         subject: *subject,
-        attestation: Some(says.attestation()),
+        attestation: Some(says.attestation(statement)),
         steps: steps.into_iter().map(|(what, digest)| Step { what, digest }).collect(),
         names: says.name(subject).map(Untrusted::new).into_iter().collect(),
         ..signed.clone()

@@ -1,5 +1,6 @@
 //! Proves what cosign signs: with a key, a keyless identity, or a private authority's certificate.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -158,7 +159,7 @@ impl Cosign {
         };
         let signature = self.check_signature(key, claim, artifact, signed)?;
         claim.content.describe(&artifact.digest)?;
-        check_annotations(&self.settings.annotations, said(&claim.content, &artifact.digest))?;
+        check_annotations(&self.settings.annotations, said(&claim.content, &artifact.digest).as_deref())?;
         let certificate = match (&self.holder, &claim.made_by) {
             (Holder::Keyless(_) | Holder::Pki(_), MadeBy::Certificates { leaf, .. }) => Some(leaf),
             _ => None,
@@ -235,16 +236,16 @@ impl Proven {
             Content::Artifact { .. } => None,
         };
         evidence.names.extend(name.map(Untrusted::new));
-        evidence.attestation = claim.content.attests().map(super::statement::Statement::attestation);
+        evidence.attestation = claim.content.attests();
         evidence.notes.push("the payload signs neither size nor media type: the digest binds".to_owned());
     }
 }
 
 /// What the signer said beside the digest.
-fn said<'a>(content: &'a Content, subject: &Digest) -> Option<&'a Map<String, Value>> {
+fn said<'a>(content: &'a Content, subject: &Digest) -> Option<Cow<'a, Map<String, Value>>> {
     match content {
-        Content::Payload { says, .. } => Some(&says.optional),
-        Content::Statement { says, .. } => says.annotations(subject),
+        Content::Payload { says, .. } => Some(Cow::Borrowed(&says.optional)),
+        Content::Statement { says, .. } => says.annotations(subject).map(Cow::Owned),
         Content::Artifact { .. } => None,
     }
 }

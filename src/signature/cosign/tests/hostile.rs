@@ -124,3 +124,27 @@ fn what_is_huge_is_refused_soon() {
     }
     assert_eq!(soon("nesting", vec![b'['; 1 << 20]), Code::Malformed);
 }
+
+/// What is said beside name and digest is built as values before anything is proven.
+#[test]
+fn a_payload_is_no_longer_than_a_name_a_digest_and_annotations() {
+    let padded = |length: usize| {
+        let digest = Digest::sha256(b"{}");
+        let payload = json!({
+            "critical": {
+                "identity": {"docker-reference": ""},
+                "image": {"docker-manifest-digest": digest},
+                "type": "cosign container image signature",
+            },
+            "optional": {"padding": ""},
+        })
+        .to_string();
+        let padding = "x".repeat(length - payload.len());
+        let payload = payload.replace(r#""padding":"""#, &format!(r#""padding":"{padding}""#));
+        let annotations = [(layout::SIGNATURE.to_owned(), "AAAA".to_owned())].into();
+        Claim::read(&layer(media_type::COSIGN_SIMPLE_SIGNING, payload.as_bytes(), annotations))
+    };
+    assert!(padded(64 * 1024).is_ok());
+    let rejected = padded(64 * 1024 + 1).unwrap_err();
+    assert!(rejected.to_string().contains("longer than 65536 bytes"), "{rejected}");
+}

@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Bound, Signed};
 use crate::trust::sigstore::proto::Bytes;
@@ -100,12 +99,12 @@ struct InTotoSignature {
 }
 
 impl First {
-    pub(super) fn read(kind: &str, version: &str, spec: Value) -> Result<Self, serde_json::Error> {
+    pub(super) fn read(kind: &str, version: &str, spec: &str) -> Result<Self, serde_json::Error> {
         Ok(match (kind, version) {
-            ("hashedrekord", _) => Self::HashedRekord(Deserialize::deserialize(spec)?),
-            ("dsse", _) => Self::Dsse(Deserialize::deserialize(spec)?),
-            (_, "0.0.1") => Self::InTotoOld(Deserialize::deserialize(spec)?),
-            _ => Self::InToto(Deserialize::deserialize(spec)?),
+            ("hashedrekord", _) => Self::HashedRekord(serde_json::from_str(spec)?),
+            ("dsse", _) => Self::Dsse(serde_json::from_str(spec)?),
+            (_, "0.0.1") => Self::InTotoOld(serde_json::from_str(spec)?),
+            _ => Self::InToto(serde_json::from_str(spec)?),
         })
     }
 
