@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use super::Certificate;
+use super::{Certificate, ExtendedKeyUsage};
 
 /// The longest chain, leaf and anchor included.
 pub const MAX_LENGTH: usize = 10;
@@ -184,6 +184,24 @@ pub fn check_issuer(issuer: &Certificate, between: usize) -> Result<(), Error> {
         return Err(Error::invalid(issuer, "its key usage lacks keyCertSign"));
     }
     Ok(())
+}
+
+/// Whether the authorities above a leaf may lend their word to a purpose: one that is limited to other purposes, such as
+/// a company's for web servers, cannot. RFC 5280 leaves that open; everybody who issues by purposes relies on it.
+///
+/// # Errors
+/// The first that may not. `name` is what the purpose is called.
+pub fn check_purpose(chain: &[Certificate], purpose: &str, name: &str) -> Result<(), Error> {
+    let unfit = |issuer: &&Certificate| {
+        let usage = issuer.extended_key_usage();
+        usage.is_some_and(|usage| !usage.has(purpose) && !usage.has(ExtendedKeyUsage::ANY))
+    };
+    match chain.iter().skip(1).find(unfit) {
+        Some(issuer) => {
+            Err(Error::invalid(issuer, format!("its extended key usage is for other things than {name}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn leaf(chain: &[Certificate]) -> Result<&Certificate, Error> {

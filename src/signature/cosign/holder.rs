@@ -171,7 +171,7 @@ impl Pki {
         check_purpose(leaf)?;
         let between: Vec<Certificate> = self.intermediates.iter().chain(others).cloned().collect();
         let path = |at| {
-            x509::chain::find(leaf, &between, &self.roots, at)
+            find(leaf, &between, &self.roots, at)
                 .map_err(|e| chain::rejection(e, leaf, "the configured roots (pki.roots)", at))
         };
         for time in witnesses.times() {
@@ -235,7 +235,7 @@ fn path(
     for authority in authorities.iter().filter(|authority| authority.window.contains(at)) {
         let Some(anchor) = authority.root() else { continue };
         let between: Vec<Certificate> = authority.others().iter().chain(others).cloned().collect();
-        match x509::chain::find(leaf, &between, std::slice::from_ref(anchor), at) {
+        match find(leaf, &between, std::slice::from_ref(anchor), at) {
             Ok(path) => return Ok(path),
             Err(x509::chain::Error::Untrusted { .. }) => {}
             Err(error) => worst = error,
@@ -243,6 +243,18 @@ fn path(
     }
     let expected = "the certificate authorities of the trusted root";
     Err(chain::rejection(worst, leaf, expected, at))
+}
+
+/// The way to an anchor, all of whose certificates are for signing code.
+fn find(
+    leaf: &Certificate,
+    between: &[Certificate],
+    anchors: &[Certificate],
+    at: SystemTime,
+) -> Result<Path, x509::chain::Error> {
+    let path = x509::chain::find(leaf, between, anchors, at)?;
+    x509::chain::check_purpose(path.certificates(), ExtendedKeyUsage::CODE_SIGNING, "codeSigning")?;
+    Ok(path)
 }
 
 /// The key signs code, and nothing else issues.

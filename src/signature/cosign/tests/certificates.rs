@@ -3,12 +3,17 @@
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
+use serde_json::json;
 use time::OffsetDateTime;
 
 use super::super::*;
 use super::judge;
-use super::stand::{self, Leaf, Stand, after, before, claim, image, keyless, later};
+use super::stand::{
+    self, Leaf, Stand, after, before, claim, encoded, image, keyless, later, pem, trusting,
+};
+use super::tree::with;
 use crate::signature::{Code, Evidence, Rejected};
+use crate::x509::Certificate;
 
 fn verdict(stand: &Stand, settings: &Settings, leaf: &Leaf) -> Result<Evidence, Rejected> {
     judge(&stand.verifier(settings), &image(), &claim(&stand.bundle(leaf)), later())
@@ -125,5 +130,41 @@ fn as_many_transparency_logs_as_are_asked_have_seen_it() {
         let rejected = verdict(&stand, &two, &stand.certificate_seen_by(logs, |_| {})).unwrap_err();
         assert_eq!(rejected.code(), Code::CertificateInvalid);
         assert!(rejected.to_string().contains("1 certificate-transparency logs have seen it, 2 are needed"));
+    }
+}
+
+/// A verifier of the stand's whose authority is this chain, and that asks for no transparency.
+fn by_chain(stand: &Stand, settings: Settings, chain: &[&Certificate]) -> Cosign {
+    let chain: Vec<_> = chain.iter().map(|c| json!({"rawBytes": encoded(c.der())})).collect();
+    let root = with(&stand.trusted(), "/certificateAuthorities/0/certChain/certificates", json!(chain));
+    trusting(&Settings { dangerous_skip_sct: settings.keyless.is_some(), ..settings }, &root)
+}
+
+/// An authority that was certified for web servers cannot lend its word to code.
+#[test]
+fn authorities_may_be_limited_to_other_purposes() {
+    let stand = Stand::new();
+    for (purposes, believed) in [
+        (vec![], true),
+        (vec![ExtendedKeyUsagePurpose::CodeSigning], true),
+        (vec![ExtendedKeyUsagePurpose::ServerAuth], false),
+    ] {
+        let below = stand.below(|p| p.extended_key_usages = purposes);
+        let bundle = claim(&stand.bundle(&below.certificate_seen_by(&[], |_| {})));
+        let pki = Pki {
+            roots: vec![Pem(pem(&stand.root))],
+            intermediates: vec![Pem(pem(&below.root))],
+            identity: Some(stand::IDENTITY.to_owned()),
+            ..Pki::default()
+        };
+        for settings in [keyless(), Settings { pki: Some(pki), ..Settings::default() }] {
+            let verifier = by_chain(&stand, settings, &[&below.root, &stand.root]);
+            let result = judge(&verifier, &image(), &bundle, later());
+            assert_eq!(result.is_ok(), believed, "{result:?}");
+            if let Err(rejected) = result {
+                assert_eq!(rejected.code(), Code::CertificateInvalid);
+                assert!(rejected.to_string().contains("other things than codeSigning"), "{rejected}");
+            }
+        }
     }
 }

@@ -97,6 +97,23 @@ impl Stand {
         }
     }
 
+    /// One whose Fulcio this one's certified, as `change` makes the certificate.
+    pub(super) fn below(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        let mut made = CertificateParams::default();
+        let root = self.certified(&key, &[], |params| {
+            params.distinguished_name.push(DnType::CommonName, "fulcio below");
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params.extended_key_usages = Vec::new();
+            params.subject_alt_names = Vec::new();
+            params.custom_extensions = Vec::new();
+            change(params);
+            made = params.clone();
+        });
+        Self { fulcio: Issuer::new(made, key), root, ..Self::new() }
+    }
+
     /// A certificate for ten minutes, a minute old, as `change` makes it.
     pub(super) fn certificate(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         self.certificate_seen_by(&[&self.ct[0]], change)
