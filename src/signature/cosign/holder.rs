@@ -234,8 +234,9 @@ fn path(
     let mut worst = x509::chain::Error::Untrusted { subject: shown(leaf) };
     for authority in authorities.iter().filter(|authority| authority.window.contains(at)) {
         let Some(anchor) = authority.root() else { continue };
-        let between: Vec<Certificate> = authority.others().iter().chain(others).cloned().collect();
-        match find(leaf, &between, std::slice::from_ref(anchor), at) {
+        // What the root names is all that the authority is; what else its anchor certified may be another's.
+        let between = if authority.others().is_empty() { others } else { authority.others() };
+        match find(leaf, between, std::slice::from_ref(anchor), at) {
             Ok(path) => return Ok(path),
             Err(x509::chain::Error::Untrusted { .. }) => {}
             Err(error) => worst = error,

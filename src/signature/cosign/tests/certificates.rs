@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use super::super::*;
 use super::judge;
 use super::stand::{
-    self, Leaf, Stand, after, before, claim, encoded, image, keyless, later, pem, trusting,
+    self, By, HASHED, Leaf, Stand, Work, after, before, claim, encoded, entry_with, image, keyless, later,
+    legacy, pem, trusting,
 };
 use super::tree::with;
 use crate::signature::{Code, Evidence, Rejected};
@@ -167,4 +168,22 @@ fn authorities_may_be_limited_to_other_purposes() {
             }
         }
     }
+}
+
+/// Another authority below the same root is not the one that the trusted root names, though the signature brings it.
+#[test]
+fn where_the_root_names_whole_chains_signatures_bring_no_others() {
+    let stand = Stand::new();
+    let (named, other) = (stand.below(|_| {}), stand.below(|_| {}));
+    let leaf = other.certificate_seen_by(&[], |_| {});
+    let work = Work::payload(By::Leaf(&leaf), &image().descriptor.digest);
+    let mut signature = legacy(&work, Some(&entry_with(&stand.rekor[0], &work, HASHED, |_| {})), None);
+    signature.annotations.insert(layout::CHAIN.to_owned(), pem(&other.root));
+    let verdict =
+        |chain: &[&Certificate]| judge(&by_chain(&stand, keyless(), chain), &image(), &signature, later());
+    let rejected = verdict(&[&named.root, &stand.root]).unwrap_err();
+    assert_eq!(rejected.code(), Code::UntrustedKey, "{rejected}");
+    assert!(verdict(&[&other.root, &stand.root]).is_ok());
+    // A root alone leaves it to signatures to lead there.
+    assert!(verdict(&[&stand.root]).is_ok());
 }
