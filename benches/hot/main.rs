@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod notary;
+mod sigstore;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -75,7 +76,7 @@ impl Case {
     fn judged(&self, policies: &Policies) -> Judged {
         let policy = policies.matching(&self.subject.repository).unwrap();
         let results = vec![(self.verifier.signer().clone(), Ok(self.verify()))];
-        Judged::new(policy, &self.signature, results)
+        Judged::new(policy, &self.subject.repository, &self.signature, results)
     }
 }
 
@@ -178,5 +179,5 @@ fn policy(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, names, verify, notary::notary, policy);
+criterion_group!(benches, names, verify, notary::notary, sigstore::sigstore, policy);
 criterion_main!(benches);

@@ -5,7 +5,7 @@ mod alternative;
 mod extensions;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use x509_parser::certificate::X509Certificate;
@@ -45,6 +45,8 @@ struct Inner {
     not_after: SystemTime,
     key: PublicKey,
     extensions: Extensions,
+    /// The key that is known to have signed it: authorities' certificates are asked again with every signature.
+    signer: OnceLock<PublicKey>,
 }
 
 impl Certificate {
@@ -78,6 +80,7 @@ impl Certificate {
             not_after: system_time(parsed.validity().not_after),
             key: PublicKey::from_spki_der(parsed.public_key().raw)?,
             extensions: Extensions::read(parsed.extensions(), der)?,
+            signer: OnceLock::new(),
             der: der.to_vec(),
         })))
     }
@@ -282,13 +285,19 @@ impl Certificate {
                 found: self.subject().to_string(),
             });
         }
+        if child.0.signer.get() == Some(self.public_key()) {
+            return Ok(());
+        }
         let algorithm = child.0.algorithm.ok_or_else(|| Error::Unsupported {
             what: "certificate signature algorithm",
             found: child.0.algorithm_oid.clone(),
         })?;
         self.public_key()
             .verify(algorithm, child.signed(), &child.0.signature)
-            .map_err(|_| Error::BadSignature { issuer: self.subject().to_string() })
+            .map_err(|_| Error::BadSignature { issuer: self.subject().to_string() })?;
+        // Where another key is known already, so it stays.
+        let _ = child.0.signer.set(self.public_key().clone());
+        Ok(())
     }
 }
 

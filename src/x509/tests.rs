@@ -94,6 +94,23 @@ fn every_algorithm_that_certificates_are_signed_with() {
     assert!(matches!(sha1.issued(&sha1), Err(Error::Unsupported { .. })));
 }
 
+/// What is known of one key says nothing of another's, whichever is asked first.
+#[test]
+fn a_certificate_is_of_one_key_however_often_it_is_asked() {
+    let (root, namesake) = (link("root", None, |_| {}), link("root", None, |_| {}));
+    let leaf = link("leaf", Some(&root), |_| {});
+    let bad = |issuer: &Link| {
+        matches!(issuer.certificate.issued(&leaf.certificate), Err(Error::BadSignature { .. }))
+    };
+    for _ in 0..2 {
+        assert!(bad(&namesake));
+        assert_eq!(root.certificate.issued(&leaf.certificate), Ok(()));
+        assert!(bad(&namesake));
+        let renamed = link("other", None, |_| {}).certificate.issued(&leaf.certificate);
+        assert!(matches!(renamed, Err(Error::WrongIssuer { .. })));
+    }
+}
+
 #[test]
 fn a_changed_byte_breaks_the_signature_or_the_certificate() {
     let (root, middle, _) = three(|_| {});
