@@ -3,8 +3,7 @@
 
 use super::*;
 
-const BEACON: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/\
-                      workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
 
 fn certificate(name: &str) -> Certificate {
     Certificate::from_der(&fixture(&format!("sct/{name}.der"))).unwrap()
@@ -12,15 +11,14 @@ fn certificate(name: &str) -> Certificate {
 
 #[test]
 fn genuine_chains_are_believed_while_the_leaf_lives() {
-    for (whose, between, identity) in [
-        ("public", &["intermediate"][..], BEACON),
-        ("staging", &["intermediate"], BEACON),
-        ("extensions", &[], BEACON),
-        ("made", &[], "dev@example.test"),
+    for (whose, between, root, identity) in [
+        ("workflow", &["sigstore-intermediate"][..], "sigstore-root", WORKFLOW),
+        ("email", &["sigstore-intermediate"], "sigstore-root", "dev@example.test"),
+        ("made", &[], "made-root", "dev@example.test"),
     ] {
         let leaf = certificate(&format!("{whose}-leaf"));
-        let between: Vec<_> = between.iter().map(|name| certificate(&format!("{whose}-{name}"))).collect();
-        let anchors = [certificate(&format!("{whose}-root"))];
+        let between: Vec<_> = between.iter().map(|name| certificate(name)).collect();
+        let anchors = [certificate(root)];
         let whole = [&[leaf.clone()][..], &between, &anchors].concat();
         for at in [leaf.not_before(), leaf.not_after()] {
             let found = chain::find(&leaf, &between, &anchors, at).unwrap_or_else(|e| panic!("{whose}: {e}"));
@@ -43,9 +41,11 @@ fn genuine_chains_are_believed_while_the_leaf_lives() {
 
 #[test]
 fn an_instance_vouches_for_its_own_alone() {
-    for (whose, other) in [("public", "staging"), ("staging", "public")] {
-        let leaf = certificate(&format!("{whose}-leaf"));
-        let between = [certificate("public-intermediate"), certificate("staging-intermediate")];
+    for (leaf, other) in
+        [("workflow", "public"), ("workflow", "made"), ("made", "sigstore"), ("made", "public")]
+    {
+        let leaf = certificate(&format!("{leaf}-leaf"));
+        let between = [certificate("public-intermediate"), certificate("sigstore-intermediate")];
         let result =
             chain::find(&leaf, &between, &[certificate(&format!("{other}-root"))], leaf.not_before());
         assert!(matches!(result, Err(chain::Error::Untrusted { .. })), "{result:?}");
@@ -54,17 +54,11 @@ fn an_instance_vouches_for_its_own_alone() {
 
 #[test]
 fn the_intermediate_may_issue_no_authority() {
-    let intermediate = certificate("public-intermediate");
-    assert_eq!(intermediate.basic_constraints().unwrap().path_length, Some(0));
-    assert!(chain::check_issuer(&intermediate, 0).is_ok());
-    assert!(rule(&chain::check_issuer(&intermediate, 1).unwrap_err()).contains("path length"));
+    for instance in ["public", "sigstore"] {
+        let intermediate = certificate(&format!("{instance}-intermediate"));
+        assert_eq!(intermediate.basic_constraints().unwrap().path_length, Some(0));
+        assert!(chain::check_issuer(&intermediate, 0).is_ok());
+        assert!(rule(&chain::check_issuer(&intermediate, 1).unwrap_err()).contains("path length"));
+    }
     assert_eq!(certificate("public-root").public_key().kind(), KeyKind::P384);
-}
-
-#[test]
-fn a_log_key_of_a_trusted_root_is_a_bare_rsa_key() {
-    let key = PublicKey::from_pkcs1_der(&fixture("sct/staging-log-rsa.der")).unwrap();
-    assert_eq!(key.kind(), KeyKind::Rsa { bits: 4096 });
-    let log_id = "1b7c142a4e992ba7df1e1fc5742454136c157a4cb31c4108a521b8b1abe7bf4c";
-    assert_eq!(hex::encode(key.fingerprint()), log_id, "as the trusted root calls the log");
 }
