@@ -1,6 +1,8 @@
 //! What the fuzz targets share: a subject, the moment at which it is judged, and claims about it that are
 //! nothing but the fuzzer's bytes. The seeds hold genuine signatures of this subject by real tools.
 
+pub mod sigstore;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
