@@ -111,7 +111,7 @@ fn faults_of_modules_have_the_place_of_their_key() {
 #[test]
 fn faults_of_conditions_have_the_place_of_the_character() {
     let written = |condition: &str| {
-        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cosign/infra/key-p256.pub");
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sigstore/pki/key-p256.pub");
         format!(
             "signers:\n  a: {{ cosign: {{ key: {key}, transparency_log: ignore }} }}\npolicies:\n  - name: p\n    \
              scopes: [docker.io/x]\n    require:\n      all:\n        - attested:\n            by: a\n            \

@@ -124,11 +124,11 @@ fn check(form: &Form, stand: &Stand, verifier: &Cosign, work: &Work<'_>, others:
     };
     let good = work.body(form.kind.0, form.kind.1);
     for pointer in form.signature {
-        let why = swapped(pointer, other(&good.pointer(pointer).unwrap()));
+        let why = swapped(pointer, other(good.pointer(pointer).unwrap()));
         assert!(why.contains("another signature") || why.contains("other signatures"), "{pointer}: {why}");
     }
     for pointer in form.digests {
-        let why = swapped(pointer, other(&good.pointer(pointer).unwrap()));
+        let why = swapped(pointer, other(good.pointer(pointer).unwrap()));
         assert!(why.contains("the digest differs"), "{pointer}: {why}");
     }
     for by in others {

@@ -93,8 +93,8 @@ kinds! {
     a_bundle_with_an_entry_of_the_second_log: "keyless-workflow-bundle-rekor2", identity(WORKFLOW);
     a_bundle_with_an_entry_of_an_envelope: "keyless-email-bundle-rekor2-dsse", identity(EMAIL);
     a_bundle_with_a_timestamp: "keyless-email-bundle-nolog", stamped(identity(EMAIL));
-    a_bundle_of_version_1: "bundle-v0.1", identity(WORKFLOW);
-    a_bundle_of_version_2: "bundle-v0.2", identity(WORKFLOW);
+    a_bundle_of_version_1: "bundle-v0.1", identity(EMAIL);
+    a_bundle_of_version_2: "bundle-v0.2", identity(EMAIL);
     a_bundle_by_a_logged_and_stamped_key: "key-p256-bundle-rekor2", logged_and_stamped(key("p256"));
     a_bundle_by_a_key: "key-p256-bundle-none", unlogged(key("p256"));
     a_bundle_by_a_logged_key: "key-rsa-bundle-rekor1", key("rsa");

@@ -81,11 +81,11 @@ pub(super) fn stamped(settings: Settings) -> Settings {
 }
 
 impl Recorded {
-    /// An image with all that is attached to it, or a file with its bundle.
+    /// A bundle by itself, or an image with all that is attached to it.
     pub(super) fn read(case: &str) -> Self {
         let folder = file(case);
-        if !folder.join("oci").exists() {
-            return Self::file(&folder);
+        if folder.join("bundle.json").exists() {
+            return Self::bundle(&folder);
         }
         let blob = |digest: &str| {
             Bytes::from(fs::read(folder.join("oci/blobs").join(digest.replace(':', "/"))).unwrap())
@@ -110,11 +110,10 @@ impl Recorded {
         Self { subject: subject(descriptor), claims }
     }
 
-    fn file(folder: &Path) -> Self {
-        let read = |name: &str| Bytes::from(fs::read(folder.join(name)).unwrap());
-        let (file, bundle) = (read("file"), read("bundle.json"));
-        let descriptor =
-            Descriptor::new("application/octet-stream", Digest::sha256(&file), file.len() as u64);
+    fn bundle(folder: &Path) -> Self {
+        let case: Value = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
+        let digest = Digest::parse(case["digest"].as_str().unwrap()).unwrap();
+        let bundle = Bytes::from(fs::read(folder.join("bundle.json")).unwrap());
         let claim = Signature {
             format: Format::Cosign,
             digest: Digest::sha256(&bundle),
@@ -122,6 +121,8 @@ impl Recorded {
             payload: bundle,
             annotations: BTreeMap::new(),
         };
+        // Claims do not say how long it is.
+        let descriptor = Descriptor::new("application/octet-stream", digest, 1);
         Self { subject: subject(descriptor), claims: vec![claim] }
     }
 

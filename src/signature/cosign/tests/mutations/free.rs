@@ -11,7 +11,7 @@ use super::super::tree::Mutation;
 use crate::signature::Code;
 
 /// To which case what was done where, and why it does no harm. `*` stands for anything.
-const FREE: [(&str, &str); 15] = [
+const FREE: [(&str, &str); 18] = [
     ("* [0] twice", "a witness, or a signature, that stands there twice counts once"),
     (
         "* /verificationMaterial/publicKey*",
@@ -32,13 +32,19 @@ const FREE: [(&str, &str); 15] = [
     ("*  unheardOf", "beside the layer and its annotations nothing is looked at"),
     ("* /annotations unheardOf", "an annotation that nobody reads"),
     ("* /annotations*predicateType*", "for listings: the statement says it"),
+    (
+        "* /verificationMaterial/x509CertificateChain/certificates/1*",
+        "the way to the root is in the trusted root too",
+    ),
+    (
+        "* /verificationMaterial/x509CertificateChain/certificates *[1]*",
+        "the same certificate, left out or doubled",
+    ),
     ("* /annotations*dev.sigstore.cosign*chain*", "the way to the root is in the trusted root too"),
     ("* /annotations/dev.sigstore.cosign~1certificate longer", "text after a PEM block"),
     ("*/logID upper case", "a number in hexadecimal digits, whose value is signed and not their case"),
-    (
-        "attest-key-*annotations*",
-        "the signature of an attestation is in its envelope, and no witness is asked",
-    ),
+    ("attest-* /annotations*dev.cosignproject.cosign*signature*", "an attestation's is in its envelope"),
+    ("attest-key-*annotations*", "the same, and nobody asks for a witness"),
 ];
 
 /// The same of a part of a text or of what it encodes.
@@ -71,7 +77,8 @@ fn note(text: &str) -> Vec<Range<usize>> {
     let log = text.find('\u{2014}').unwrap() + '\u{2014}'.len_utf8() + 1;
     let end = log + text[log..].find('\n').unwrap() + 1;
     let name = log..log + text[log..].find(' ').unwrap();
-    if text.contains(" - ") { vec![name] } else { vec![end..text.len()] }
+    let free = if text.contains(" - ") { name } else { end..text.len() };
+    Vec::from([free])
 }
 
 /// Whether a token was granted as asked or with changes; and certificates of the authority's that the token brings,
@@ -89,7 +96,7 @@ fn response(text: &str) -> Vec<Range<usize>> {
 /// What PEM has around and between the lines of base64.
 fn armour(text: &str) -> Vec<Range<usize>> {
     let breaks = text.match_indices('\n').map(|(at, _)| at..at + 1);
-    breaks.chain([text.find("-----END").unwrap()..text.len()]).collect()
+    breaks.chain(std::iter::once(text.find("-----END").unwrap()..text.len())).collect()
 }
 
 /// The codes that a change below this place may be refused with: the first row that fits.
@@ -124,7 +131,8 @@ pub(super) fn codes(pointer: &str) -> &'static [Code] {
         ("*/messageDigest*", &[Malformed, DigestMismatch]),
         ("*ignature*", &[Malformed, BadSignature]),
         ("/mediaType", &[Malformed, Unsupported]),
-        ("*", &[Malformed]),
+        // A layer without its annotations has no certificate.
+        ("*", &[Malformed, UntrustedKey]),
     ];
     ROWS.into_iter().find(|(place, _)| glob(place, pointer)).map_or(&[], |(_, codes)| codes)
 }
