@@ -163,17 +163,19 @@ impl Collector<'_> {
         via: &Via,
         statements: &[(Descriptor, Bytes)],
     ) -> Vec<Judged> {
+        let mut all = Vec::new();
+        // It may be about both. What is about another platform says nothing of this one.
+        if layout::claims(signature, &self.subject.descriptor).is_ok() {
+            all.push(self.judge(signature).await);
+        }
         if layout::claims(signature, via.manifest.descriptor()).is_err() {
-            // What is about another platform says nothing of this one.
-            let about = layout::claims(signature, &self.subject.descriptor).is_ok();
-            return if about { vec![self.judge(signature).await] } else { Vec::new() };
+            return all;
         }
         let manifest = Subject {
             repository: self.subject.repository.clone(),
             descriptor: via.manifest.descriptor().clone(),
         };
         let signed = self.results(signature, &manifest).await;
-        let mut all = Vec::new();
         for (layer, statement) in statements {
             let lead = |result: &Result<Evidence, Rejected>| {
                 let evidence = result.as_ref().map_err(Clone::clone)?;

@@ -323,3 +323,58 @@ async fn a_platform_of_many_indexes_is_not_called_unsigned() {
     proxy.pass(Duration::from_secs(60));
     refused(&proxy.get(&unsigned).await, 503, "UNAVAILABLE", "more indexes list it than the 4");
 }
+
+/// A statement that lies with an attestation manifest counts for the platform though it names the manifest too.
+#[tokio::test]
+async fn a_statement_may_name_the_platform_and_what_it_lies_with() {
+    use base64::Engine as _;
+    use rcgen::SigningKey as _;
+    let layout = Layout::of("builder-signed-stranger");
+    let (platforms, attestations) = layout.platforms();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let hex = |digest: &str| digest.trim_start_matches("sha256:").to_owned();
+    let subjects = [&attestations[0], &platforms["amd64"]]
+        .map(|digest| serde_json::json!({ "digest": { "sha256": hex(digest) } }));
+    let statement = serde_json::json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {},
+    })
+    .to_string();
+    const IN_TOTO: &str = "application/vnd.in-toto+json";
+    let signed = format!("DSSEv1 {} {IN_TOTO} {} {statement}", IN_TOTO.len(), statement.len());
+    let encoded = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let envelope = serde_json::json!({
+        "payloadType": IN_TOTO,
+        "payload": encoded(statement.as_bytes()),
+        "signatures": [{ "sig": encoded(&key.sign(signed.as_bytes()).unwrap()) }],
+    })
+    .to_string();
+    let described = |media_type: &str, bytes: &[u8]| serde_json::json!({ "mediaType": media_type, "digest": Digest::sha256(bytes), "size": bytes.len() });
+    let manifest = "application/vnd.oci.image.manifest.v1+json";
+    let artifact = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": manifest,
+        "config": described("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [described("application/vnd.dsse.envelope.v1+json", envelope.as_bytes())],
+        "subject": described(manifest, &layout.blob(&attestations[0])),
+    });
+    let blobs = vec![Bytes::from_static(b"{}"), Bytes::from(envelope)];
+    let package = Package::made(Bytes::from(artifact.to_string()), blobs, Vec::new()).unwrap();
+    let signer =
+        format!("{{ them: {{ cosign: {{ key: {:?}, transparency_log: ignore }} }} }}", key.public_key_pem());
+    let proxy = TestProxy::new()
+        .with("signers", &signer)
+        .policy(&by_children())
+        .upstream(move |registry| {
+            Layout::of("builder-signed-stranger").push(registry, "app");
+            registry.push("app", None, &package);
+        })
+        .start()
+        .await;
+    let answer = proxy.get("app:v1").await;
+    assert_eq!(answer.status, 200, "{:?}", answer.error_message());
+    assert_eq!(proxy.get(&format!("app@{}", platforms["amd64"])).await.status, 200);
+    assert_eq!(proxy.get(&format!("app@{}", platforms["arm64"])).await.status, 403);
+}
