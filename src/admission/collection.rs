@@ -32,6 +32,9 @@ pub(super) struct Collected {
     pub(super) read: Vec<Found>,
     /// Those of them of which each part is a claim about the subject, proven or not.
     pub(super) claims: HashSet<Digest>,
+    /// How much was read of the subject's signatures, from all sources together.
+    bytes: u64,
+    parts: usize,
 }
 
 impl Collected {
@@ -74,7 +77,6 @@ pub(super) struct Collector<'a> {
 impl Collector<'_> {
     /// Adds what these artifacts say to what was collected before.
     pub(super) async fn collect(&self, collected: &mut Collected, found: Vec<Found>) {
-        let (mut bytes, mut parts) = (0_u64, 0_usize);
         for found in found {
             if (self.enough)(&collected.findings) {
                 break;
@@ -83,13 +85,14 @@ impl Collector<'_> {
             let all: Vec<_> = found.carrier.parts.iter().chain(statements).collect();
             let size = all.iter().map(|p| p.size).fold(0, u64::saturating_add);
             let too_large = all.iter().any(|p| p.size > MAX_PART_BYTES)
-                || bytes.saturating_add(size) > MAX_SUBJECT_BYTES
-                || parts + all.len() > MAX_SUBJECT_PARTS;
+                || collected.bytes.saturating_add(size) > MAX_SUBJECT_BYTES
+                || collected.parts + all.len() > MAX_SUBJECT_PARTS;
             if too_large {
                 collected.findings.troubles.push(out_of_bounds(&found.artifact.digest));
                 continue;
             }
-            (bytes, parts) = (bytes + size, parts + all.len());
+            collected.bytes += size;
+            collected.parts += all.len();
             self.add(collected, found).await;
         }
     }

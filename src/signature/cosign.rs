@@ -23,6 +23,7 @@ mod witness;
 mod tests;
 
 pub use claim::Artifact;
+pub use pattern::anywhere;
 pub use settings::{AtLeast, Keyless, Layout, Pem, Pki, Requirement, Roots, Settings};
 pub use verifier::{Cosign, verifier};
 

@@ -14,7 +14,7 @@ use crate::admission::Bounds;
 use crate::clock::Clock;
 use crate::engine::{Engine, State};
 use crate::policy::{Attested, Condition, PredicateType, Require};
-use crate::signature::cosign::{Keyless, Pem, Pki, Requirement, Roots, Settings};
+use crate::signature::cosign::{Keyless, Pem, Pki, Requirement, Roots, Settings, anywhere};
 use crate::signature::{SignerName, SignerSettings};
 
 /// What the one policy and its one signer are called.
@@ -25,7 +25,10 @@ const NAME: &str = "cosign";
 #[command(group(clap::ArgGroup::new("cosign").multiple(true).args(["key", "certificate_identity", "certificate_identity_regexp"])))]
 pub(super) struct Flags {
     /// The public key (PEM) that must have signed.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate_identity", "certificate_identity_regexp"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "certificate_identity", "certificate_identity_regexp", "certificate_oidc_issuer",
+        "certificate_oidc_issuer_regexp", "ca_roots", "certificate_chain", "Workflow",
+    ])]
     key: Option<PathBuf>,
     /// The identity in the signing certificate, exactly.
     #[arg(long, value_name = "IDENTITY", conflicts_with = "certificate_identity_regexp")]
@@ -143,9 +146,11 @@ impl Flags {
 
     fn settings(&self) -> anyhow::Result<Settings> {
         let identity = self.certificate_identity.clone();
-        let identity_regexp = self.certificate_identity_regexp.as_deref().map(found);
+        let pattern =
+            |text: &Option<String>| text.as_deref().map(anywhere).transpose().map_err(anyhow::Error::msg);
+        let identity_regexp = pattern(&self.certificate_identity_regexp)?;
         let issuer = self.certificate_oidc_issuer.clone();
-        let issuer_regexp = self.certificate_oidc_issuer_regexp.as_deref().map(found);
+        let issuer_regexp = pattern(&self.certificate_oidc_issuer_regexp)?;
         let extensions = self.workflow.extensions();
         let private = self.private_roots();
         let by_key = self.key.is_some();
@@ -210,11 +215,6 @@ impl Flags {
         };
         (self.trusted_root.is_none() && roots != Roots::default()).then_some(roots)
     }
-}
-
-/// cosign searches, where our own patterns match the whole.
-fn found(pattern: &str) -> String {
-    format!("(?s:.*)(?:{pattern})(?s:.*)")
 }
 
 fn pem(path: &Path) -> Pem {

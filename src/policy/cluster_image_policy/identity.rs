@@ -1,15 +1,12 @@
 //! `keyless.identities[]`: who an authority's certificate must be of.
 
-use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::object::Object;
 use crate::setting::SettingError;
-use crate::signature::cosign::Keyless;
+use crate::signature::cosign::{Keyless, anywhere};
 
 const FIELDS: [&str; 4] = ["issuer", "issuerRegExp", "subject", "subjectRegExp"];
-/// As much as a signer's own patterns may grow to.
-const MAX_COMPILED: usize = 1024 * 1024;
 
 /// Reads one identity.
 ///
@@ -45,7 +42,7 @@ fn one_of(identity: &Object<'_>, exact: &str, pattern: &str) -> Result<ExactOrPa
     match (identity.text(exact)?, identity.text(pattern)?) {
         (Some(value), None) => Ok((Some(value.to_owned()), None)),
         (None, Some(value)) => {
-            let whole = unanchored(value).map_err(|why| SettingError::new([pattern], why))?;
+            let whole = anywhere(value).map_err(|why| SettingError::new([pattern], why))?;
             Ok((None, Some(whole)))
         }
         (None, None) => {
@@ -58,14 +55,6 @@ fn one_of(identity: &Object<'_>, exact: &str, pattern: &str) -> Result<ExactOrPa
     }
 }
 
-/// policy-controller looks for the pattern anywhere in the text; ours are of the whole text.
-fn unanchored(pattern: &str) -> Result<String, String> {
-    // By itself first, so that no unbalanced parenthesis escapes the group.
-    let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
-    built.map_err(|why| format!("expected a regular expression (RE2 syntax), found {pattern:?}: {why}"))?;
-    Ok(format!("(?s:.*)(?:{pattern})(?s:.*)"))
-}
-
 #[cfg(test)]
 mod tests {
     use regex::Regex;
@@ -75,7 +64,7 @@ mod tests {
     #[test]
     fn a_pattern_matches_anywhere_as_it_does_in_policy_controller() {
         // How the signer matches: the whole of the text.
-        let whole = |pattern: &str| Regex::new(&format!("^(?:{})$", unanchored(pattern).unwrap())).unwrap();
+        let whole = |pattern: &str| Regex::new(&format!("^(?:{})$", anywhere(pattern).unwrap())).unwrap();
         for (pattern, text, expected) in [
             ("acme", "https://github.com/acme/app", true),
             ("^https://github\\.com/acme/", "https://github.com/acme/app", true),
@@ -101,7 +90,7 @@ mod tests {
     #[test]
     fn nothing_escapes_the_group() {
         for bad in ["(", "a)|(b", "[", "a{1000000}{1000000}"] {
-            assert!(unanchored(bad).unwrap_err().contains("expected a regular expression"), "{bad}");
+            assert!(anywhere(bad).unwrap_err().contains("expected a regular expression"), "{bad}");
         }
     }
 }

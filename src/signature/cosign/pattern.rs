@@ -54,6 +54,16 @@ impl Pattern {
     }
 }
 
+/// The pattern, of the whole text, for one that other tools look for anywhere in it: cosign and policy-controller do.
+///
+/// # Errors
+/// It is no pattern by itself.
+pub fn anywhere(pattern: &str) -> Result<String, String> {
+    // By itself first, so that no unbalanced parenthesis escapes the group.
+    compile(pattern)?;
+    Ok(format!("(?s:.*)(?:{pattern})(?s:.*)"))
+}
+
 fn compile(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
     built.map_err(|why| format!("expected a regular expression (RE2 syntax), found {pattern:?}: {why}"))
