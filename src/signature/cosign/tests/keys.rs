@@ -169,3 +169,23 @@ fn paths_are_resolved_and_text_is_left() {
     assert_eq!(settings.key, Some(Pem(text)));
     assert!(settings.paths().is_empty());
 }
+
+/// Some tools write `null`, or nothing, for what they have not.
+#[test]
+fn an_empty_annotation_is_none() {
+    let (subject, signer) = (image(), ed25519());
+    for nothing in ["", "null"] {
+        let mut signature = signed(&signer, &payload(&subject).to_string());
+        for name in [layout::BUNDLE, layout::TIMESTAMP] {
+            signature.annotations.insert(name.to_owned(), nothing.to_owned());
+        }
+        for name in [layout::CERTIFICATE, layout::CHAIN] {
+            signature.annotations.insert(name.to_owned(), String::new());
+        }
+        assert!(judge(&settings(&signer.pem, Requirement::Ignore), &subject, &signature).is_ok());
+        let required = settings(&signer.pem, Requirement::Require);
+        assert_eq!(judge(&required, &subject, &signature).unwrap_err().code(), Code::LogEntryMissing);
+        signature.annotations.insert(layout::BUNDLE.to_owned(), "{}".to_owned());
+        assert_eq!(judge(&required, &subject, &signature).unwrap_err().code(), Code::Malformed);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::recorded::{self, Recorded};
-use crate::signature::{Code, SignerName};
+use crate::signature::{Code, SignerName, Verifier as _};
 
 #[test]
 fn settings_say_one_thing() {
@@ -41,4 +41,33 @@ fn a_layout_that_is_asked_for_is_the_only_one() {
         assert_eq!(rejected.code(), Code::Unsupported, "{rejected}");
         assert!(rejected.to_string().contains("layout"), "{rejected}");
     }
+}
+
+#[test]
+fn certificates_that_no_log_has_seen_are_warned_of() {
+    let settings = recorded::identity(recorded::WORKFLOW);
+    let limited = |settings: &Settings| super::built(settings).limitation();
+    assert_eq!(limited(&settings), None);
+    let skipping = Settings { dangerous_skip_sct: true, ..settings };
+    assert!(limited(&skipping).unwrap().contains("dangerous_skip_sct"));
+}
+
+/// What verdicts depend on makes another revision: settings, keys, trusted root.
+#[test]
+fn a_revision_is_of_all_that_decides() {
+    let base = recorded::identity(recorded::WORKFLOW);
+    let mut revisions = vec![super::built(&base).revision()];
+    for changed in [
+        recorded::identity(recorded::EMAIL),
+        recorded::stamped(base.clone()),
+        Settings { at_least: AtLeast { times: 2, ..AtLeast::default() }, ..base.clone() },
+        Settings { trusted_root: None, ..base.clone() },
+        Settings { layout: Layout::Bundle, ..base },
+        recorded::key("p256"),
+        recorded::key("p384"),
+    ] {
+        revisions.push(super::built(&changed).revision());
+    }
+    let distinct: std::collections::BTreeSet<_> = revisions.iter().collect();
+    assert_eq!(distinct.len(), revisions.len());
 }
