@@ -256,7 +256,7 @@ impl RawDescriptor {
                 return Err(ManifestError::Data(self.digest));
             }
         }
-        if !media_type::is_media_type(&self.media_type) {
+        if !media_type::is_content_type(&self.media_type) {
             return Err(ManifestError::Malformed(format!(
                 "the descriptor of {} has no media type",
                 self.digest

@@ -45,6 +45,16 @@ pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 pub const ACCEPTED_MANIFESTS: [&str; 5] =
     [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT];
 
+/// A media type as descriptors have it: mostly bare, but older sigstore bundles are told apart by a parameter (RFC 2045,
+/// section 5.1; here without quotes).
+pub fn is_content_type(text: &str) -> bool {
+    let mut parts = text.split(';');
+    let token = |t: &str| is_media_type(&format!("x/{t}"));
+    let parameter =
+        |p: &str| p.trim_start().split_once('=').is_some_and(|(name, value)| token(name) && token(value));
+    text.len() <= 255 && parts.next().is_some_and(is_media_type) && parts.all(parameter)
+}
+
 /// A media type without parameters, lower case, as far as it can be one (RFC 6838, section 4.2).
 pub fn is_media_type(text: &str) -> bool {
     let token = |t: &str| {
@@ -52,4 +62,33 @@ pub fn is_media_type(text: &str) -> bool {
             && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };
     text.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_may_have_parameters() {
+        for good in
+            ["application/json", "application/vnd.dev.sigstore.bundle+json;version=0.1", "a/b; c=d;e=f"]
+        {
+            assert!(is_content_type(good), "{good}");
+        }
+        let long = format!("a/b;c={}", "d".repeat(300));
+        for bad in [
+            "",
+            "a",
+            "a/b;",
+            "a/b;c",
+            "a/b;=d",
+            "a/b;c=",
+            "a/b;c=\"d\"",
+            "a/b;c=d\r\nx: y",
+            "a/b;c=d/e",
+            &long,
+        ] {
+            assert!(!is_content_type(bad), "{bad}");
+        }
+    }
 }

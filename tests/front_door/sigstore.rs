@@ -111,7 +111,13 @@ fn by_children() -> String {
 #[tokio::test]
 async fn a_signature_lets_pass_what_an_attestation_does_not() {
     let email = r#"keyless: { issuer: "https://issuer.example.test", identity: "dev@example.test" }"#;
-    for case in ["keyless-email-legacy", "keyless-email-bundle-rekor1", "keyless-email-bundle-rekor2"] {
+    for case in [
+        "keyless-email-legacy",
+        "keyless-email-bundle-rekor1",
+        "keyless-email-bundle-rekor2",
+        "bundle-v0.1",
+        "bundle-v0.2",
+    ] {
         let (proxy, layout) = proxy(case, email, "require: them").await;
         let answer = proxy.get("app:v1").await;
         served(&answer, &layout.blob(&layout.tagged("v1")));
