@@ -71,6 +71,15 @@ fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
         let engine = Engine::build(settings, &state, None)?;
         anyhow::Ok(engine.gate().decide(&reference, &Principal::Process).await)
     })?;
+    conclude(arguments, &reference, outcome)
+}
+
+/// Prints what it came to; returns the exit code.
+fn conclude(
+    arguments: &Arguments,
+    reference: &Reference,
+    outcome: Result<Arc<Decision>, Refusal>,
+) -> anyhow::Result<u8> {
     match outcome {
         Ok(decision) => {
             print::decision(arguments, &decision)?;
@@ -78,7 +87,7 @@ fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         Err(refusal) => {
             let verdict = verdict_of(&refusal);
-            print::refusal(arguments, &reference, &refusal, verdict)?;
+            print::refusal(arguments, reference, &refusal, verdict)?;
             Ok(code(verdict))
         }
     }

@@ -8,7 +8,6 @@ use anyhow::anyhow;
 
 use super::super::runtime;
 use super::one_off::{annotations, pair};
-use super::{code, print, verdict_of};
 use crate::access::Principal;
 use crate::admission::Bounds;
 use crate::clock::Clock;
@@ -232,16 +231,7 @@ pub(super) fn verify(arguments: &super::Arguments) -> anyhow::Result<u8> {
         let state = State::ephemeral(Clock::system()).await?;
         // The settings are nobody's file: what is wrong with them names its own.
         let engine = Engine::build(settings, &state, None).map_err(|fault| anyhow!(fault.message))?;
-        match engine.gate().decide_alone(&reference, &Principal::Process).await {
-            Ok(decision) => {
-                print::decision(arguments, &decision)?;
-                Ok(code(decision.verdict()))
-            }
-            Err(refusal) => {
-                let verdict = verdict_of(&refusal);
-                print::refusal(arguments, &reference, &refusal, verdict)?;
-                Ok(code(verdict))
-            }
-        }
+        let outcome = engine.gate().decide_alone(&reference, &Principal::Process).await;
+        super::conclude(arguments, &reference, outcome)
     })
 }

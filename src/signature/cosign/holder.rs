@@ -116,8 +116,10 @@ impl Fulcio {
         for time in witnesses.times() {
             found = Some(path(leaf, others, root.authorities(), time.at)?);
         }
-        let issuing = found.as_ref().and_then(|path| path.certificates().get(1));
-        self.check_transparency(leaf, issuing, root)?;
+        let path = found.ok_or_else(|| Rejection::Timestamp {
+            found: "nobody tells when the certificate's key signed".into(),
+        })?;
+        self.check_transparency(leaf, path.certificates().get(1), root)?;
         self.identity.check(leaf)
     }
 

@@ -26,6 +26,30 @@ fn settings_say_one_thing() {
     assert_eq!(fault(keyless(|k| k.identity_regexp = Some(".*".into()))), "keyless.identity");
     let unknown = fault(keyless(|k| drop(k.extensions.insert("colour".into(), "red".into()))));
     assert_eq!(unknown, "keyless.extensions.colour");
+    let twice = Settings { trusted_root: Some("root.json".into()), ..keyless(|_| {}) };
+    assert_eq!(fault(Settings { roots: Some(Roots::default()), ..twice }), "roots");
+    assert_eq!(fault(Settings { pki: Some(Pki::default()), ..none.clone() }), "pki.roots");
+    let skipping = Settings { dangerous_skip_sct: true, key: Some(Pem("a".into())), ..none };
+    assert_eq!(fault(skipping), "dangerous_skip_sct");
+}
+
+/// Without a witness no chain would be walked: none is not a number of them.
+#[test]
+fn at_least_is_at_least_one_and_few() {
+    for (key, change) in [
+        ("log_entries", (|least, n| least.log_entries = n) as fn(&mut AtLeast, usize)),
+        ("timestamps", |least, n| least.timestamps = n),
+        ("times", |least, n| least.times = n),
+        ("scts", |least, n| least.scts = n),
+    ] {
+        for wrong in [0, 9] {
+            let mut settings = recorded::identity(recorded::WORKFLOW);
+            change(&mut settings.at_least, wrong);
+            let fault = verifier(&SignerName("a".into()), &settings).err().unwrap();
+            assert_eq!(fault.path.join("."), format!("at_least.{key}"));
+            assert_eq!(fault.message, format!("expected 1 to 8, found {wrong}"));
+        }
+    }
 }
 
 #[test]
