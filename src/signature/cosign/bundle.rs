@@ -9,7 +9,7 @@ use super::log::{Entry, Proof};
 use super::statement::Statement;
 use crate::oci::json;
 use crate::signature::Rejection;
-use crate::trust::sigstore::proto::{self, Bytes, Int64};
+use crate::trust::sigstore::proto::{self, Bytes, Int64, LogId};
 use crate::x509::{Certificate, chain};
 
 /// More witnesses than any client asks.
@@ -105,12 +105,6 @@ struct LogEntry {
     inclusion_promise: Option<Promise>,
     inclusion_proof: Option<InclusionProof>,
     canonicalized_body: Bytes,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LogId {
-    key_id: Bytes,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::proto::{self, Bytes, Timestamp};
+use super::proto::{self, Bytes, LogId, Timestamp};
 use super::{Authority, Error, Inner, Log, MAX_INSTANCES, MAX_SIZE, Window};
 use crate::oci::json;
 use crate::x509::{Certificate, PublicKey};
@@ -51,12 +51,6 @@ struct Key {
     raw_bytes: Bytes,
     key_details: String,
     valid_for: Option<TimeRange>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LogId {
-    key_id: Bytes,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! Scalars of protocol buffers' JSON form (protobuf.dev, "ProtoJSON Format"), as sigstore's documents use
-//! them: bytes in base64, 64-bit integers in strings, times in RFC 3339.
+//! them: bytes in base64, 64-bit integers in strings, times in RFC 3339. And the message that both bundles
+//! and trusted roots have.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,14 @@ const EITHER_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, EITHER_PADDING);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, EITHER_PADDING);
+
+/// `LogId` (sigstore/protobuf-specs, `sigstore_common.proto`): which log.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogId {
+    /// The SHA-256 of the log's key, or what the log makes of it.
+    pub key_id: Bytes,
+}
 
 /// `bytes`: base64 of either alphabet, with padding or without.
 #[derive(Clone, PartialEq, Eq, Default)]
