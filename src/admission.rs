@@ -2,6 +2,7 @@
 //! the policy, keeps the decision and what it unlocks. The one door between content and `http`.
 
 mod admitted;
+mod at_hand;
 mod attestations;
 mod climb;
 mod collection;

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod flight;
 pub mod oci;
+pub mod sendfile;
 pub mod setting;
 pub mod telemetry;
 

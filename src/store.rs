@@ -11,6 +11,7 @@ mod incoming;
 mod ledger;
 mod lock;
 mod open;
+mod opened;
 pub mod records;
 mod settings;
 
@@ -25,9 +26,11 @@ use crate::telemetry::Metrics;
 use blobs::{Blobs, Temporary};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
+use opened::Opened;
 
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
+pub use opened::SMALL;
 pub use records::{Change, Records, Table};
 pub use settings::Settings;
 
@@ -38,6 +41,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     blobs: Arc<Blobs>,
     ledger: Ledger,
+    opened: Opened,
     records: Records,
     metrics: Arc<Metrics>,
     // Last: they go when everything above has been written and closed.
@@ -64,8 +68,18 @@ impl Store {
     /// [`Error::Corrupt`] for rotten content, which the next call finds gone; [`Error::TooLarge`];
     /// [`Error::Io`]. Never `None` for what could not be read.
     pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+        if let Some(bytes) = self.read_at_hand(digest).filter(|bytes| bytes.len() as u64 <= limit) {
+            return Ok(Some(bytes));
+        }
         let (store, digest) = (self.clone(), *digest);
         blocking("read content", move || store.read_now(&digest, limit)).await
+    }
+
+    /// Small content that was read a moment ago, from memory: its digest was checked then.
+    pub fn read_at_hand(&self, digest: &Digest) -> Option<Bytes> {
+        let bytes = self.0.opened.bytes(digest)?;
+        self.touch(digest);
+        Some(bytes)
     }
 
     /// Keeps `bytes`, whose digest is checked first.
@@ -82,21 +96,19 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Length`] for content that was cut, which the next call finds gone; [`Error::Io`].
-    #[allow(clippy::unused_async, reason = "content kept elsewhere is waited for")]
     pub async fn open_blob(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {
-        let Some(file) = self.0.blobs.find(digest).map_err(Error::io("open content"))? else {
-            return Ok(None);
-        };
-        let size = file.metadata().map_err(Error::io("open content"))?.len();
-        match self.0.ledger.size_of(digest)? {
-            Some(expected) if expected != size => {
-                self.quarantine(digest).await?;
-                return Err(Error::Length { digest: *digest, expected, found: size });
-            }
-            _ => {}
+        if let Some(blob) = self.open_at_hand(digest) {
+            return Ok(Some(blob));
         }
+        let (store, digest) = (self.clone(), *digest);
+        blocking("open content", move || store.open_now(&digest)).await
+    }
+
+    /// Kept content that is open already.
+    pub fn open_at_hand(&self, digest: &Digest) -> Option<StoredBlob> {
+        let blob = self.0.opened.file(digest)?;
         self.touch(digest);
-        Ok(Some(StoredBlob { file: Arc::new(file), size }))
+        Some(blob)
     }
 
     /// Makes room for content of `size` bytes, evicting what was used longest ago, and starts it.
@@ -189,12 +201,40 @@ impl Store {
             return Err(Error::Corrupt { expected: *digest, found });
         }
         self.touch(digest);
-        Ok(Some(bytes.into()))
+        let bytes = Bytes::from(bytes);
+        self.0.opened.note_bytes(digest, &bytes);
+        Ok(Some(bytes))
+    }
+
+    fn open_now(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {
+        let expected = self.0.ledger.size_of(digest)?;
+        let fits = |blob: &StoredBlob| expected.is_none_or(|expected| expected == blob.size);
+        let open = || {
+            let Some(file) = self.0.blobs.find(digest)? else { return Ok(None) };
+            let blob = StoredBlob { size: file.metadata()?.len(), file: Arc::new(file) };
+            if fits(&blob) {
+                self.0.opened.note_file(digest, &blob);
+            }
+            Ok(Some(blob))
+        };
+        let Some(blob) = self.0.ledger.quietly(open).map_err(Error::io("open content"))? else {
+            return Ok(None);
+        };
+        if !fits(&blob) {
+            self.quarantine_now(digest)?;
+            let expected = expected.unwrap_or_default();
+            return Err(Error::Length { digest: *digest, expected, found: blob.size });
+        }
+        self.touch(digest);
+        Ok(Some(blob))
     }
 
     fn reserve_now(&self, size: u64) -> Result<Reserved, Error> {
         if !self.0.ledger.reserve(size) {
-            let take = |d: &Digest| self.0.blobs.take(d).map_err(Error::io("evict content"));
+            let take = |d: &Digest| {
+                self.0.opened.forget(d);
+                self.0.blobs.take(d).map_err(Error::io("evict content"))
+            };
             let taken: Vec<Option<Temporary>> = self.0.ledger.make_room(size, take)?;
             // Here, outside the ledger's lock, the files are removed.
             drop(taken);
@@ -203,7 +243,10 @@ impl Store {
     }
 
     fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {
-        let moved = self.0.ledger.quietly(|| self.0.blobs.quarantine(digest));
+        let moved = self.0.ledger.quietly(|| {
+            self.0.opened.forget(digest);
+            self.0.blobs.quarantine(digest)
+        });
         moved.map_err(Error::io("quarantine content"))?;
         self.0.ledger.removed(digest)?;
         self.0.metrics.store_corrupt.inc();

@@ -29,7 +29,8 @@ impl Request {
         let links = self.links(digest, Place::Blobs).await?;
         for link in &links {
             if let Some(hot) = self.hot(&link.parent).filter(|hot| link.stands_in(&hot.manifest)) {
-                return Ok((hot.leave, link.clone()));
+                self.memory().links.note_latest(&self.repository, link);
+                return Ok((hot.leave.clone(), link.clone()));
             }
         }
         let left = AtomicUsize::new(MAX_CLIMBS);

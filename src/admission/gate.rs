@@ -224,7 +224,7 @@ impl Gate {
             .inspect_err(|refusal| self.note(refusal, &request.repository, digest.to_string(), &request.who))
     }
 
-    fn upstream(&self, repository: &Repository) -> Result<&Arc<Upstream>, Refusal> {
+    pub(super) fn upstream(&self, repository: &Repository) -> Result<&Arc<Upstream>, Refusal> {
         self.0.upstreams.of(repository.registry()).ok_or(Refusal::Unknown(Unknown::Name))
     }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
 use serde::{Deserialize, Serialize};
 
 use super::admitted::Unlocks;
@@ -125,6 +125,16 @@ pub(super) struct Links {
     writes: AtomicU64,
 }
 
+/// A key of `latest` without its own copies.
+#[derive(Hash)]
+struct Named<'a>(&'a Repository, &'a Digest, Place);
+
+impl Equivalent<(Repository, Digest, Place)> for Named<'_> {
+    fn equivalent(&self, key: &(Repository, Digest, Place)) -> bool {
+        *self.1 == key.1 && self.2 == key.2 && *self.0 == key.0
+    }
+}
+
 /// At most so many records are read for one child.
 const MAX_RECORDS: usize = 256;
 /// At most so many records are in memory.
@@ -185,6 +195,17 @@ impl Links {
         self.latest.insert(latest, link);
     }
 
+    /// The link to `child` at `place` of the parent that was served last, where it is in memory.
+    pub(super) fn latest(&self, repository: &Repository, child: &Digest, place: Place) -> Option<Link> {
+        self.latest.get(&Named(repository, child, place))
+    }
+
+    /// Has a link that opened stand first.
+    pub(super) fn note_latest(&self, repository: &Repository, link: &Link) {
+        let key = (repository.clone(), link.child.digest, link.role.place());
+        self.latest.insert(key, link.clone());
+    }
+
     /// The links that lead to `child` at `place`: first the parent's that was served last.
     pub(super) async fn parents(
         &self,
@@ -192,7 +213,7 @@ impl Links {
         child: &Digest,
         place: Place,
     ) -> Result<Vec<Link>, crate::store::Error> {
-        let latest = self.latest.get(&(repository.clone(), *child, place));
+        let latest = self.latest(repository, child, place);
         let links = self.recorded(repository, child).await?;
         let others = links.iter().filter(|l| l.role.place() == place && latest.as_ref() != Some(l)).cloned();
         Ok(latest.clone().into_iter().chain(others).collect())

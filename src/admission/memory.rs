@@ -28,7 +28,7 @@ use crate::store::{self, Store, Table};
 use crate::telemetry::Metrics;
 use crate::trust::Revocations;
 
-pub(super) use hot::Hot;
+pub(super) use hot::{Hot, Warm};
 
 /// The record of the latest time that was seen.
 const LATEST: &[u8] = b"latest";

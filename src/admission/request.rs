@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::admitted::Admitted;
 use super::gate::Gate;
 use super::links::Leave;
-use super::memory::{Hot, Memory};
+use super::memory::{Hot, Memory, Warm};
 use super::referrers;
 use super::refusal::{Refusal, Unknown, denied, refusal};
 use crate::access::Principal;
@@ -42,7 +42,7 @@ impl Request {
 
     pub(super) async fn by_digest(&self, digest: &Digest) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         if let Some(hot) = self.hot(digest) {
-            return self.answer(&hot.leave, hot.manifest, false);
+            return self.answer(&hot.leave, Arc::clone(&hot.manifest), false);
         }
         let leave = self.leave(digest, None).await?;
         let manifest = self.fetch(digest).await?;
@@ -68,7 +68,7 @@ impl Request {
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         // No tag is answered through a parent: what is hot must rest on a decision of its own.
         if let Some(hot) = self.hot(digest).filter(|hot| hot.answers_tags()) {
-            return self.answer(&hot.leave, hot.manifest, stale);
+            return self.answer(&hot.leave, Arc::clone(&hot.manifest), stale);
         }
         let manifest = self.fetch(digest).await?;
         let decision = self.judge(&manifest, Some(tag)).await?;
@@ -193,9 +193,8 @@ impl Request {
             .ok_or_else(|| denied(leave.decision()))
     }
 
-    /// What is in memory and still holds: same repository, live decision, same policy.
-    pub(super) fn hot(&self, digest: &Digest) -> Option<Hot> {
-        self.memory().hot(self, digest)
+    pub(super) fn hot(&self, digest: &Digest) -> Option<Arc<Warm>> {
+        self.memory().hot(&self.gate, &self.repository, &self.who, digest)
     }
 
     pub(super) fn policy(&self) -> Option<&Arc<Policy>> {

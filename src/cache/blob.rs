@@ -14,7 +14,8 @@ use super::arriving::{Place, Ready};
 use super::body::Body;
 use super::{Cache, Error, Role, reading};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
-use crate::store::StoredBlob;
+use crate::sendfile::Lane;
+use crate::store::{self, StoredBlob};
 use crate::upstream::Upstream;
 
 /// A blob that can be read once.
@@ -33,7 +34,8 @@ pub enum Source {
 }
 
 enum Way {
-    Nothing,
+    /// All of it, in memory.
+    Whole(Bytes),
     Kept(Arc<File>),
     Arriving(Arc<File>, Place),
     Passing(Box<Body>),
@@ -56,6 +58,21 @@ impl Cache {
     ) -> Result<Blob, Error> {
         let way = self.way_to(upstream, repository, blob).await?;
         Ok(Blob { descriptor: blob.clone(), way })
+    }
+
+    /// A blob that is in memory or open already, where this repository may have it: no disk, no wait.
+    pub fn blob_at_hand(&self, repository: &Repository, blob: &Descriptor) -> Option<Blob> {
+        if !self.0.seen.holds_at_hand(repository, &blob.digest, Role::Blob) {
+            return None;
+        }
+        let fits = |size: u64| size == blob.size;
+        let way = match self.0.store.read_at_hand(&blob.digest).filter(|bytes| fits(bytes.len() as u64)) {
+            Some(bytes) => Way::Whole(bytes),
+            None => {
+                Way::Kept(self.0.store.open_at_hand(&blob.digest).filter(|b| fits(b.size()))?.file().clone())
+            }
+        };
+        Some(Blob { descriptor: blob.clone(), way })
     }
 
     /// The kept file, where this repository may have it.
@@ -82,8 +99,8 @@ impl Cache {
         if blob.size == 0 {
             return nothing(blob);
         }
-        if let Some(kept) = self.kept_blob(repository, blob).await? {
-            return Ok(Way::Kept(kept.file().clone()));
+        if let Some(way) = self.kept_way(repository, blob).await? {
+            return Ok(way);
         }
         if upstream.is_offline() {
             return Err(Error::Offline);
@@ -95,6 +112,15 @@ impl Cache {
             Ready::File(file, place) => Ok(Way::Arriving(file, place)),
             Ready::Unkept => Ok(Way::Passing(Box::new(Body::open(upstream, repository, blob).await?))),
         }
+    }
+
+    /// Small blobs are read whole, once; they are many.
+    async fn kept_way(&self, repository: &Repository, blob: &Descriptor) -> Result<Option<Way>, Error> {
+        if blob.size <= store::SMALL {
+            return Ok(self.kept_small_blob(repository, blob).await?.map(Way::Whole));
+        }
+        let kept = self.kept_blob(repository, blob).await?;
+        Ok(kept.map(|kept| Way::Kept(kept.file().clone())))
     }
 
     /// What the store has for another repository, once this one's upstream has shown that it holds
@@ -117,7 +143,7 @@ impl Cache {
 
 /// The empty blob needs no fetch, and has no last byte that could be withheld.
 fn nothing(blob: &Descriptor) -> Result<Way, Error> {
-    if blob.digest.matches(b"") { Ok(Way::Nothing) } else { Err(Error::length(blob, 0)) }
+    if blob.digest.matches(b"") { Ok(Way::Whole(Bytes::new())) } else { Err(Error::length(blob, 0)) }
 }
 
 impl Blob {
@@ -139,7 +165,7 @@ impl Blob {
     /// Where its bytes come from.
     pub fn source(&self) -> Source {
         match self.way {
-            Way::Nothing | Way::Kept(_) => Source::Store,
+            Way::Whole(_) | Way::Kept(_) => Source::Store,
             Way::Arriving(..) | Way::Passing(_) => Source::Upstream,
         }
     }
@@ -152,16 +178,16 @@ impl Blob {
 
     /// Reads `range`, which lies within the blob. The last byte of an answer from an arriving blob,
     /// and each byte of a part of one, waits for the digest; a stream that ends with an error must
-    /// not be answered as complete.
-    pub fn read(self, range: Range<u64>) -> BlobReader {
+    /// not be answered as complete. Files are sent by the kernel where the connection has a `lane`.
+    pub fn read(self, range: Range<u64>, lane: Option<Lane>) -> BlobReader {
         let end = range.end.min(self.descriptor.size);
         let is_part = range.start != 0 || end != self.descriptor.size;
         let at = range.start;
         match self.way {
-            Way::Nothing => BlobReader(Box::pin(stream::empty())),
-            Way::Kept(file) => BlobReader::over(Reading { file, at, end, is_part, place: None }),
+            Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
+            Way::Kept(file) => BlobReader::over(Reading { file, at, end, is_part, place: None, lane }),
             Way::Arriving(file, place) => {
-                BlobReader::over(Reading { file, at, end, is_part, place: Some(place) })
+                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), lane })
             }
             Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",
@@ -178,6 +204,7 @@ struct Reading {
     end: u64,
     is_part: bool,
     place: Option<Place>,
+    lane: Option<Lane>,
 }
 
 impl Reading {
@@ -189,7 +216,11 @@ impl Reading {
             None => self.end,
             Some(place) => place.limit(self.at, self.end, self.is_part).await.map_err(io::Error::other)?,
         };
-        let bytes = reading::read(&self.file, self.at, limit - self.at).await?;
+        let most = limit - self.at;
+        let bytes = match &self.lane {
+            Some(lane) => reading::send(&self.file, self.at, most, lane).await?,
+            None => reading::read(&self.file, self.at, most).await?,
+        };
         self.at += bytes.len() as u64;
         Ok(Some(bytes))
     }
@@ -222,6 +253,12 @@ impl BlobReader {
             }
             Ok(Some((piece, (body, hasher, left, digest))))
         })))
+    }
+
+    fn whole(bytes: &Bytes, at: u64, end: u64) -> Self {
+        let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+        let part = bytes.slice(place(at)..place(end).max(place(at)));
+        Self(Box::pin(stream::iter((!part.is_empty()).then_some(Ok(part)))))
     }
 
     fn failed(error: io::Error) -> Self {

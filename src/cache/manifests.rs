@@ -115,7 +115,7 @@ impl Cache {
         Ok(manifest)
     }
 
-    async fn kept_small_blob(
+    pub(super) async fn kept_small_blob(
         &self,
         repository: &Repository,
         blob: &Descriptor,

@@ -8,11 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::sendfile::Lane;
+
 /// What is read at once where no disk is waited for: large enough to make calls cheap, small enough
 /// to stay in the processor's cache until it is sent.
 const AT_ONCE: usize = 256 << 10;
 /// What is read where the disk is waited for.
 const FROM_DISK: usize = 1 << 20;
+/// So much behind it the disk is told to have ready.
+const AHEAD: u64 = 8 << 20;
+/// What the kernel is given to send at once: large enough to make mappings cheap.
+const SENT_AT_ONCE: usize = 4 << 20;
+/// Less than this is read as soon as it is mapped.
+const WORTH_SENDING: usize = 64 << 10;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 
@@ -31,6 +39,65 @@ pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result
             tokio::task::spawn_blocking(move || read_disk(&file, offset, most.min(FROM_DISK))).await?
         }
     }
+}
+
+/// As [`read`], as bytes that the lane's connection has the kernel send, where it can. The kernel sends
+/// on the calling thread, so what is not in memory is read first, on a thread that may wait.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn send(file: &Arc<File>, offset: u64, most: u64, lane: &Lane) -> io::Result<Bytes> {
+    let mut length = usize::try_from(most).unwrap_or(usize::MAX).min(SENT_AT_ONCE);
+    if length < WORTH_SENDING {
+        return read(file, offset, most).await;
+    }
+    if !is_cached(file, offset) || !is_cached(file, offset + length as u64 - 1) {
+        length = length.min(FROM_DISK);
+        let file = file.clone();
+        tokio::task::spawn_blocking(move || load(&file, offset, length)).await??;
+    }
+    match lane.piece(file, offset, length) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => read(file, offset, most).await,
+    }
+}
+
+/// Whether the byte at `offset` is in memory. Pages come and go together, so that the ends of a range
+/// tell enough: a mistake costs a wait.
+#[cfg(target_os = "linux")]
+fn is_cached(file: &File, offset: u64) -> bool {
+    use rustix::io::ReadWriteFlags;
+
+    let mut byte = [0];
+    let mut room = [io::IoSliceMut::new(&mut byte)];
+    rustix::io::preadv2(file, &mut room, offset, ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_cached(_: &File, _: u64) -> bool {
+    false
+}
+
+/// Brings a range into memory, and has the disk begin with what follows it.
+fn load(file: &File, offset: u64, length: usize) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(ahead) = std::num::NonZero::new(AHEAD) {
+        // It is advice: without it the next wait is longer.
+        let _ = rustix::fs::fadvise(file, offset, Some(ahead), rustix::fs::Advice::WillNeed);
+    }
+    let mut buffer = Buffer::take();
+    let end = offset + length as u64;
+    let mut at = offset;
+    while at < end {
+        let room = usize::try_from(end - at).unwrap_or(AT_ONCE).min(AT_ONCE);
+        match file.read_at(&mut buffer.0[..room], at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => at += read as u64,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// `None`: it would have to wait, or the filesystem cannot tell.

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache as Front;
+
 use super::{Cache, Error, key};
 use crate::oci::{Descriptor, Digest, Repository, Target};
 use crate::store::{Records, Table};
@@ -17,25 +20,61 @@ pub enum Role {
     Blob,
 }
 
+/// So many answers are in memory.
+const FRONT: usize = 65_536;
+
 pub(super) struct Seen {
     table: Table,
+    front: Front<Key, ()>,
+}
+
+type Key = (Repository, Digest, Role);
+
+/// The key without its own copies.
+#[derive(Hash)]
+struct Named<'a>(&'a Repository, &'a Digest, Role);
+
+impl Equivalent<Key> for Named<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.1 == key.1 && self.2 == key.2 && *self.0 == key.0
+    }
 }
 
 impl Seen {
     pub(super) fn new(records: &Records) -> Self {
-        Self { table: records.table("seen") }
+        Self { table: records.table("seen"), front: Front::new(FRONT) }
     }
 
     pub(super) async fn holds(&self, r: &Repository, d: &Digest, role: Role) -> Result<bool, Error> {
-        Ok(self.table.get(&entry(r, d, role)).await?.is_some())
+        if self.holds_at_hand(r, d, role) {
+            return Ok(true);
+        }
+        let entry = entry(r, d, role);
+        if self.table.get(&entry).await?.is_none() {
+            return Ok(false);
+        }
+        self.front.insert((r.clone(), *d, role), ());
+        // It may have been removed since it was read, and must not stay in memory then.
+        let holds = self.table.get(&entry).await?.is_some();
+        if !holds {
+            self.front.remove(&Named(r, d, role));
+        }
+        Ok(holds)
+    }
+
+    /// Whether memory knows that it does.
+    pub(super) fn holds_at_hand(&self, r: &Repository, d: &Digest, role: Role) -> bool {
+        self.front.get(&Named(r, d, role)).is_some()
     }
 
     pub(super) fn add(&self, repository: &Repository, digest: &Digest, role: Role) {
         self.table.put(entry(repository, digest, role), []);
+        self.front.insert((repository.clone(), *digest, role), ());
     }
 
     pub(super) fn remove(&self, repository: &Repository, digest: &Digest, role: Role) {
         self.table.delete(entry(repository, digest, role));
+        self.front.remove(&Named(repository, digest, role));
     }
 }
 

@@ -1,21 +1,25 @@
 //! What happens to every request: routed, answered, counted, and, where asked for, logged.
 
+use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::future::Either;
 use http::header::HOST;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use tokio::time::timeout;
 
-use super::meters::{Kind, Meters};
+use super::meters::{Kind, Meters, RegistryMeters};
 use super::registry::{self, Problem};
 use super::reply::{Body, Reply};
-use super::route::{Names, Route, route};
+use super::route::{Content, Names, Route, RouteError, route};
 use crate::access::{Access, Principal};
 use crate::engine::{Current, Engine};
 use crate::oci::Repository;
+use crate::sendfile::Lane;
 use crate::telemetry::{Metrics, Untrusted};
 
 /// How long an answer's head may take. Judging has a deadline of its own below it; bodies stream
@@ -40,6 +44,19 @@ struct Prepared {
     access: Access,
 }
 
+/// An answer: there already, or on its way.
+pub type Answer = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
+
+/// One request under way.
+struct Exchange {
+    started: Instant,
+    parts: Parts,
+    routed: Result<Route, RouteError>,
+    prepared: Arc<Prepared>,
+    who: Arc<Principal>,
+    lane: Option<Lane>,
+}
+
 impl Front {
     /// A front door to whatever engine is `current`.
     pub fn new(current: &Current) -> Arc<Self> {
@@ -49,39 +66,22 @@ impl Front {
         Arc::new(Self { current: current.clone(), prepared, metrics })
     }
 
-    /// Answers one request, whatever it is.
-    pub async fn answer<B>(&self, request: Request<B>, who: &Principal) -> Response<Body> {
+    /// Answers one request, whatever it is; at once where memory has the answer. On a connection with a
+    /// `lane` the kernel sends files.
+    pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, lane: Option<&Lane>) -> Answer {
         let started = Instant::now();
         let (parts, _) = request.into_parts();
         let prepared = self.prepared();
         let routed = route(&parts.method, host(&parts), parts.uri.path(), parts.uri.query(), &prepared.names);
-        let kind = Kind::of(&routed);
-        let meters = prepared.meters.of(match &routed {
-            Ok(Route::Content(content)) => Some(content.repository.registry()),
-            Ok(Route::Base) | Err(_) => None,
-        });
-        let head = parts.method == Method::HEAD;
-        let mut reply = match routed {
-            Ok(Route::Base) => Reply::base(head),
-            Ok(Route::Content(content)) if !prepared.admits(who, &content.repository) => {
-                Reply::problem(&Problem::not_allowed(), head)
-            }
-            Ok(Route::Content(content)) => {
-                let decisions = prepared.decisions.as_deref();
-                let gate = prepared.engine.gate();
-                let request = registry::Request { gate, parts: &parts, who, meters, decisions };
-                let answer = timeout(HEAD_DEADLINE, request.answer(content)).await;
-                answer.unwrap_or_else(|_| Reply::problem(&Problem::too_late(), head))
-            }
-            Err(error) => Reply::problem(&Problem::of_route(&error), head),
-        };
-        let taken = started.elapsed();
-        meters.count(kind, &parts.method, reply.status());
-        prepared.meters.observe(kind, taken);
-        if prepared.log_requests || reply.status().is_client_error() || reply.status().is_server_error() {
-            prepared.name(&parts, who, &mut reply, taken);
+        let exchange = Exchange { started, parts, routed, prepared, who: who.clone(), lane: lane.cloned() };
+        match exchange.at_hand() {
+            Some(reply) => Either::Left(ready(exchange.finish(reply))),
+            // On the heap, so that answers from memory do not carry its size about.
+            None => Either::Right(Box::pin(async move {
+                let reply = exchange.answer().await;
+                exchange.finish(reply)
+            })),
         }
-        reply.into_response()
     }
 
     /// The metrics that it counts in.
@@ -134,23 +134,89 @@ impl Prepared {
     fn admits(&self, who: &Principal, repository: &Repository) -> bool {
         self.access.authorize(who, repository).is_ok()
     }
+}
+
+impl Exchange {
+    /// The answer that needs no waiting.
+    fn at_hand(&self) -> Option<Reply> {
+        match self.content() {
+            Ok(content) => self.request().at_hand(content),
+            Err(reply) => Some(reply),
+        }
+    }
+
+    async fn answer(&self) -> Reply {
+        match self.content() {
+            Ok(content) => {
+                let answer = timeout(HEAD_DEADLINE, self.request().answer(content)).await;
+                answer.unwrap_or_else(|_| Reply::problem(&Problem::too_late(), self.is_head()))
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    /// What is asked for, or the answer to a request that asks for no content or may have none.
+    fn content(&self) -> Result<&Content, Reply> {
+        let head = self.is_head();
+        match &self.routed {
+            Ok(Route::Content(content)) if self.prepared.admits(&self.who, &content.repository) => {
+                Ok(content)
+            }
+            Ok(Route::Content(_)) => Err(Reply::problem(&Problem::not_allowed(), head)),
+            Ok(Route::Base) => Err(Reply::base(head)),
+            Err(error) => Err(Reply::problem(&Problem::of_route(error), head)),
+        }
+    }
+
+    /// Counts the answer and, where it is wanted or wrong, gives it a number.
+    fn finish(&self, mut reply: Reply) -> Response<Body> {
+        let (taken, kind, status) = (self.started.elapsed(), Kind::of(&self.routed), reply.status());
+        self.meters().count(kind, &self.parts.method, status);
+        self.prepared.meters.observe(kind, taken);
+        if self.prepared.log_requests || status.is_client_error() || status.is_server_error() {
+            self.name(&mut reply, taken);
+        }
+        reply.into_response()
+    }
 
     /// Gives the request a number, for the client and the log alike.
-    fn name(&self, parts: &Parts, who: &Principal, reply: &mut Reply, taken: Duration) {
+    fn name(&self, reply: &mut Reply, taken: Duration) {
         let id = format!("{:016x}", fastrand::u64(..));
         reply.set_request_id(&id);
-        if self.log_requests {
+        if self.prepared.log_requests {
             tracing::info!(
                 request = id,
-                method = %Untrusted::new(parts.method.as_str()),
-                path = %Untrusted::new(parts.uri.path()),
+                method = %Untrusted::new(self.parts.method.as_str()),
+                path = %Untrusted::new(self.parts.uri.path()),
                 status = reply.status().as_u16(),
                 decision = reply.decision().map(|id| id.to_string()),
-                principal = %who,
+                principal = %self.who,
                 seconds = taken.as_secs_f64(),
                 "request"
             );
         }
+    }
+
+    fn request(&self) -> registry::Request<'_> {
+        registry::Request {
+            gate: self.prepared.engine.gate(),
+            parts: &self.parts,
+            who: &self.who,
+            meters: self.meters(),
+            decisions: self.prepared.decisions.as_deref(),
+            lane: self.lane.as_ref(),
+        }
+    }
+
+    fn meters(&self) -> &RegistryMeters {
+        self.prepared.meters.of(match &self.routed {
+            Ok(Route::Content(content)) => Some(content.repository.registry()),
+            Ok(Route::Base) | Err(_) => None,
+        })
+    }
+
+    fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
     }
 }
 

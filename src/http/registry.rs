@@ -2,6 +2,8 @@
 
 mod error;
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -15,8 +17,9 @@ use super::range::{Asked, asked};
 use super::reply::{Reply, has_unchanged};
 use super::route::{Content, Endpoint};
 use crate::access::Principal;
-use crate::admission::{Gate, Refusal};
-use crate::oci::{Digest, Reference, Repository};
+use crate::admission::{Admitted, Blob, Gate, Refusal};
+use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
+use crate::sendfile::Lane;
 
 /// What the endpoints need to answer one request.
 pub(super) struct Request<'a> {
@@ -26,58 +29,89 @@ pub(super) struct Request<'a> {
     pub(super) meters: &'a RegistryMeters,
     /// Where decisions can be read.
     pub(super) decisions: Option<&'a str>,
+    /// How the connection has the kernel send files, where it can.
+    pub(super) lane: Option<&'a Lane>,
 }
 
 impl Request<'_> {
+    /// Answers what memory has an answer to, without waiting for anything.
+    pub(super) fn at_hand(&self, content: &Content) -> Option<Reply> {
+        let (gate, repository) = (self.gate, &content.repository);
+        let answer = match &content.endpoint {
+            Endpoint::Manifest(target) => {
+                self.of_manifest(&gate.manifest_at_hand(repository, target, self.who)?)
+            }
+            Endpoint::Blob(digest) if self.asks_for_head(digest) => {
+                Ok(self.of_blob_head(&gate.blob_descriptor_at_hand(repository, digest, self.who)?))
+            }
+            Endpoint::Blob(digest) => self.of_blob(gate.blob_at_hand(repository, digest, self.who)?),
+            Endpoint::Tags { .. } | Endpoint::Referrers { .. } => return None,
+        };
+        Some(self.finished(answer, content))
+    }
+
     /// Answers what `content` asks for.
-    pub(super) async fn answer(&self, content: Content) -> Reply {
-        let Content { repository, endpoint, namespace } = content;
-        let answer = match endpoint {
-            Endpoint::Manifest(target) => self.manifest(Reference { repository, target }).await,
-            Endpoint::Blob(digest) if self.is_head() => self.blob_head(&repository, &digest).await,
-            Endpoint::Blob(digest) => self.blob(&repository, &digest).await,
+    pub(super) async fn answer(&self, content: &Content) -> Reply {
+        let repository = &content.repository;
+        let answer = match &content.endpoint {
+            Endpoint::Manifest(target) => self.manifest(repository, target).await,
+            Endpoint::Blob(digest) if self.asks_for_head(digest) => self.blob_head(repository, digest).await,
+            Endpoint::Blob(digest) => self.blob(repository, digest).await,
             Endpoint::Tags { n, last } => {
-                self.tags(&repository, n, last.as_deref(), namespace.as_deref()).await
+                self.tags(repository, *n, last.as_deref(), content.namespace.as_deref()).await
             }
             Endpoint::Referrers { subject, artifact_type } => {
-                self.referrers(&repository, &subject, artifact_type.as_deref()).await
+                self.referrers(repository, subject, artifact_type.as_deref()).await
             }
         };
+        self.finished(answer, content)
+    }
+
+    fn finished(&self, answer: Result<Reply, Problem>, content: &Content) -> Reply {
         let mut reply = answer.unwrap_or_else(|problem| Reply::problem(&problem, self.is_head()));
-        if let Some(namespace) = namespace {
-            reply.echo_namespace(&namespace);
+        if let Some(namespace) = &content.namespace {
+            reply.echo_namespace(namespace);
         }
         reply
     }
 
-    async fn manifest(&self, reference: Reference) -> Result<Reply, Problem> {
+    async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Reply, Problem> {
+        let reference = Reference { repository: repository.clone(), target: target.clone() };
         let manifest = self.gate.manifest(&reference, self.who).await.map_err(|r| self.refused(&r))?;
+        self.of_manifest(&manifest)
+    }
+
+    fn of_manifest(&self, manifest: &Admitted<Arc<Manifest>>) -> Result<Reply, Problem> {
         let media_type = &manifest.content().descriptor().media_type;
         if !accept::admits(self.headers(), media_type) {
             return Err(Problem::not_accepted(media_type));
         }
-        Ok(Reply::manifest(&manifest, self.headers(), self.is_head(), &self.meters.served()))
+        Ok(Reply::manifest(manifest, self.headers(), self.is_head(), &self.meters.served()))
     }
 
     async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<Reply, Problem> {
-        if has_unchanged(self.headers(), digest) {
-            return self.blob_head(repository, digest).await;
-        }
         let blob = self.gate.blob(repository, digest, self.who).await.map_err(|r| self.refused(&r))?;
+        self.of_blob(blob)
+    }
+
+    fn of_blob(&self, blob: Admitted<Blob>) -> Result<Reply, Problem> {
         let size = blob.content().size();
-        let asked = match asked(self.headers(), size, digest) {
+        let asked = match asked(self.headers(), size, blob.content().digest()) {
             Asked::Outside => return Err(Problem::outside(size)),
             // It can be proven as a whole only; RFC 9110, section 14.2, lets a range be ignored.
             Asked::Part(_) if !blob.content().accepts_ranges() => Asked::Whole,
             asked => asked,
         };
-        Ok(Reply::blob(blob, asked, &self.meters.served()))
+        Ok(Reply::blob(blob, asked, &self.meters.served(), self.lane.cloned()))
     }
 
     async fn blob_head(&self, repository: &Repository, digest: &Digest) -> Result<Reply, Problem> {
         let blob = self.gate.blob_descriptor(repository, digest, self.who).await;
-        let blob = blob.map_err(|r| self.refused(&r))?;
-        Ok(Reply::blob_head(&blob, has_unchanged(self.headers(), digest)))
+        Ok(self.of_blob_head(&blob.map_err(|r| self.refused(&r))?))
+    }
+
+    fn of_blob_head(&self, blob: &Admitted<Descriptor>) -> Reply {
+        Reply::blob_head(blob, has_unchanged(self.headers(), &blob.content().digest))
     }
 
     async fn tags(
@@ -119,6 +153,11 @@ impl Request<'_> {
 
     fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    }
+
+    /// Whether a blob's head is all of the answer: no more is wanted, or the client has the blob.
+    fn asks_for_head(&self, digest: &Digest) -> bool {
+        self.is_head() || has_unchanged(self.headers(), digest)
     }
 
     fn is_head(&self) -> bool {

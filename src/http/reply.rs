@@ -21,8 +21,9 @@ use super::registry::Problem;
 use crate::admission::{Admitted, Blob, Referrers, Source, TagPage};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, media_type};
 use crate::policy::Decision;
+use crate::sendfile::Lane;
 use crate::telemetry::metrics::Counter;
-use headers::{digest_and_etag, media_type_value, text};
+use headers::{digest_and_etag, media_type_value, text, values_of_etag};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -70,7 +71,7 @@ impl Reply {
         served: &Served<'_>,
     ) -> Self {
         let content = manifest.content();
-        let (digest, etag) = digest_and_etag(content.digest());
+        let (digest, etag) = values_of_etag(content.etag());
         let held = headers::holds(request, &etag);
         let body = if head || held { Body::empty() } else { Body::manifest(manifest, served.store) };
         let mut reply = Self::new(if held { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, body);
@@ -83,8 +84,8 @@ impl Reply {
         reply.given_by(manifest.decision(), manifest.stale())
     }
 
-    /// A blob or a part of it, as `asked`.
-    pub fn blob(blob: Admitted<Blob>, asked: Asked, served: &Served<'_>) -> Self {
+    /// A blob or a part of it, as `asked`. Sent by the kernel where the connection has a `lane`.
+    pub fn blob(blob: Admitted<Blob>, asked: Asked, served: &Served<'_>, lane: Option<Lane>) -> Self {
         let (decision, stale) = (blob.decision().clone(), blob.stale());
         let (size, digest) = (blob.content().size(), *blob.content().digest());
         let counter = match blob.content().source() {
@@ -95,7 +96,7 @@ impl Reply {
             Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
             Asked::Whole | Asked::Outside => (StatusCode::OK, 0..size),
         };
-        let mut reply = Self::new(status, Body::blob(blob, range.clone(), counter));
+        let mut reply = Self::new(status, Body::blob(blob, range.clone(), counter, lane));
         if status == StatusCode::PARTIAL_CONTENT {
             let value = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
             reply.set_text(CONTENT_RANGE, value);

@@ -1,6 +1,7 @@
 //! Both listeners of a process: the clients' and the operator's.
 
 mod listener;
+mod pulse;
 mod tls;
 
 use std::io;

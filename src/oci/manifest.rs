@@ -27,6 +27,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Manifest {
     bytes: Bytes,
+    etag: Bytes,
     descriptor: Descriptor,
     kind: Kind,
     config: Option<Descriptor>,
@@ -146,6 +147,7 @@ impl Manifest {
         };
         Ok(Self {
             bytes,
+            etag: format!("\"{}\"", descriptor.digest).into(),
             descriptor,
             kind,
             config,
@@ -170,6 +172,11 @@ impl Manifest {
     /// Shorthand for the descriptor's digest.
     pub fn digest(&self) -> &Digest {
         &self.descriptor.digest
+    }
+
+    /// The digest in quotes, as the entity tag of an answer with these bytes: RFC 9110, section 8.8.3.
+    pub fn etag(&self) -> &Bytes {
+        &self.etag
     }
 
     /// Image, index or artifact.

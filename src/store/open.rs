@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::blobs::Blobs;
 use super::ledger::Ledger;
 use super::lock::Lock;
+use super::opened::Opened;
 use super::records::Records;
 use super::{Error, Inner, OpenError, Settings, Store};
 use crate::oci::Digest;
@@ -77,7 +78,8 @@ impl Store {
         let blobs = Blobs::open(&place.root).map_err(failed(path, "open the folders in it"))?;
         let ledger = Ledger::open(&records, max, metrics).map_err(|e| broken(path, &e))?;
         place.up = true;
-        Ok(Self(Arc::new(Inner { blobs: Arc::new(blobs), ledger, records, metrics: metrics.clone(), place })))
+        let (blobs, opened) = (Arc::new(blobs), Opened::default());
+        Ok(Self(Arc::new(Inner { blobs, ledger, opened, records, metrics: metrics.clone(), place })))
     }
 
     /// Makes the books fit what is on disk.

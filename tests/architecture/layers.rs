@@ -19,6 +19,7 @@ pub const LAYERS: &[Row<'static>] = &[
     row(0, "setting", "–"),
     row(0, "telemetry", "–"),
     row(0, "flight", "–"),
+    row(0, "sendfile", "–"),
     row(1, "x509", "0"),
     row(1, "egress", "0"),
     row(2, "store", "0, egress"),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
 
 use super::{Memory, in_last_tenth};
+use crate::access::Principal;
+use crate::admission::gate::Gate;
 use crate::admission::links::Leave;
 use crate::admission::request::Request;
 use crate::oci::{Digest, Manifest, Repository};
@@ -25,10 +27,29 @@ pub(in crate::admission) struct Hot {
     pub(in crate::admission) binds_tag: bool,
 }
 
-pub(super) struct Warm {
+/// What is hot, and since when.
+pub(in crate::admission) struct Warm {
     hot: Hot,
     generation: u64,
     epoch: u64,
+}
+
+impl std::ops::Deref for Warm {
+    type Target = Hot;
+
+    fn deref(&self) -> &Hot {
+        &self.hot
+    }
+}
+
+/// The key without its own copies.
+#[derive(Hash)]
+struct Named<'a>(&'a Repository, &'a Digest);
+
+impl Equivalent<(Repository, Digest)> for Named<'_> {
+    fn equivalent(&self, key: &(Repository, Digest)) -> bool {
+        *self.1 == key.1 && *self.0 == key.0
+    }
 }
 
 #[derive(Clone)]
@@ -53,11 +74,17 @@ impl Hot {
 }
 
 impl Memory {
-    /// The hot manifest, where its leave still holds.
-    pub(in crate::admission) fn hot(&self, request: &Request, digest: &Digest) -> Option<Hot> {
-        let warm = self.hot.get(&(request.repository.clone(), *digest))?;
+    /// The hot manifest, where its leave still holds: the same repository, a live decision, the same policy.
+    pub(in crate::admission) fn hot(
+        &self,
+        gate: &Gate,
+        repository: &Repository,
+        who: &Principal,
+        digest: &Digest,
+    ) -> Option<Arc<Warm>> {
+        let warm = self.hot.get(&Named(repository, digest))?;
         let (decision, moment) = (warm.hot.leave.decision(), self.moment());
-        let holds = warm.generation == request.gate.0.generation
+        let holds = warm.generation == gate.0.generation
             && warm.epoch == self.epoch()
             && moment.setback.is_none()
             && moment.now < decision.expires();
@@ -65,14 +92,15 @@ impl Memory {
             return None;
         }
         if in_last_tenth(decision, moment.now) {
+            let request = gate.request(repository, who).ok()?;
             // It may have been renewed already: then the new decision takes its place here too.
-            if !self.is_current(request, decision) {
+            if !self.is_current(&request, decision) {
                 return None;
             }
             request.renew_behind(decision.subject(), None);
         }
         self.metrics.decision_cache_hits.inc();
-        Some(warm.hot.clone())
+        Some(warm)
     }
 
     /// Makes an admitted manifest hot, where its leave is by the decision in memory.

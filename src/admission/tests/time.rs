@@ -202,11 +202,11 @@ async fn what_was_admitted_before_a_revocation_was_learned_does_not_become_hot()
         stand.memory().heat(&request, crate::admission::memory::Hot { leave, manifest, binds_tag: false });
     };
     heat();
-    assert!(stand.memory().hot(&request, &digest).is_some());
+    assert!(request.hot(&digest).is_some());
     stand.memory().revocations.learn_something();
-    assert!(stand.memory().hot(&request, &digest).is_none());
+    assert!(request.hot(&digest).is_none());
     heat();
-    assert!(stand.memory().hot(&request, &digest).is_none(), "it was judged before");
+    assert!(request.hot(&digest).is_none(), "it was judged before");
     let anew = stand.pull(":v1").await.unwrap();
     assert_ne!(anew.decision().id(), admitted.decision().id());
 }

@@ -2,7 +2,7 @@ use super::*;
 
 async fn whole(bed: &Bed, path: &str, blob: &Descriptor) -> (Vec<u8>, bool) {
     match bed.cache.blob(&bed.upstream, &repository(path), blob).await {
-        Ok(opened) => drain(opened.read(0..blob.size)).await,
+        Ok(opened) => drain(opened.read(0..blob.size, None)).await,
         Err(_) => (Vec::new(), false),
     }
 }
@@ -37,7 +37,7 @@ async fn a_cold_blob_is_fetched_once_for_any_number_of_readers() {
 
     let opened = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap();
     assert_eq!((opened.source(), opened.size()), (Source::Store, blob.size));
-    assert_eq!(drain(opened.read(10..2000)).await, (bytes[10..2000].to_vec(), true));
+    assert_eq!(drain(opened.read(10..2000, None)).await, (bytes[10..2000].to_vec(), true));
     assert_eq!(bed.asked(&["/blobs/"]), 1);
 }
 
@@ -70,7 +70,7 @@ async fn the_first_bytes_come_before_the_last_and_the_last_waits_for_the_digest(
     bed.registry.fault("/blobs/", Fault::StallAfter((1 << 20) - 1));
     let opened = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap();
     assert_eq!(opened.source(), Source::Upstream);
-    let mut reader = opened.read(0..blob.size);
+    let mut reader = opened.read(0..blob.size, None);
     let first = tokio::time::timeout(Duration::from_millis(500), reader.next()).await;
     assert!(!first.expect("bytes are told before the end").unwrap().unwrap().is_empty());
 }
@@ -83,7 +83,7 @@ async fn a_part_of_an_arriving_blob_waits_for_the_proof() {
     bed.registry.push_blob("a", &bytes);
     bed.registry.fault("/blobs/", Fault::Drip(256 << 10, Duration::from_millis(30)));
     let opened = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap();
-    let mut part = opened.read(0..1000);
+    let mut part = opened.read(0..1000, None);
     let early = tokio::time::timeout(Duration::from_millis(100), part.next()).await;
     assert!(early.is_err(), "no part is made of unproven bytes");
     assert_eq!(drain(part).await, (bytes[..1000].to_vec(), true));
@@ -145,7 +145,7 @@ async fn the_first_readers_leaving_ends_nothing_and_the_last_ones_does() {
     let first = bed.cache.blob(&bed.upstream, &repository, &blob).await.unwrap();
     let second = bed.cache.blob(&bed.upstream, &repository, &blob).await.unwrap();
     drop(first);
-    assert_eq!(drain(second.read(0..blob.size)).await, (bytes.to_vec(), true));
+    assert_eq!(drain(second.read(0..blob.size, None)).await, (bytes.to_vec(), true));
 
     settled(&bed).await;
     let other = noise((2 << 20) + 1);
@@ -168,7 +168,8 @@ async fn a_slow_reader_delays_nobody() {
     let bytes = noise(3 << 20);
     let blob = blob_of(&bytes);
     bed.registry.push_blob("a", &bytes);
-    let mut slow = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap().read(0..blob.size);
+    let mut slow =
+        bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap().read(0..blob.size, None);
     let first = slow.next().await.unwrap().unwrap();
     assert_eq!(whole(&bed, "a", &blob).await, (bytes.to_vec(), true));
     settled(&bed).await;
@@ -184,10 +185,10 @@ async fn without_room_each_request_streams_alone_and_is_proven_all_the_same() {
     bed.registry.push_blob("a", &bytes);
     let opened = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap();
     assert!(!opened.accepts_ranges());
-    assert_eq!(drain(opened.read(0..blob.size)).await, (bytes.to_vec(), true));
+    assert_eq!(drain(opened.read(0..blob.size, None)).await, (bytes.to_vec(), true));
     assert!(!bed.stored(&blob.digest));
     assert_eq!(bed.metrics.store_full.get(), 1);
-    let part = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap().read(5..10);
+    let part = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap().read(5..10, None);
     assert_eq!(drain(part).await, (Vec::new(), false));
 
     let mut wrong = bytes.to_vec();

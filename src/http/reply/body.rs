@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::admission::{Admitted, Blob, BlobReader, Referrers};
 use crate::oci::Manifest;
+use crate::sendfile::Lane;
 use crate::telemetry::metrics::Counter;
 
 /// What an answer carries.
@@ -37,9 +38,14 @@ impl Body {
         Self(Inner::Whole(Some(list.content().bytes().clone())))
     }
 
-    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &Counter) -> Self {
+    pub(super) fn blob(
+        blob: Admitted<Blob>,
+        range: Range<u64>,
+        served: &Counter,
+        lane: Option<Lane>,
+    ) -> Self {
         let left = range.end.saturating_sub(range.start);
-        let reader = blob.into_content().read(range);
+        let reader = blob.into_content().read(range, lane);
         Self(Inner::Blob { reader, left, served: served.clone() })
     }
 

@@ -8,10 +8,14 @@ use crate::oci::{Digest, media_type};
 
 /// The digest, and the same in quotes as entity tag: one text, used twice.
 pub(super) fn digest_and_etag(digest: &Digest) -> (HeaderValue, HeaderValue) {
-    let quoted = Bytes::from(format!("\"{digest}\""));
+    values_of_etag(&Bytes::from(format!("\"{digest}\"")))
+}
+
+/// As [`digest_and_etag`], of a tag that is made already.
+pub(super) fn values_of_etag(quoted: &Bytes) -> (HeaderValue, HeaderValue) {
     let plain = quoted.slice(1..quoted.len() - 1);
     let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""));
-    (value(plain), value(quoted))
+    (value(plain), value(quoted.clone()))
 }
 
 /// The type of a manifest, as its bytes tell it.

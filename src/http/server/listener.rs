@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use futures_util::FutureExt as _;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,16 +18,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::pulse::{Patience, Pulse, Watched};
 use super::tls::{self, Tls};
 use crate::access::Principal;
 use crate::http::front::Front;
+use crate::sendfile::{Lane, Wire};
 use crate::telemetry::metrics::Gauge;
 
 /// At most so many connections; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8192;
 
-/// How long a client may take for a request's head, an idle connection's next one included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take.
+const PATIENCE: Patience = Patience { head: Duration::from_secs(30), write: Duration::from_secs(60) };
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +50,7 @@ pub(super) struct Listener {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     drain: Duration,
-    head_timeout: Duration,
+    patience: Patience,
 }
 
 impl Listener {
@@ -61,7 +64,7 @@ impl Listener {
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, drain, head_timeout: HEAD_TIMEOUT })
+        Ok(Self { listener, tls, drain, patience: PATIENCE })
     }
 
     /// The address that clients reach, with the port that the system chose where 0 was asked for.
@@ -75,8 +78,8 @@ impl Listener {
     /// Serves until `shutdown` is ready, then takes no more connections, lets those that are open
     /// finish their answers, and cuts them off at the deadline.
     pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
-        let Self { listener, tls, drain, head_timeout } = self;
-        let way = Arc::new(Way { tls, front, builder: builder(head_timeout) });
+        let Self { listener, tls, drain, patience } = self;
+        let way = Arc::new(Way { tls, front, builder: builder(), patience });
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut check = interval(CERTIFICATE_CHECK);
@@ -124,53 +127,72 @@ struct Way {
     tls: Option<Arc<Tls>>,
     front: Arc<Front>,
     builder: Builder<TokioExecutor>,
+    patience: Patience,
 }
 
 async fn connection(stream: TcpStream, way: Arc<Way>, watcher: Watcher) {
     let _open = Open::count(&way.front.metrics().connections);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
+    let pulse = Pulse::new();
     let Some(tls) = &way.tls else {
-        return way.requests(stream, Principal::Anonymous, watcher).await;
+        let wire = Wire::new(stream);
+        let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
+        return way.requests(Watched::new(wire, &client.pulse), client, watcher).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(Watched::new(stream, &pulse))).await {
         Ok(Ok(stream)) => {
-            let who = tls::principal(&stream);
-            way.requests(stream, who, watcher).await;
+            // What is encrypted passes through the process.
+            let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
+            way.requests(stream, client, watcher).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
+/// Who is at the other end, and how it is answered.
+struct Client {
+    who: Arc<Principal>,
+    lane: Option<Lane>,
+    pulse: Arc<Pulse>,
+}
+
 impl Way {
-    async fn requests<S>(&self, stream: S, who: Principal, watcher: Watcher)
+    async fn requests<S>(&self, stream: S, client: Client, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (front, who) = (&self.front, Arc::new(who));
+        let (front, pulse) = (&self.front, client.pulse.clone());
         let service = service_fn(|request: Request<Incoming>| {
-            let (front, who) = (front.clone(), who.clone());
-            async move { Ok::<_, Infallible>(front.answer(request, &who).await) }
+            // HTTP/2 cuts bodies into frames of its own.
+            let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
+            let busy = client.pulse.busy();
+            let answer = front.answer(request, &client.who, lane);
+            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            // A client that hangs up is no event; what else is wrong helps its owner only.
-            tracing::debug!(%error, "a connection ended early");
+        tokio::select! {
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                // A client that hangs up is no event; what else is wrong helps its owner only.
+                tracing::debug!(%error, "a connection ended early");
+            },
+            why = pulse.lost(self.patience) => tracing::debug!(why, "a connection is closed"),
         }
     }
 }
 
-fn builder(head_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(MAX_HEADERS);
+    // The pulse watches over heads, for both versions alike.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_headers(MAX_HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES)
-        .keep_alive_interval(head_timeout)
-        .keep_alive_timeout(head_timeout);
+        .keep_alive_interval(PATIENCE.head)
+        .keep_alive_timeout(PATIENCE.head);
     builder
 }
 

@@ -23,7 +23,7 @@ async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
     let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
     let mut server =
         Listener::bind(([127, 0, 0, 1], 0).into(), tls, Duration::from_millis(300)).await.unwrap();
-    server.head_timeout = head_timeout;
+    server.patience.head = head_timeout;
     let (address, front) = (server.address().unwrap(), crate::http::front::tests::front().await);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(front.clone(), async move {
@@ -49,7 +49,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), enough: &str) -> String {
 
 #[tokio::test]
 async fn a_connection_serves_request_after_request() {
-    let running = start(None, HEAD_TIMEOUT).await;
+    let running = start(None, PATIENCE.head).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     for _ in 0..2 {
         stream.write_all(GET_BASE).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_client_that_dawdles_or_floods_with_headers_is_cut_off() {
 
 #[tokio::test]
 async fn at_the_end_idle_connections_close_and_no_new_ones_open() {
-    let running = start(None, HEAD_TIMEOUT).await;
+    let running = start(None, PATIENCE.head).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(GET_BASE).await.unwrap();
     read(&mut stream, "{}").await;
@@ -92,7 +92,7 @@ async fn at_the_end_idle_connections_close_and_no_new_ones_open() {
 
 #[tokio::test]
 async fn at_the_deadline_what_is_left_is_cut_off() {
-    let running = start(None, HEAD_TIMEOUT).await;
+    let running = start(None, PATIENCE.head).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost:").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -166,7 +166,7 @@ impl Pki {
 #[tokio::test]
 async fn tls_offers_both_protocols() {
     let pki = Pki::new();
-    let running = start(Some(pki.files(false)), HEAD_TIMEOUT).await;
+    let running = start(Some(pki.files(false)), PATIENCE.head).await;
     let (answer, agreed) = pki.get(running.address, None, "http/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert_eq!(agreed.as_deref(), Some(&b"http/1.1"[..]));
@@ -177,7 +177,7 @@ async fn tls_offers_both_protocols() {
 #[tokio::test]
 async fn with_an_authority_for_clients_nobody_comes_in_without_its_certificate() {
     let pki = Pki::new();
-    let running = start(Some(pki.files(true)), HEAD_TIMEOUT).await;
+    let running = start(Some(pki.files(true)), PATIENCE.head).await;
     let (answer, _) = pki.get(running.address, Some("client.example"), "http/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert_eq!(pki.get(running.address, None, "http/1.1").await.0, "");
