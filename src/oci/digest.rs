@@ -76,12 +76,10 @@ impl Digest {
         if hash.len() != algorithm.hash_len() * 2 {
             return Err(DigestError::Length { algorithm, found: hash.len() });
         }
-        if !hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(DigestError::Character);
-        }
         let mut bytes = [0; 64];
-        let room = &mut bytes[..algorithm.hash_len()];
-        hex::decode_to_slice(hash, room).map_err(|_| DigestError::Character)?;
+        for (byte, pair) in bytes.iter_mut().zip(hash.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
         Ok(Self { algorithm, bytes })
     }
 
@@ -115,6 +113,15 @@ impl Digest {
     /// The hash in lower-case hexadecimal, without the algorithm.
     pub fn hex(&self) -> String {
         hex::encode(self.as_bytes())
+    }
+}
+
+/// What a hexadecimal digit stands for; upper case is not allowed.
+fn digit(character: u8) -> Result<u8, DigestError> {
+    match character {
+        b'0'..=b'9' => Ok(character - b'0'),
+        b'a'..=b'f' => Ok(character - b'a' + 10),
+        _ => Err(DigestError::Character),
     }
 }
 

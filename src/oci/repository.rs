@@ -1,6 +1,8 @@
 //! Repository names: an upstream registry and a path, always the source's own name.
 //! OCI distribution-spec 1.1, "Pulling manifests", for the path's grammar.
 
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -50,13 +52,13 @@ impl Registry {
     /// # Errors
     /// [`NameError::Registry`] when it is neither.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let lower = text.to_ascii_lowercase();
-        let canonical = match lower.as_str() {
-            "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
-            other if is_host_and_port(other) => other,
-            _ => return Err(NameError::Registry),
-        };
-        Ok(Self(canonical.into()))
+        let canonical = canonical(text);
+        if is_host_and_port(&canonical) { Ok(Self(canonical.into())) } else { Err(NameError::Registry) }
+    }
+
+    /// The one of `known` that `text` names, if any.
+    pub fn among<'a>(known: &'a BTreeSet<Self>, text: &str) -> Option<&'a Self> {
+        known.get(&*canonical(text))
     }
 
     /// The name, as it stands in references.
@@ -67,6 +69,25 @@ impl Registry {
     /// Whether this is Docker Hub, where official images live under `library/`.
     pub fn is_docker_hub(&self) -> bool {
         &*self.0 == DOCKER_HUB
+    }
+}
+
+impl Borrow<str> for Registry {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// In lower case, and Docker Hub under its one name.
+fn canonical(text: &str) -> Cow<'_, str> {
+    let lower = if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    };
+    match &*lower {
+        "index.docker.io" | "registry-1.docker.io" => Cow::Borrowed(DOCKER_HUB),
+        _ => lower,
     }
 }
 

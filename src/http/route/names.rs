@@ -75,7 +75,7 @@ impl Names {
     }
 
     fn configured(&self, name: &str) -> Option<&Registry> {
-        self.registries.get(&Registry::parse(name).ok()?)
+        Registry::among(&self.registries, name)
     }
 
     /// A name that begins with a host means that host, whatever the default is.
