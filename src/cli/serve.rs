@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> {
+    take_handles();
     let unmatched = if arguments.audit { Unmatched::Audited } else { Unmatched::Refused };
     let state = State::open(&settings, Clock::system(), unmatched).await?;
     let engine = Engine::build(settings, &state, None)?;
@@ -63,6 +64,17 @@ async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> 
     state.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Connections and files are handles: as many as the system lets the process have, where by default it may
+/// have fewer.
+fn take_handles() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
 }
 
 /// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.

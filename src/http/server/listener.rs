@@ -38,6 +38,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD_BYTES: u32 = 32 * 1024;
 
+/// What one connection, and one stream of it, may hold of requests and answers: what follows waits for the
+/// client.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+const MAX_STREAM_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Streams that one HTTP/2 connection may have open: clients pull a handful of layers at once.
 const MAX_STREAMS: u32 = 128;
 
@@ -185,12 +190,18 @@ impl Way {
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // The pulse watches over heads, for both versions alike.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_headers(MAX_HEADERS);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .max_headers(MAX_HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES)
+        .max_send_buf_size(MAX_STREAM_BUFFER_BYTES)
         .keep_alive_interval(PATIENCE.head)
         .keep_alive_timeout(PATIENCE.head);
     builder

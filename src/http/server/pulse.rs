@@ -188,6 +188,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     const PATIENCE: Patience =
@@ -206,6 +208,19 @@ mod tests {
             since.elapsed() + Duration::from_millis(2) >= PATIENCE.head,
             "times are noted in milliseconds"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taken_is_noted() {
+        let (pulse, (server, mut client)) = (Pulse::new(), tokio::io::duplex(1000));
+        let mut server = Watched::new(server, &pulse);
+        let written = tokio::spawn(async move { server.write_all(&[7; 5000]).await });
+        let _busy = pulse.busy();
+        client.read_exact(&mut [0; 2500]).await.unwrap();
+        assert_eq!(pulse.lost(PATIENCE).await, "the client takes nothing of its answer");
+        client.read_exact(&mut [0; 2500]).await.unwrap();
+        written.await.unwrap().unwrap();
+        assert_eq!(pulse.stuck_since.load(Ordering::Relaxed), TAKES);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -140,6 +141,9 @@ impl Texts {
             .with_single_cert(certificates(&self.certificate, &files.certificate)?, key)
             .map_err(|e| fault(&files.certificate, e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // What a client needs to come back quickly is kept by the client, however many there are. Its
+        // keys go with this configuration.
+        config.ticketer = Ticketer::new().map_err(|e| fault(&files.certificate, e))?;
         Ok(config)
     }
 }

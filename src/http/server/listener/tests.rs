@@ -2,12 +2,13 @@
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::http::server::TlsFiles;
@@ -15,6 +16,7 @@ use crate::http::server::TlsFiles;
 struct Running {
     address: SocketAddr,
     front: Arc<Front>,
+    tls: Option<Arc<Tls>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -22,14 +24,14 @@ struct Running {
 async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
     let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
     let mut server =
-        Listener::bind(([127, 0, 0, 1], 0).into(), tls, Duration::from_millis(300)).await.unwrap();
+        Listener::bind(([127, 0, 0, 1], 0).into(), tls.clone(), Duration::from_millis(300)).await.unwrap();
     server.patience.head = head_timeout;
     let (address, front) = (server.address().unwrap(), crate::http::front::tests::front().await);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(front.clone(), async move {
         let _ = stopped.await;
     }));
-    Running { address, front, stop, task }
+    Running { address, front, tls, stop, task }
 }
 
 const GET_BASE: &[u8] = b"GET /v2/ HTTP/1.1\r\nHost: proxy\r\n\r\n";
@@ -137,8 +139,7 @@ impl Pki {
         }
     }
 
-    /// What a client gets for `GET /v2/`, and the protocol that was agreed on.
-    async fn get(&self, address: SocketAddr, client: Option<&str>, alpn: &str) -> (String, Option<Vec<u8>>) {
+    fn client(&self, client: Option<&str>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -146,21 +147,54 @@ impl Pki {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
-        let mut config = match client.map(|name| self.issue(name)) {
+        match client.map(|name| self.issue(name)) {
             Some((certificate, key)) => {
                 let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
                 builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
             }
             None => builder.with_no_client_auth(),
-        };
+        }
+    }
+
+    /// What a client gets for `GET /v2/`, and the protocol that was agreed on.
+    async fn get(&self, address: SocketAddr, client: Option<&str>, alpn: &str) -> (String, Option<Vec<u8>>) {
+        let mut config = self.client(client);
         config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::try_from("proxy.example").unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let mut stream = connect(address, &Arc::new(config)).await;
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         let _ = stream.write_all(GET_BASE).await;
         (read(&mut stream, "{}").await, agreed)
     }
+}
+
+async fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("proxy.example").unwrap();
+    TlsConnector::from(config.clone()).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_until_the_certificate_is_another() {
+    let pki = Pki::new();
+    let running = start(Some(pki.files(false)), PATIENCE.head).await;
+    let config = Arc::new(pki.client(None));
+    let comes_back = async || {
+        let mut stream = connect(running.address, &config).await;
+        stream.write_all(GET_BASE).await.unwrap();
+        // The tickets come with the answer.
+        read(&mut stream, "{}").await;
+        let (_, session) = stream.get_ref();
+        (session.handshake_kind().unwrap(), session.peer_certificates().unwrap()[0].clone())
+    };
+    let (first, certificate) = comes_back().await;
+    assert_eq!(first, HandshakeKind::Full);
+    assert_eq!(comes_back().await.0, HandshakeKind::Resumed);
+    pki.files(false);
+    assert!(running.tls.as_ref().unwrap().reload().unwrap());
+    let (anew, other) = comes_back().await;
+    assert_eq!(anew, HandshakeKind::Full);
+    assert_ne!(other, certificate, "the replaced certificate is shown to nobody");
+    assert_eq!(comes_back().await.0, HandshakeKind::Resumed);
 }
 
 #[tokio::test]
