@@ -4,6 +4,8 @@
 
 #[path = "faults/bodies.rs"]
 mod bodies;
+#[path = "faults/crashes.rs"]
+mod crashes;
 #[path = "faults/crowds.rs"]
 mod crowds;
 #[path = "faults/heads.rs"]

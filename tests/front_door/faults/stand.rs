@@ -2,7 +2,6 @@
 //! whatever that server did.
 
 use std::future::Future;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -147,13 +146,12 @@ impl Stand {
     /// that their number alone would tell nothing.
     fn open_files(&self) -> Vec<String> {
         let store = self.proxy.folder.path().join("store");
-        let content =
-            ["blobs/sha256/", "incoming/"].map(|folder| store.join(folder).display().to_string() + "/");
-        let content = content.map(|folder| folder.replace("//", "/"));
+        let folders = [store.join("blobs/sha256"), store.join("incoming")];
         let sockets = sockets_to(self.wire.port());
         let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| {
-            let shown = std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string();
-            let is_content = content.iter().any(|folder| shown.starts_with(folder.as_str()));
+            let file = std::fs::read_link(fd.ok()?.path()).ok()?;
+            let is_content = file.parent().is_some_and(|folder| folders.iter().any(|f| f == folder));
+            let shown = file.display().to_string();
             (is_content || sockets.contains(&shown)).then_some(shown)
         });
         open.collect()
@@ -170,9 +168,4 @@ fn sockets_to(port: u16) -> Vec<String> {
 
 fn alive_tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
-}
-
-/// The inode of a file, to see that it is the same.
-pub fn inode(path: &std::path::Path) -> u64 {
-    std::fs::metadata(path).unwrap().ino()
 }
