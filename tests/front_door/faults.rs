@@ -4,6 +4,8 @@
 
 #[path = "faults/bodies.rs"]
 mod bodies;
+#[path = "faults/clocks.rs"]
+mod clocks;
 #[path = "faults/crashes.rs"]
 mod crashes;
 #[path = "faults/crowds.rs"]
