@@ -146,3 +146,34 @@ async fn an_upstream_that_is_back_is_believed_at_once() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Decisions that have ended are made again from kept signatures; that the upstream is asked behind
+/// each answer, in vain, holds up nobody.
+#[tokio::test]
+async fn of_an_upstream_that_hangs_although_all_decisions_have_ended() {
+    const IMAGES: usize = 20;
+    let name = |n: usize| format!("app-{n}");
+    let proxy = TestProxy::new()
+        .with("freshness", "{ stale_if_error: 72h }")
+        .upstream_settings(HOST, Registry::start().await.unwrap(), "timeouts: { headers: 10s }")
+        .upstream(move |registry| {
+            (0..IMAGES).for_each(|n| push_signed(registry, &name(n), "1", &Package::image(&name(n))));
+        })
+        .start()
+        .await;
+    for n in 0..IMAGES {
+        assert_eq!(proxy.get(&format!("{}:1", name(n))).await.status, 200);
+    }
+    proxy.upstream().fault("", Fault::Stall);
+    proxy.pass(Duration::from_secs(25 * 3600));
+    assert_eq!(proxy.get(&format!("{}:1", name(0))).await.status, 200);
+    for n in 1..IMAGES {
+        let started = Instant::now();
+        let by_digest = format!("{}@{}", name(n), Package::image(&name(n)).digest());
+        for reference in [format!("{}:1", name(n)), by_digest] {
+            let got = proxy.get(&reference).await;
+            assert_eq!(got.status, 200, "{reference}: {:?}", got.error_message());
+        }
+        assert!(started.elapsed() < 2 * AT_ONCE, "{n}: {:?}", started.elapsed());
+    }
+}
