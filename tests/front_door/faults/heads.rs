@@ -105,7 +105,7 @@ async fn an_upstream_that_never_answers_is_given_up_in_time() {
     let stand = Stand::start(large(), |mut conn| async move { conn.gone().await }).await;
     let started = std::time::Instant::now();
     refused(&stand.blob().await, 503, "UNAVAILABLE", "did not answer within 1s");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     stand.assert_recovers().await;
 }
 

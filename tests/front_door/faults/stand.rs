@@ -16,8 +16,8 @@ use crate::test_proxy::{HOST, Running, TestProxy, push_signed, served};
 
 /// Nothing here may take longer.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Room for three of [`large`], so that room that was not given back is soon missed.
-const ROOM: &str = "4MiB";
+/// Room for one blob of the size of [`large`]: room that was not given back is missed at once.
+const ROOM: &str = "2MiB";
 
 /// A running stand.
 pub struct Stand {
@@ -117,7 +117,7 @@ impl Stand {
 
     /// Waits until nothing is under way any more.
     pub async fn assert_quiet(&self) {
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(15);
         loop {
             let left = self.left();
             if left.is_empty() {
