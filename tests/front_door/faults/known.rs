@@ -13,7 +13,7 @@ use crate::test_proxy::{HOST, Running, TestProxy, push_signed};
 const TAGS: usize = 60;
 /// A hit takes a millisecond or two; other tests run beside. Who waits for the upstream takes a
 /// second at least.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_millis(700);
 const TIMEOUTS: &str = "timeouts: { connect: 2s, headers: 2s, idle: 2s }";
 
 /// A proxy that knows an image under many tags.
@@ -67,7 +67,7 @@ async fn assert_known_is_served(proxy: Running, image: &Package, miss: u16) {
     assert!(took[0] < Duration::from_secs(5), "the first waited for {:?}", took[0]);
     took.sort();
     let slow = took.iter().filter(|took| **took > AT_ONCE).count();
-    assert!(slow <= took.len() / 20, "{slow} of {} waited, up to {:?}", took.len(), took.last());
+    assert!(slow <= 3, "{slow} of {} waited, up to {:?}", took.len(), took.last());
     let missing = timeout(Duration::from_secs(15), proxy.get("app:unknown")).await.expect("in time");
     assert_eq!(missing.status, miss, "{:?}", missing.error_message());
     assert_ne!(missing.header("retry-after"), "");
