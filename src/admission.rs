@@ -33,7 +33,8 @@ pub use crate::upstream::TagPage;
 
 use std::time::Duration;
 
-/// Evaluations of one upstream's content at once: a slow one holds up no other.
+/// Evaluations of one upstream's content at once, from what is kept and, apart, by asking: a slow
+/// upstream holds up no other, and nothing that is kept.
 const MAX_EVALUATIONS: usize = 8;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A clock that goes back further than this cannot be decided by.

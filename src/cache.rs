@@ -23,6 +23,7 @@ use crate::flight::Flight;
 use crate::oci::{Digest, Manifest, Repository, Tag};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::FetchFailure;
 use arriving::Fetches;
 use lists::Lists;
 use negative::Negative;
@@ -75,6 +76,16 @@ impl Cache {
             shows: Flight::default(),
             rechecks: Flight::default(),
         }))
+    }
+}
+
+impl Inner {
+    /// Counts a fetch that failed.
+    fn count(&self, repository: &Repository, error: &Error) {
+        if let Some(reason) = error.failure() {
+            let registry = repository.registry().as_str();
+            self.metrics.fetch_failures.at(FetchFailure { registry, reason }).inc();
+        }
     }
 }
 

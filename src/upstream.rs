@@ -41,6 +41,7 @@ use meter::Meter;
 use remote::Remote;
 
 pub use blob::BlobStream;
+pub use breaker::PATIENCE;
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
 
@@ -152,6 +153,22 @@ impl Upstream {
     /// Whether it is never asked.
     pub fn is_offline(&self) -> bool {
         self.settings.offline
+    }
+
+    /// Whether it left the last question without an answer, or asked for a pause, and has answered
+    /// nothing since: who has an older answer need not wait for it.
+    pub fn is_suspect(&self) -> bool {
+        match &self.source {
+            Source::Remote(remote) => remote.is_suspect(),
+            Source::Layout(_) => false,
+        }
+    }
+
+    /// Makes it suspect: somebody waited for [`PATIENCE`] in vain.
+    pub fn doubt(&self) {
+        if let Source::Remote(remote) = &self.source {
+            remote.doubt();
+        }
     }
 
     /// Whether content is fetched in somebody's name, so that it may be private.

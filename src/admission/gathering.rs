@@ -70,8 +70,6 @@ impl Request {
             let mut gathered = Gathered::default();
             // Children take permits of their own: holding one meanwhile could starve them.
             if !children || policy.index() == IndexRule::Both {
-                let permits = self.memory().permits(self.repository.registry());
-                let _permit = permits.acquire().await;
                 gathered = self.gather_own(policy, judging).await;
             }
             if children {
@@ -111,16 +109,19 @@ impl Request {
             now: judging.moment.now,
             enough: &suffices,
         };
+        let permits = self.memory().permits(self.repository.registry());
         let recalled = self.memory().kept.recall(&self.repository, digest).await;
         if judging.how == How::Usual
             && let Some(recalled) = &recalled
         {
+            let _permit = permits.kept.acquire().await;
             let mut collected = Collected::default();
             collector.collect(&mut collected, recalled.found.clone()).await;
             if suffices(&collected.findings) {
                 return Gathered { collected, from_kept: Some(recalled.discovered), children: None };
             }
         }
+        let _permit = permits.asking.acquire().await;
         let sources = self.sources();
         let discovered = discover(&sources, digest, &self.in_order_of_trial(policy)).await;
         let mut read: HashSet<Digest> = discovered.found.iter().map(|f| f.artifact.digest).collect();

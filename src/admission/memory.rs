@@ -51,7 +51,7 @@ pub struct Memory {
     pub(super) revocations: Revocations,
     pub(super) kept: Kept,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
-    permits: DashMap<Registry, Arc<Semaphore>>,
+    permits: DashMap<Registry, Arc<Permits>>,
     decisions: Map<Key, Arc<Live>, ByReports>,
     by_id: Map<String, Arc<Decision>, ByReports>,
     hot: hot::HotMap,
@@ -59,6 +59,14 @@ pub struct Memory {
     epoch: AtomicU64,
     latest: AtomicU64,
     clock_record: Table,
+}
+
+/// Leave to evaluate one upstream's content.
+pub(super) struct Permits {
+    /// From what is kept: nobody who waits for a silent upstream holds it up.
+    pub(super) kept: Semaphore,
+    /// From what the sources say.
+    pub(super) asking: Semaphore,
 }
 
 /// What a decision is about. The tag counts only where the policy binds the signed name to it.
@@ -198,9 +206,10 @@ impl Memory {
     }
 
     /// The permits for evaluations of one upstream's content.
-    pub(super) fn permits(&self, registry: &Registry) -> Arc<Semaphore> {
+    pub(super) fn permits(&self, registry: &Registry) -> Arc<Permits> {
+        let [kept, asking] = [(); 2].map(|()| Semaphore::new(MAX_EVALUATIONS));
         let permits = self.permits.entry(registry.clone());
-        Arc::clone(&permits.or_insert_with(|| Arc::new(Semaphore::new(MAX_EVALUATIONS))))
+        Arc::clone(&permits.or_insert_with(|| Arc::new(Permits { kept, asking })))
     }
 
     /// The live decision about a subject, under the request's engine. One in the last tenth of its

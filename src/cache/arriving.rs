@@ -154,6 +154,7 @@ impl Fetch {
                 self.landing.arriving.tell(Progress::Unkept);
             }
             Err(e) => {
+                self.cache.0.count(&self.repository, &e);
                 tracing::warn!(repository = %self.repository, blob = %self.blob.digest, error = %e, "a blob's fetch failed");
                 self.landing.arriving.tell(Progress::Failed(e));
             }
@@ -201,11 +202,11 @@ impl Fetch {
 
     /// Keeps what is proven. Readers do not wait for it, and a failure costs fetching again.
     async fn commit(&self, proven: Proven) {
-        match proven.commit().await {
-            Ok(_) => self.cache.0.seen.add(&self.repository, &self.blob.digest, Role::Blob),
-            Err(error) => {
-                tracing::warn!(blob = %self.blob.digest, %error, "a fetched blob could not be kept")
-            }
+        // Before the file has its name: else it would be another repository's for a moment, and be
+        // asked about.
+        self.cache.0.seen.add(&self.repository, &self.blob.digest, Role::Blob);
+        if let Err(error) = proven.commit().await {
+            tracing::warn!(blob = %self.blob.digest, %error, "a fetched blob could not be kept");
         }
     }
 }

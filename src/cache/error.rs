@@ -66,6 +66,22 @@ impl Error {
         matches!(self, Self::Throttled { .. } | Self::Unavailable(_))
     }
 
+    /// What a fetch that ends so is counted as; `None` for an answer.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound => None,
+            Self::Refused { .. } => Some("refused"),
+            Self::Throttled { .. } => Some("throttled"),
+            Self::Unavailable(_) => Some("unavailable"),
+            Self::TooLarge { .. } => Some("too_large"),
+            Self::Forbidden(_) => Some("forbidden"),
+            Self::Offline => Some("offline"),
+            Self::Corrupt { .. } => Some("corrupt"),
+            Self::Manifest(_) => Some("invalid"),
+            Self::Store(_) => Some("store"),
+        }
+    }
+
     /// Content of another length than its descriptor says.
     pub(super) fn length(expected: &Descriptor, found: u64) -> Self {
         Self::Corrupt {

@@ -77,7 +77,8 @@ impl Cache {
         fresh: &Freshness,
     ) -> Result<Kept<Vec<Descriptor>>, Error> {
         let kept = self.0.lists.load(repository, subject).await?;
-        let age = kept.as_ref().and_then(|k| self.age(UNIX_EPOCH + Duration::from_secs(k.checked)));
+        let age =
+            kept.as_ref().and_then(|k| self.age(UNIX_EPOCH.checked_add(Duration::from_secs(k.checked))?));
         if let Some(kept) = &kept
             && (upstream.is_offline() || age.is_some_and(|age| age < fresh.referrers_ttl))
         {

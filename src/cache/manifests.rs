@@ -43,7 +43,7 @@ impl Cache {
                     cache.0.negative.add(&repository, &target, cache.0.clock.now());
                     cache.0.seen.remove(&repository, &digest, Role::Manifest);
                 }
-                fetched
+                fetched.inspect_err(|e| cache.0.count(&repository, e))
             }
         };
         self.0.manifests.run(key.clone(), run).await?
@@ -72,7 +72,10 @@ impl Cache {
         let run = || {
             let (cache, upstream, repository, blob) =
                 (self.clone(), upstream.clone(), repository.clone(), blob.clone());
-            async move { cache.fetch_small_blob(&upstream, &repository, &blob).await }
+            async move {
+                let fetched = cache.fetch_small_blob(&upstream, &repository, &blob).await;
+                fetched.inspect_err(|e| cache.0.count(&repository, e))
+            }
         };
         // Sharers ask for the same digest, but each by its own descriptor.
         let bytes = self.0.small_blobs.run((repository.clone(), blob.digest), run).await??;

@@ -8,6 +8,7 @@ mod ask;
 mod record;
 mod resolve;
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache as Front;
 
 use super::{Cache, Error};
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Registry, Repository, Tag};
 use crate::store::{Records, Table};
 use crate::upstream::Upstream;
 use record::Record;
@@ -65,8 +66,18 @@ pub(super) enum Answer {
 /// The right to ask upstream about a tag, one holder at a time.
 pub struct Recheck {
     cache: Cache,
-    key: Key,
+    turn: Turn<Key>,
+    /// Where the upstream is suspect: the right to try whether it answers.
+    _trial: Option<Turn<Registry>>,
 }
+
+/// A right that one holder has at a time, until it is dropped.
+struct Turn<K: Eq + Hash> {
+    taken: Taken<K>,
+    key: K,
+}
+
+type Taken<K> = Arc<DashSet<K>>;
 
 type Key = (Repository, Tag);
 
@@ -85,7 +96,9 @@ pub(super) struct Tags {
     front: Front<Key, Known>,
     /// When the upstream was last found in trouble over a tag, and how.
     troubled: Front<Key, (SystemTime, Error)>,
-    rechecking: DashSet<Key>,
+    rechecking: Taken<Key>,
+    /// The suspect upstreams that a recheck is trying.
+    trying: Taken<Registry>,
 }
 
 impl Equivalent<Key> for Named<'_> {
@@ -100,7 +113,8 @@ impl Tags {
             table: records.table("tags"),
             front: Front::new(FRONT),
             troubled: Front::new(FRONT / 16),
-            rechecking: DashSet::new(),
+            rechecking: Taken::default(),
+            trying: Taken::default(),
         }
     }
 
@@ -141,18 +155,25 @@ impl Recheck {
     /// # Errors
     /// As [`Cache::recheck`].
     pub async fn ask(&self, upstream: &Arc<Upstream>) -> Result<Option<Digest>, Error> {
-        self.cache.recheck(upstream, &self.key.0, &self.key.1).await
+        let (repository, tag) = &self.turn.key;
+        self.cache.recheck(upstream, repository, tag).await
     }
 }
 
 impl std::fmt::Debug for Recheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Recheck({}:{})", self.key.0, self.key.1)
+        write!(f, "Recheck({}:{})", self.turn.key.0, self.turn.key.1)
     }
 }
 
-impl Drop for Recheck {
+impl<K: Eq + Hash + Clone> Turn<K> {
+    fn take(taken: &Taken<K>, key: K) -> Option<Self> {
+        taken.insert(key.clone()).then(|| Self { taken: taken.clone(), key })
+    }
+}
+
+impl<K: Eq + Hash> Drop for Turn<K> {
     fn drop(&mut self) {
-        self.cache.0.tags.rechecking.remove(&self.key);
+        self.taken.remove(&self.key);
     }
 }

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -14,6 +17,10 @@ use tower::Service;
 use super::Error;
 use super::origin::Origin;
 use super::rules::Rules;
+
+/// So long an address has to connect before the next one is tried as well (RFC 8305, section 5): one
+/// behind a black hole, as where IPv6 leads nowhere, would use up the whole connect timeout.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to a URI's host. Without rules it is for the operator's own proxy.
 #[derive(Clone)]
@@ -64,22 +71,36 @@ async fn resolve(to: &Origin, rules: Option<&Rules>) -> Result<Vec<SocketAddr>, 
     Ok(found.collect())
 }
 
-/// Tries one permitted address after the other. Others are not so much as knocked at.
+/// Tries one permitted address after the other, and takes the first that connects. Others are not so
+/// much as knocked at.
 async fn connect(to: &Origin, addresses: &[SocketAddr], rules: Option<&Rules>) -> Result<TcpStream, Error> {
     let mut last = Error::Unreachable(format!("{} has no address", to.host()));
+    let mut permitted = Vec::new();
     for address in addresses {
-        if let Some(Err(forbidden)) = rules.map(|r| r.permit(to, address.ip())) {
-            last = forbidden;
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Requests are small and waited for; a socket that refuses the option works all the same.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(e) => last = Error::Unreachable(format!("{to} ({address}): {e}")),
+        match rules.map(|r| r.permit(to, address.ip())) {
+            Some(Err(forbidden)) => last = forbidden,
+            Some(Ok(())) | None => permitted.push(*address),
         }
     }
-    Err(last)
+    let mut untried = permitted.into_iter();
+    let mut trying = FuturesUnordered::new();
+    loop {
+        trying.extend(untried.next().map(|address| knock(to, address)));
+        tokio::select! {
+            knocked = trying.next() => match knocked {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(e)) => last = e,
+                None => return Err(last),
+            },
+            () = tokio::time::sleep(HEAD_START), if untried.len() > 0 => {}
+        }
+    }
+}
+
+async fn knock(to: &Origin, address: SocketAddr) -> Result<TcpStream, Error> {
+    let connected = TcpStream::connect(address).await;
+    let stream = connected.map_err(|e| Error::Unreachable(format!("{to} ({address}): {e}")))?;
+    // Requests are small and waited for; a socket that refuses the option works all the same.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub upstream_duration: Histogram,
     /// `upstream_rate_limit_remaining`: what the upstream said is left.
     pub upstream_rate_limit_remaining: RegistryGauges,
+    /// `fetch_failures_total`
+    pub fetch_failures: FetchFailures,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
     /// `store_evictions_total`: blobs removed for room.
@@ -95,6 +97,7 @@ impl Metrics {
             upstream_requests: make.upstream_requests(),
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
+            fetch_failures: make.fetch_failures(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
             store_evictions: make.counter("store_evictions_total", "Blobs removed to make room."),
             store_corrupt: make
@@ -203,6 +206,7 @@ mod tests {
         metrics.bytes_served.at(Served { registry, source: "store" }).inc_by(5);
         metrics.upstream_requests.at(UpstreamRequest { registry, code: status(200) }).inc();
         metrics.upstream_rate_limit_remaining.at(OfRegistry { registry }).set(76);
+        metrics.fetch_failures.at(FetchFailure { registry, reason: "corrupt" }).inc();
         metrics.certificate_expiry.at(SignerCertificate { signer: "wabbit" }).set(1);
         metrics.config_reloads.at(ConfigReload { result: "ok" }).inc();
         metrics.revocation_requests.at(RevocationRequest { kind: "ocsp", result: "ok" }).inc();
@@ -220,6 +224,7 @@ mod tests {
             "portcullis_upstream_requests_total{code=\"200\",registry=\"docker.io\"} 1",
             "portcullis_upstream_duration_seconds_count 0",
             "portcullis_upstream_rate_limit_remaining{registry=\"docker.io\"} 76",
+            "portcullis_fetch_failures_total{reason=\"corrupt\",registry=\"docker.io\"} 1",
             "portcullis_store_bytes 0",
             "portcullis_store_evictions_total 0",
             "portcullis_certificate_expiry_timestamp_seconds{signer=\"wabbit\"} 1",

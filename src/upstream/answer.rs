@@ -34,7 +34,7 @@ pub(super) async fn success(response: Response) -> Result<Response, Failure> {
         status @ (400..=499 | 501) => Error::Refused { status, message: message(response).await },
         status => Error::Unavailable(format!("it answered {status}: {}", message(response).await)),
     };
-    Err(Failure { error, again })
+    Err(Failure { error, again, silent: false })
 }
 
 /// The media type that a response announces, without parameters.

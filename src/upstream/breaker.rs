@@ -1,79 +1,178 @@
-//! A circuit breaker: an upstream that was out several times in a row is left alone for a while, so
-//! that whoever has stale content need not wait for timeouts.
+//! A circuit breaker: an upstream that was out several times in a row is left alone for a while, and
+//! one that asked for a pause gets it. It also knows whether an answer can be expected at all, so that
+//! whoever has an older one need not wait for timeouts.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many outages in a row open it.
-const OUTAGES: u32 = 5;
+/// An answer that takes longer is late: who has an older one waits no longer. Long enough for a
+/// connection, TLS, a token and the question itself on a link with 100 ms a round trip. It is paid
+/// once an outage: from then on the upstream is suspect.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
 /// It stays open so long; then one request tries.
 const OPEN: Duration = Duration::from_secs(10);
+/// An upstream that says itself that it will be out for longer is left alone for at most so long:
+/// what one request met need not be so for the others.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
+/// So long after it last left a question without an answer an upstream is suspect, unless it answers
+/// another. Longer, and a short outage in the evening would have old tags served in the morning.
+const SUSPICION: Duration = Duration::from_secs(300);
 
 /// Counts outages; lets pass or not.
-#[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Breaker {
+    /// So many outages in a row open it.
+    outages: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     outages: u32,
     open_until: Option<Instant>,
+    /// The upstream asked not to be asked before.
+    throttled_until: Option<Instant>,
+    suspect_until: Option<Instant>,
     /// One request is trying whether the upstream is back.
     probing: bool,
 }
 
-/// Leave for one request. It tells how the request ended; one that was given up tells nothing.
+/// Leave for one request. It tells how the request ended; one that was given up tells nothing but
+/// that it was late.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
+    since: Instant,
     probe: bool,
+    told: bool,
+}
+
+/// Why there is no leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// It was out too often.
+    LeftAlone,
+    /// It asked for a pause, of which so much is left.
+    Throttled(Duration),
 }
 
 impl Breaker {
-    /// Leave for a request; `None` while the upstream is left alone.
-    pub(super) fn enter(&self) -> Option<Pass<'_>> {
+    /// A breaker that so many outages in a row open.
+    pub(super) fn after(outages: u32) -> Self {
+        Self { outages, state: Mutex::default() }
+    }
+
+    /// Leave for a request.
+    ///
+    /// # Errors
+    /// [`Shut`] while the upstream is left alone.
+    pub(super) fn enter(&self) -> Result<Pass<'_>, Shut> {
         self.enter_at(Instant::now())
     }
 
-    fn enter_at(&self, now: Instant) -> Option<Pass<'_>> {
+    /// Whether the last question found no answer in time, and none has been answered since.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.state().suspect_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Somebody gave up waiting.
+    pub(super) fn doubt(&self) {
+        self.state().suspect(Instant::now());
+    }
+
+    fn enter_at(&self, now: Instant) -> Result<Pass<'_>, Shut> {
         let mut state = self.state();
-        let probe = match state.open_until {
-            None => false,
-            Some(until) if now < until || state.probing => return None,
-            Some(_) => true,
-        };
+        if let Some(shut) = state.shut(now) {
+            return Err(shut);
+        }
+        let probe = state.open_until.is_some();
         state.probing |= probe;
-        Some(Pass { breaker: self, probe })
+        Ok(Pass { breaker: self, since: now, probe, told: false })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn shut(&self, now: Instant) -> Option<Shut> {
+        if let Some(until) = self.throttled_until.filter(|until| now < *until) {
+            return Some(Shut::Throttled(until - now));
+        }
+        let until = self.open_until?;
+        (now < until || self.probing).then_some(Shut::LeftAlone)
+    }
+
+    fn suspect(&mut self, from: Instant) {
+        self.suspect_until = self.suspect_until.max(Some(from + SUSPICION));
+    }
+
+    fn open(&mut self, until: Instant) {
+        self.open_until = self.open_until.max(Some(until));
+        self.suspect(until);
     }
 }
 
 impl Pass<'_> {
-    /// The upstream answered, whatever it said.
-    pub(super) fn answered(self) {
+    /// The upstream answered, whatever it said. Late answers prove no health, and those to questions
+    /// that were asked before a pause do not end it.
+    pub(super) fn answered(mut self) {
+        let now = self.end();
         let mut state = self.breaker.state();
         state.outages = 0;
-        state.open_until = None;
+        if state.throttled_until.is_some_and(|until| now < until) {
+            return;
+        }
+        (state.open_until, state.throttled_until) = (None, None);
+        if now.saturating_duration_since(self.since) <= PATIENCE {
+            state.suspect_until = None;
+        }
     }
 
-    /// The upstream was out.
-    pub(super) fn failed(self) {
+    /// The upstream answered that it is asked too often, and maybe when to come again.
+    pub(super) fn throttled(mut self, wait: Option<Duration>) {
+        let now = self.end();
+        let mut state = self.breaker.state();
+        state.outages = 0;
+        state.suspect(now);
+        if let Some(wait) = wait {
+            state.throttled_until = state.throttled_until.max(Some(now + wait));
+            state.open(now + wait);
+        }
+    }
+
+    /// The upstream was out: it answered so, maybe saying for how long, or, `silent`, did not answer.
+    pub(super) fn failed(mut self, silent: bool, wait: Duration) {
+        let now = self.end();
         let mut state = self.breaker.state();
         state.outages = state.outages.saturating_add(1);
-        if state.outages >= OUTAGES {
-            state.open_until = Some(Instant::now() + OPEN);
+        if silent {
+            state.suspect(now);
         }
+        if state.outages >= self.breaker.outages {
+            state.open(now + wait.clamp(OPEN, LONGEST_OPEN));
+        }
+    }
+
+    fn end(&mut self) -> Instant {
+        self.told = true;
+        Instant::now()
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
+        let now = Instant::now();
+        let mut state = self.breaker.state();
+        if !self.told && now.saturating_duration_since(self.since) > PATIENCE {
+            state.suspect(now);
+        }
         if self.probe {
-            self.breaker.state().probing = false;
+            state.probing = false;
         }
     }
 }
@@ -82,42 +181,102 @@ impl Drop for Pass<'_> {
 mod tests {
     use super::*;
 
+    const OUTAGES: u32 = 5;
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn fail(pass: Pass<'_>) {
+        pass.failed(false, Duration::ZERO);
+    }
+
     /// An open breaker, and the first moment at which it lets one try.
     fn opened() -> (Breaker, Instant) {
-        let breaker = Breaker::default();
+        let breaker = Breaker::after(OUTAGES);
         for _ in 0..OUTAGES {
-            breaker.enter().unwrap().failed();
+            fail(breaker.enter().unwrap());
         }
-        assert!(breaker.enter().is_none());
+        assert_eq!(breaker.enter().unwrap_err(), Shut::LeftAlone);
         (breaker, Instant::now() + OPEN)
     }
 
     #[test]
     fn it_opens_lets_one_try_and_closes_when_that_succeeds() {
         let (breaker, later) = opened();
+        assert!(breaker.is_suspect());
         let probe = breaker.enter_at(later).unwrap();
-        assert!(breaker.enter_at(later).is_none(), "one at a time");
+        assert!(breaker.enter_at(later).is_err(), "one at a time");
         probe.answered();
-        breaker.enter().unwrap().failed();
-        assert!(breaker.enter().is_some(), "the count began anew");
+        assert!(!breaker.is_suspect());
+        fail(breaker.enter().unwrap());
+        assert!(breaker.enter().is_ok(), "the count began anew");
     }
 
     #[test]
     fn a_failed_try_opens_it_again_and_one_given_up_does_not_block() {
         let (breaker, later) = opened();
         drop(breaker.enter_at(later).unwrap());
-        breaker.enter_at(later).unwrap().failed();
-        assert!(breaker.enter().is_none());
+        fail(breaker.enter_at(later).unwrap());
+        assert!(breaker.enter().is_err());
     }
 
     #[test]
     fn only_outages_in_a_row_count() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::after(OUTAGES);
         for _ in 0..3 {
             for _ in 1..OUTAGES {
-                breaker.enter().unwrap().failed();
+                fail(breaker.enter().unwrap());
             }
             breaker.enter().unwrap().answered();
         }
+    }
+
+    #[test]
+    fn an_outage_that_names_its_length_is_believed_within_bounds() {
+        let breaker = Breaker::after(1);
+        let now = Instant::now();
+        breaker.enter().unwrap().failed(false, Duration::from_secs(3600));
+        assert!(breaker.enter_at(now + LONGEST_OPEN / 2).is_err());
+        assert!(breaker.enter_at(now + LONGEST_OPEN + OPEN).is_ok());
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_is_kept_whatever_older_questions_bring() {
+        let breaker = Breaker::after(OUTAGES);
+        let older = breaker.enter().unwrap();
+        breaker.enter().unwrap().throttled(Some(MINUTE));
+        older.answered();
+        let Err(Shut::Throttled(left)) = breaker.enter() else { panic!("no pause") };
+        assert!(left <= MINUTE && left > MINUTE / 2 && breaker.is_suspect());
+        let probe = breaker.enter_at(Instant::now() + MINUTE).unwrap();
+        assert!(breaker.enter_at(Instant::now() + MINUTE).is_err(), "one at a time");
+        drop(probe);
+    }
+
+    #[test]
+    fn an_upstream_that_does_not_answer_is_suspect_until_it_does() {
+        let breaker = Breaker::after(OUTAGES);
+        fail(breaker.enter().unwrap());
+        assert!(!breaker.is_suspect(), "it answered, if only that it is out");
+        breaker.enter().unwrap().failed(true, Duration::ZERO);
+        assert!(breaker.is_suspect());
+        breaker.enter().unwrap().answered();
+        assert!(!breaker.is_suspect());
+        breaker.doubt();
+        assert!(breaker.is_suspect());
+        breaker.enter().unwrap().answered();
+        breaker.enter().unwrap().throttled(None);
+        assert!(breaker.is_suspect() && breaker.enter().is_ok());
+    }
+
+    #[test]
+    fn late_answers_and_long_waits_are_no_sign_of_health() {
+        let breaker = Breaker::after(OUTAGES);
+        let long_ago = Instant::now() - 2 * PATIENCE;
+        drop(breaker.enter_at(long_ago).unwrap());
+        assert!(breaker.is_suspect(), "given up after a long wait");
+        breaker.enter_at(long_ago).unwrap().answered();
+        assert!(breaker.is_suspect(), "an answer, but late");
+        breaker.enter().unwrap().answered();
+        drop(breaker.enter().unwrap());
+        assert!(!breaker.is_suspect(), "given up at once");
     }
 }

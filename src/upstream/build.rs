@@ -18,6 +18,10 @@ use crate::setting::SettingError;
 
 /// Where Docker Hub's registry is; `docker.io` itself is a website.
 const DOCKER_HUB_URL: &str = "https://registry-1.docker.io";
+/// So many outages in a row, and the registry is left alone for a while.
+const OUTAGES: u32 = 5;
+/// The same for a mirror: there is somebody else to ask.
+const OUTAGES_OF_MIRROR: u32 = 1;
 const MAX_CA_BYTES: usize = 4 * 1024 * 1024;
 
 /// What all endpoints of one upstream are built from.
@@ -56,6 +60,7 @@ impl Ground<'_> {
             self.authorities.clone().map_or(Authorities::System, Authorities::Only),
             self.settings.credentials.as_ref(),
             self.name.as_str(),
+            OUTAGES,
         )
     }
 
@@ -71,6 +76,7 @@ impl Ground<'_> {
                 self.authorities.clone().map_or(Authorities::System, Authorities::Also),
                 settings.credentials.as_ref(),
                 &server,
+                OUTAGES_OF_MIRROR,
             )?;
             Ok(Mirror { endpoint, tags: settings.tags })
         };
@@ -89,6 +95,7 @@ impl Ground<'_> {
         authorities: Authorities,
         credentials: Option<&Credentials>,
         server: &str,
+        outages: u32,
     ) -> Result<Endpoint, SettingError> {
         let allowed = patterns(&self.settings.allowed_hosts)?;
         // What may be contacted anyway may be contacted when a redirect points there. Logins go to
@@ -117,7 +124,7 @@ impl Ground<'_> {
             login: Source::new(credentials, search_path).map_err(|e| e.under("credentials"))?,
             server: server.to_owned(),
             tokens: Tokens::new(),
-            breaker: Breaker::default(),
+            breaker: Breaker::after(outages),
             meter: self.meter.clone(),
         })
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::answer;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Pass, Shut};
 use super::challenge::{self, Challenge, Scheme};
 use super::credentials::{Login, Source};
 use super::error::{Again, Error, Failure};
@@ -90,12 +90,7 @@ impl Endpoint {
 
     /// Asks, again after a pause where that may help, and not at all while the breaker is open.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
-        let Some(pass) = self.breaker.enter() else {
-            let host = self.origin.host();
-            return Err(Error::Unavailable(format!(
-                "{host} failed several times and is left alone for a moment"
-            )));
-        };
+        let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(ask).await {
@@ -108,15 +103,21 @@ impl Endpoint {
             match pause(attempt, failure.again) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => {
-                    if matches!(failure.error, Error::Unavailable(_)) {
-                        pass.failed()
-                    } else {
-                        pass.answered()
-                    }
+                    failure.tell(pass);
                     return Err(failure.error);
                 }
             }
             attempt += 1;
+        }
+    }
+
+    fn unasked(&self, shut: Shut) -> Error {
+        match shut {
+            Shut::Throttled(left) => Error::Throttled { retry_after: Some(left) },
+            Shut::LeftAlone => {
+                let host = self.origin.host();
+                Error::Unavailable(format!("{host} failed several times and is left alone for a moment"))
+            }
         }
     }
 
@@ -202,6 +203,21 @@ impl Endpoint {
                 status: 401,
                 message: Untrusted::new("it asks for a name and a password, and none are configured"),
             })),
+        }
+    }
+}
+
+impl Failure {
+    /// Tells the breaker what a failure says about the upstream.
+    fn tell(&self, pass: Pass<'_>) {
+        let wait = match self.again {
+            Again::Never => Duration::ZERO,
+            Again::After(wait) => wait,
+        };
+        match &self.error {
+            Error::Unavailable(_) => pass.failed(self.silent, wait),
+            Error::Throttled { retry_after } => pass.throttled(*retry_after),
+            _ => pass.answered(),
         }
     }
 }

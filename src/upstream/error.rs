@@ -66,6 +66,8 @@ impl From<egress::Error> for Error {
 pub(super) struct Failure {
     pub(super) error: Error,
     pub(super) again: Again,
+    /// No answer came, not even one that it is out.
+    pub(super) silent: bool,
 }
 
 /// Whether an attempt may be repeated.
@@ -79,19 +81,18 @@ pub(super) enum Again {
 
 impl From<egress::Error> for Failure {
     fn from(error: egress::Error) -> Self {
-        let again = match &error {
-            egress::Error::Unreachable(_) | egress::Error::Broken(_) => Again::After(Duration::ZERO),
+        let (again, silent) = match &error {
+            egress::Error::Unreachable(_) | egress::Error::Broken(_) => (Again::After(Duration::ZERO), true),
             // Who waited once for a timeout does not wait three times.
-            egress::Error::TimedOut(_) | egress::Error::TooLarge { .. } | egress::Error::Forbidden(_) => {
-                Again::Never
-            }
+            egress::Error::TimedOut(_) => (Again::Never, true),
+            egress::Error::TooLarge { .. } | egress::Error::Forbidden(_) => (Again::Never, false),
         };
-        Self { error: error.into(), again }
+        Self { error: error.into(), again, silent }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: Again::Never }
+        Self { error, again: Again::Never, silent: false }
     }
 }

@@ -71,6 +71,16 @@ impl Remote {
         size.ok_or_else(|| Error::nonsense("a blob without a length"))
     }
 
+    /// Whether none of those that are asked for tags can be expected to answer.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.asked_for_tags().all(|endpoint| endpoint.breaker.is_suspect())
+    }
+
+    /// One of those that are asked for tags did not answer in time.
+    pub(super) fn doubt(&self) {
+        self.asked_for_tags().for_each(|endpoint| endpoint.breaker.doubt());
+    }
+
     /// Mirrors, which may lag behind, are not asked.
     pub(super) async fn referrers(
         &self,
@@ -87,6 +97,11 @@ impl Remote {
         last: Option<&str>,
     ) -> Result<TagPage, Error> {
         tags::tags(&self.home, repository, n, last).await
+    }
+
+    fn asked_for_tags(&self) -> impl Iterator<Item = &Endpoint> {
+        let mirrors = self.mirrors.iter().filter(|mirror| mirror.tags).map(|mirror| &mirror.endpoint);
+        mirrors.chain([&self.home])
     }
 
     /// Asks the mirrors that may know, then the registry. Whatever is wrong with a mirror means that

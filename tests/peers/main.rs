@@ -18,6 +18,7 @@ mod upstream;
 
 mod containerd;
 mod crane;
+mod disk;
 mod docker;
 mod helm;
 mod oras;

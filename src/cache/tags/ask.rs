@@ -1,18 +1,15 @@
 //! Asks upstreams what tags name, once for all callers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Answer, Key, Known};
 use crate::cache::{Cache, Error, Freshness};
 use crate::oci::{Digest, Manifest, Repository, Tag, Target};
 use crate::upstream::{self, Upstream};
 
-/// How long a request waits for the upstream when an older answer could serve.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 impl Cache {
-    /// Waits no longer than [`PATIENCE`] where an older answer can serve; the question goes on.
+    /// Waits no longer than [`upstream::PATIENCE`] where an older answer can serve; the question goes
+    /// on, and the next ones do not wait until the upstream has answered something.
     pub(super) async fn ask_patiently(
         &self,
         upstream: &Arc<Upstream>,
@@ -32,9 +29,10 @@ impl Cache {
         if !can_fall_back {
             return answer.await;
         }
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(upstream::PATIENCE, answer).await {
             Ok(answer) => answer,
             Err(_) => {
+                upstream.doubt();
                 let slow = Error::Unavailable("it is slow to answer".to_owned());
                 let key = (repository.clone(), tag.clone());
                 self.0.tags.troubled.insert(key, (self.0.clock.now(), slow.clone()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::record::Record;
-use super::{Answer, Known, Named, Recheck, Resolved, Standing};
+use super::{Answer, Known, Named, Recheck, Resolved, Standing, Turn};
 use crate::cache::{Cache, Error, Freshness};
 use crate::oci::{Digest, Repository, Tag};
 use crate::upstream::Upstream;
@@ -52,7 +52,7 @@ impl Cache {
                 Ok(Resolved { standing, ..self.fresh(digest, self.0.clock.now(), fresh) })
             }
             (Err(e), Some(known)) if e.is_trouble() => {
-                Ok(self.stale(repository, tag, known, fresh, Standing::Stale(e)))
+                Ok(self.stale(upstream, repository, tag, known, fresh, Standing::Stale(e)))
             }
             (Err(e), _) => Err(e),
         }
@@ -97,8 +97,8 @@ impl Cache {
         Ok(record.map_or_else(Vec::new, |r| r.earlier))
     }
 
-    /// An answer that needs no question first: fresh, offline, just expired, or known to be all
-    /// that can be had while the upstream is in trouble.
+    /// An answer that needs no question first: fresh, offline, just expired, or all that can be
+    /// expected while the upstream is in trouble, over this tag or at all.
     fn unasked(
         &self,
         upstream: &Upstream,
@@ -110,18 +110,25 @@ impl Cache {
         if upstream.is_offline() {
             return Some(self.fresh(known.digest, self.0.clock.now(), fresh));
         }
-        let age = self.age(known.checked)?;
-        if age < fresh.tag_ttl {
+        let is_within = |limit| self.age(known.checked).is_some_and(|age| age < limit);
+        if is_within(fresh.tag_ttl) {
             return Some(self.fresh(known.digest, known.checked, fresh));
         }
-        if age < fresh.tag_ttl.saturating_add(fresh.stale_while_revalidate) {
-            return Some(self.stale(repository, tag, known, fresh, Standing::Expired));
+        let stale = |standing| Some(self.stale(upstream, repository, tag, known, fresh, standing));
+        if is_within(fresh.tag_ttl.saturating_add(fresh.stale_while_revalidate)) {
+            return stale(Standing::Expired);
+        }
+        if !self.may_serve_stale(&known, fresh) {
+            return None;
         }
         // Whoever got the right to recheck is at it; past `tag_ttl` it seems that nobody was.
-        let (at, trouble) = self.0.tags.trouble(repository, tag)?;
-        let is_recent = self.age(at).is_some_and(|age| age < fresh.tag_ttl.max(fresh.negative_ttl));
-        let may = is_recent && self.may_serve_stale(&known, fresh);
-        may.then(|| self.stale(repository, tag, known, fresh, Standing::Stale(trouble)))
+        let trouble = self.0.tags.trouble(repository, tag);
+        let is_recent = |at| self.age(at).is_some_and(|age| age < fresh.tag_ttl.max(fresh.negative_ttl));
+        match trouble {
+            Some((at, trouble)) if is_recent(at) => stale(Standing::Stale(trouble)),
+            _ if upstream.is_suspect() => stale(Standing::Stale(unexpected())),
+            _ => None,
+        }
     }
 
     fn fresh(&self, digest: Digest, checked: SystemTime, fresh: &Freshness) -> Resolved {
@@ -131,26 +138,38 @@ impl Cache {
 
     fn stale(
         &self,
+        upstream: &Upstream,
         repository: &Repository,
         tag: &Tag,
         known: Known,
         fresh: &Freshness,
         standing: Standing,
     ) -> Resolved {
-        let recheck = self.turn(repository, tag, fresh.negative_ttl);
+        let recheck = self.turn(upstream, repository, tag, fresh.negative_ttl);
         Resolved { standing, recheck, ..self.fresh(known.digest, known.checked, fresh) }
     }
 
     /// The right to recheck, unless someone has it, or the upstream was in trouble over this tag
-    /// less than `pause` ago.
-    fn turn(&self, repository: &Repository, tag: &Tag, pause: Duration) -> Option<Recheck> {
+    /// less than `pause` ago. Of a suspect upstream one tag at a time is rechecked: a thousand would
+    /// tell no more.
+    fn turn(
+        &self,
+        upstream: &Upstream,
+        repository: &Repository,
+        tag: &Tag,
+        pause: Duration,
+    ) -> Option<Recheck> {
         let tags = &self.0.tags;
         let since = tags.trouble(repository, tag).and_then(|(at, _)| self.age(at));
         if since.is_some_and(|since| since < pause) {
             return None;
         }
-        let key = (repository.clone(), tag.clone());
-        tags.rechecking.insert(key.clone()).then(|| Recheck { cache: self.clone(), key })
+        let turn = Turn::take(&tags.rechecking, (repository.clone(), tag.clone()))?;
+        let trial = match upstream.is_suspect() {
+            true => Some(Turn::take(&tags.trying, upstream.name().clone())?),
+            false => None,
+        };
+        Some(Recheck { cache: self.clone(), turn, _trial: trial })
     }
 
     fn may_serve_stale(&self, known: &Known, fresh: &Freshness) -> bool {
@@ -177,4 +196,9 @@ impl Cache {
         let known = self.0.tags.known(repository, tag).await?;
         Ok(known.map(|known| (known.digest, self.age(known.checked))))
     }
+}
+
+/// What stands for an answer that nobody waited for.
+fn unexpected() -> Error {
+    Error::Unavailable("it left its last question without an answer".to_owned())
 }

@@ -41,6 +41,24 @@ async fn a_cold_blob_is_fetched_once_for_any_number_of_readers() {
     assert_eq!(bed.asked(&["/blobs/"]), 1);
 }
 
+/// It is committed behind its readers, and in that moment is neither arriving nor of another
+/// repository.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_has_just_come_is_not_asked_about_again() {
+    let bed = Bed::new().await;
+    for length in 1..=200 {
+        let bytes = noise(length);
+        bed.registry.push_blob("a", &bytes);
+        let blob = blob_of(&bytes);
+        assert!(whole(&bed, "a", &blob).await.1);
+        for _ in 0..4 {
+            assert!(whole(&bed, "a", &blob).await.1);
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    }
+    assert_eq!((bed.asked(&["GET", "/blobs/"]), bed.asked(&["HEAD"])), (200, 0));
+}
+
 #[tokio::test]
 async fn a_blob_that_is_wrong_in_its_last_byte_is_complete_for_nobody() {
     let bed = Bed::new().await;

@@ -115,10 +115,55 @@ async fn a_hung_upstream_does_not_hang_what_is_known() {
     let (bed, digest) = known().await;
     bed.registry.fault("/v2/", Fault::Stall);
     bed.clock.advance(2 * TTL);
-    let patient = tokio::time::timeout(Duration::from_secs(3), resolve(&bed)).await;
+    let patient = tokio::time::timeout(upstream::PATIENCE * 2, resolve(&bed)).await;
     assert_eq!(patient.expect("the wait has an end").unwrap().digest, digest);
     let at_once = tokio::time::timeout(Duration::from_millis(50), resolve(&bed)).await;
     assert_eq!(at_once.expect("the next one does not wait").unwrap().digest, digest);
+}
+
+#[tokio::test]
+async fn a_hung_upstream_is_waited_for_once_and_tried_one_tag_at_a_time() {
+    let (bed, digest) = known().await;
+    let tags: Vec<_> = (2..102).map(|n| tag(&n.to_string())).collect();
+    for tag in &tags {
+        bed.registry.tag("a", tag.as_str(), &digest);
+        bed.cache.moved(&repository("a"), tag, &digest).await.unwrap();
+    }
+    bed.registry.fault("/v2/", Fault::Stall);
+    bed.clock.advance(2 * TTL);
+    resolve(&bed).await.unwrap();
+    let started = std::time::Instant::now();
+    let mut rechecks = Vec::new();
+    for tag in &tags {
+        let known = bed.cache.resolve(&bed.upstream, &repository("a"), tag, &Freshness::default()).await;
+        let known = known.unwrap();
+        assert!(known.digest == digest && matches!(known.standing, Standing::Stale(_)), "{known:?}");
+        rechecks.extend(known.recheck);
+    }
+    assert!(started.elapsed() < upstream::PATIENCE, "{:?}", started.elapsed());
+    assert_eq!(rechecks.len(), 1, "one try at a time");
+    bed.registry.heal();
+    rechecks.pop().unwrap().ask(&bed.upstream).await.unwrap();
+    let newer = moved_upstream(&bed);
+    bed.registry.tag("a", "50", &newer);
+    let asked = bed.cache.resolve(&bed.upstream, &repository("a"), &tag("50"), &Freshness::default()).await;
+    assert_eq!(asked.unwrap().digest, newer, "it answered, so it is waited for again");
+}
+
+#[tokio::test]
+async fn a_throttled_upstream_is_not_asked_for_what_is_known() {
+    let (bed, digest) = known().await;
+    bed.cache.moved(&repository("a"), &tag("2"), &digest).await.unwrap();
+    bed.registry.fault("/v2/", Fault::Status(429, Some(60)));
+    bed.clock.advance(2 * TTL);
+    resolve(&bed).await.unwrap();
+    let asked = bed.asked(&[""]);
+    let known = bed.cache.resolve(&bed.upstream, &repository("a"), &tag("2"), &Freshness::default()).await;
+    let known = known.unwrap();
+    assert!(known.digest == digest && matches!(known.standing, Standing::Stale(_)), "{known:?}");
+    let tried = known.recheck.unwrap().ask(&bed.upstream).await;
+    assert!(matches!(tried, Err(Error::Throttled { retry_after: Some(_) })), "{tried:?}");
+    assert_eq!(bed.asked(&[""]), asked, "not before the pause is over");
 }
 
 #[tokio::test]

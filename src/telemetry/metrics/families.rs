@@ -67,6 +67,14 @@ family! {
 }
 
 family! {
+    /// Manifests and blobs that were asked for and did not come.
+    FetchFailures: IntCounterVec => Counter, FetchFailure {
+        registry: "The registry that was asked.",
+        reason: "`corrupt`, `unavailable`, `throttled`, `refused`, `too_large`, `forbidden`, `offline`, `invalid` (no manifest) or `store`.",
+    }
+}
+
+family! {
     /// A gauge a registry.
     RegistryGauges: IntGaugeVec => Gauge, OfRegistry {
         registry: "The registry.",

@@ -77,6 +77,11 @@ impl Maker {
         self.register(Histogram::with_opts(opts))
     }
 
+    pub(super) fn fetch_failures(&self) -> FetchFailures {
+        let help = "Manifests and blobs that were asked for and did not come.";
+        FetchFailures::over(self.counters("fetch_failures_total", help, FetchFailures::LABELS), &self.known)
+    }
+
     pub(super) fn upstream_rate_limit_remaining(&self) -> RegistryGauges {
         let help = "Requests that the upstream's rate limit still allows.";
         let vector = self.gauges("upstream_rate_limit_remaining", help, RegistryGauges::LABELS);

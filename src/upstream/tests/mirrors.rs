@@ -60,6 +60,18 @@ async fn whatever_a_mirror_does_the_upstream_decides() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_is_out_is_left_alone_at_once() {
+    let mirror = Server::start(|_| Reply::new(503, "").header("retry-after", "60")).await;
+    let home = Server::start(|_| Reply::ok(MANIFEST)).await;
+    let upstream = upstream(json!({"url": home.url(), "mirrors": [{"url": mirror.url(), "tags": true}]}));
+    for _ in 0..3 {
+        upstream.manifest(&repository("team/app"), &by_digest()).await.unwrap();
+    }
+    assert_eq!((mirror.seen().len(), home.seen().len()), (1, 3));
+    assert!(!upstream.is_suspect(), "the registry itself answers");
+}
+
+#[tokio::test]
 async fn a_mirror_never_sees_the_upstreams_login() {
     let ask = |seen: &super::server::Seen| match seen.header("authorization") {
         None => Reply::unauthorized("Basic"),

@@ -1,11 +1,13 @@
 //! TLS, proxies, and what settings make of an upstream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Version;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use super::server::{Reply, Server};
 use super::{MANIFEST, in_environment, pull, registry, try_upstream, upstream};
@@ -37,6 +39,29 @@ async fn resolve_stands_in_for_dns() {
     let error =
         pull(&upstream(json!({"url": "http://r.test", "resolve": ["169.254.169.254"]}))).await.unwrap_err();
     assert!(matches!(error, Error::Forbidden(_)), "{error}");
+}
+
+#[tokio::test]
+async fn addresses_that_lead_nowhere_do_not_hide_those_that_do() {
+    let server = Server::start(|_| Reply::ok(MANIFEST)).await;
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let black_hole = full.local_addr().unwrap();
+    // Once its queue is full, no SYN is answered any more.
+    let mut queued = Vec::new();
+    while let Ok(connected) = timeout(Duration::from_millis(200), TcpStream::connect(black_hole)).await {
+        queued.push(connected.unwrap());
+    }
+    let addresses = [black_hole, refusing, server.address].map(|address| address.to_string());
+    pull(&upstream(json!({"url": "http://r.test", "resolve": addresses}))).await.unwrap();
+    let nowhere = json!({"url": "http://r.test", "resolve": addresses[..2], "timeouts": {"connect": "1s"}});
+    let error = pull(&upstream(nowhere)).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("no connection to")), "{error}");
+    let refused = json!({"url": "http://r.test", "resolve": addresses[1..2]});
+    let error = pull(&upstream(refused)).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("refused")), "{error}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, pull, registry, repository, tag, upstream};
+use super::{MANIFEST, digest, pull, registry, repository, short, tag, upstream};
 use crate::egress;
 use crate::telemetry::Metrics;
 use crate::upstream::{Error, Settings, Upstream};
@@ -101,6 +101,36 @@ async fn answers_do_not_open_the_breaker() {
             pull(&upstream).await.unwrap_err();
         }
         assert_eq!(server.seen().len(), 8, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_a_pause_gets_it() {
+    let server = scripted(vec![Reply::new(429, "").header("retry-after", "2"), Reply::ok(MANIFEST)]).await;
+    let upstream = upstream(json!({"url": server.url()}));
+    let started = Instant::now();
+    pull(&upstream).await.unwrap_err();
+    for _ in 0..8 {
+        let Err(Error::Throttled { retry_after: Some(left) }) = pull(&upstream).await else {
+            panic!("not throttled")
+        };
+        assert!(left <= Duration::from_secs(2), "{left:?}");
+    }
+    assert_eq!(server.seen().len(), 1, "what is left of the pause is told without asking");
+    assert!(upstream.is_suspect());
+    tokio::time::sleep(Duration::from_millis(2100).saturating_sub(started.elapsed())).await;
+    pull(&upstream).await.unwrap();
+    assert!(!upstream.is_suspect());
+}
+
+#[tokio::test]
+async fn only_who_does_not_answer_is_suspect() {
+    let silent = Server::start(|_| Reply::ok(MANIFEST).late(Duration::from_secs(60))).await;
+    for (server, is_suspect) in [(silent, true), (scripted(vec![Reply::new(404, "")]).await, false)] {
+        let upstream = upstream(json!({"url": server.url(), "timeouts": short()}));
+        assert!(!upstream.is_suspect());
+        pull(&upstream).await.unwrap_err();
+        assert_eq!(upstream.is_suspect(), is_suspect);
     }
 }
 
