@@ -100,6 +100,10 @@ impl Store {
         if let Some(blob) = self.open_at_hand(digest) {
             return Ok(Some(blob));
         }
+        // What the books do not have costs no look at the disk: it is fetched again.
+        if self.0.ledger.size_of(digest)?.is_none() {
+            return Ok(None);
+        }
         let (store, digest) = (self.clone(), *digest);
         blocking("open content", move || store.open_now(&digest)).await
     }
@@ -118,6 +122,19 @@ impl Store {
     pub async fn incoming(&self, digest: &Digest, size: u64) -> Result<Incoming, Error> {
         let (store, digest) = (self.clone(), *digest);
         blocking("make room", move || Incoming::start(digest, store.reserve_now(size)?)).await
+    }
+
+    /// As [`Store::incoming`], where there is room already. `None` where it has to be made, or something
+    /// is wrong: then [`Store::incoming`] says what.
+    pub async fn incoming_in_free_room(&self, digest: &Digest, size: u64) -> Option<Incoming> {
+        let (store, digest) = (self.clone(), *digest);
+        let start = move || {
+            if !store.0.ledger.reserve(size) {
+                return Err(Error::Full);
+            }
+            Incoming::start(digest, Reserved { size, store: store.0.clone() })
+        };
+        blocking("take room", start).await.ok()
     }
 
     /// Notes that content was used. Written back in batches.

@@ -59,7 +59,7 @@ impl Gate {
     }
 
     /// A hot manifest that names the blob, and the link between them.
-    fn blob_way_at_hand(
+    pub(super) fn blob_way_at_hand(
         &self,
         repository: &Repository,
         digest: &Digest,

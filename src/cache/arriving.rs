@@ -166,14 +166,22 @@ impl Fetch {
         if let Some(file) = self.cache.kept_blob(&self.repository, &self.blob).await? {
             return Ok(Fetched::AlreadyKept(file.file().clone()));
         }
-        let body = match Body::open(&self.upstream, &self.repository, &self.blob).await {
+        let (store, digest, size) = (&self.cache.0.store, &self.blob.digest, self.blob.size);
+        let open = Body::open(&self.upstream, &self.repository, &self.blob);
+        // While the upstream thinks; but nothing is evicted before it has answered.
+        let (opened, free) = tokio::join!(open, store.incoming_in_free_room(digest, size));
+        let body = match opened {
             Err(Error::NotFound) => {
                 self.cache.0.seen.remove(&self.repository, &self.blob.digest, Role::Blob);
                 return Err(Error::NotFound);
             }
             opened => opened?,
         };
-        match self.cache.0.store.incoming(&self.blob.digest, self.blob.size).await {
+        let incoming = match free {
+            Some(incoming) => Ok(incoming),
+            None => store.incoming(digest, size).await,
+        };
+        match incoming {
             Ok(incoming) => Ok(Fetched::Whole(self.write(body, incoming).await?)),
             Err(store::Error::Full) => Ok(Fetched::NoRoom),
             Err(e) => Err(e.into()),

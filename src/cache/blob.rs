@@ -18,6 +18,9 @@ use crate::sendfile::Lane;
 use crate::store::{self, StoredBlob};
 use crate::upstream::Upstream;
 
+/// Less than this is read faster than it is mapped and sent page by page.
+const WORTH_SENDING: u64 = 4 << 20;
+
 /// A blob that can be read once.
 pub struct Blob {
     descriptor: Descriptor,
@@ -185,9 +188,13 @@ impl Blob {
         let at = range.start;
         match self.way {
             Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
-            Way::Kept(file) => BlobReader::over(Reading { file, at, end, is_part, place: None, lane }),
+            Way::Kept(file) => {
+                let lane = lane.filter(|_| end - at >= WORTH_SENDING);
+                BlobReader::over(Reading { file, at, end, is_part, place: None, lane })
+            }
+            // What has just been written is in the processor's cache: nothing is cheaper to copy.
             Way::Arriving(file, place) => {
-                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), lane })
+                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), lane: None })
             }
             Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",

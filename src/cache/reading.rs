@@ -19,8 +19,6 @@ const FROM_DISK: usize = 1 << 20;
 const AHEAD: u64 = 8 << 20;
 /// What the kernel is given to send at once: large enough to make mappings cheap.
 const SENT_AT_ONCE: usize = 4 << 20;
-/// Less than this is read as soon as it is mapped.
-const WORTH_SENDING: usize = 64 << 10;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 
@@ -48,9 +46,6 @@ pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result
 /// As [`read`].
 pub(super) async fn send(file: &Arc<File>, offset: u64, most: u64, lane: &Lane) -> io::Result<Bytes> {
     let mut length = usize::try_from(most).unwrap_or(usize::MAX).min(SENT_AT_ONCE);
-    if length < WORTH_SENDING {
-        return read(file, offset, most).await;
-    }
     if !is_cached(file, offset) || !is_cached(file, offset + length as u64 - 1) {
         length = length.min(FROM_DISK);
         let file = file.clone();

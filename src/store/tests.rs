@@ -229,6 +229,8 @@ async fn no_link_is_followed_below_the_store() {
     let store = open(folder.path(), 1 << 20);
     let digest = Digest::sha256(b"secret");
     std::fs::write(outside.path().join("secret"), "secret").unwrap();
+    store.write(&digest, "secret".into()).await.unwrap();
+    std::fs::remove_file(file_of(folder.path(), &digest)).unwrap();
     symlink(outside.path().join("secret"), file_of(folder.path(), &digest)).unwrap();
     assert!(matches!(store.read(&digest, 100).await, Err(Error::Io { .. })));
     assert!(store.open_blob(&digest).await.is_err());
@@ -253,4 +255,25 @@ async fn an_ephemeral_store_goes_with_its_process() {
     assert!(path.exists());
     drop(store);
     assert!(!path.exists());
+}
+
+/// Memory serves what was checked; an open file goes when its room is given to others.
+#[tokio::test]
+async fn what_is_at_hand_needs_no_disk_and_keeps_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 400_000);
+    let (small, large) = (Bytes::from_static(b"small"), Bytes::from(vec![7; 300_000]));
+    for bytes in [&small, &large] {
+        store.write(&Digest::sha256(bytes), bytes.clone()).await.unwrap();
+    }
+    let (of_small, of_large) = (Digest::sha256(&small), Digest::sha256(&large));
+    assert!(store.read_at_hand(&of_small).is_none() && store.open_at_hand(&of_large).is_none());
+    store.read(&of_small, 100).await.unwrap();
+    store.open_blob(&of_large).await.unwrap();
+    assert_eq!(store.read_at_hand(&of_small), Some(small));
+    assert_eq!(store.open_at_hand(&of_large).map(|blob| blob.size()), Some(300_000));
+    let other = Bytes::from(vec![8; 200_000]);
+    store.write(&Digest::sha256(&other), other).await.unwrap();
+    assert!(store.open_at_hand(&of_large).is_none(), "it was evicted");
+    assert!(store.open_blob(&of_large).await.unwrap().is_none());
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use url::{Position, Url};
 
@@ -125,6 +126,7 @@ impl Ground<'_> {
             server: server.to_owned(),
             tokens: Tokens::new(),
             breaker: Breaker::after(outages),
+            has_referrers: AtomicBool::new(true),
             meter: self.meter.clone(),
         })
     }

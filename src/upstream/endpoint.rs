@@ -2,6 +2,7 @@
 //! a question gets an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub(super) struct Endpoint {
     pub(super) server: String,
     pub(super) tokens: Tokens,
     pub(super) breaker: Breaker,
+    /// Whether it had the referrers API when it was last asked.
+    pub(super) has_referrers: AtomicBool,
     pub(super) meter: Arc<Meter>,
 }
 

@@ -1,6 +1,8 @@
 //! What refers to a manifest: the referrers API of OCI distribution-spec 1.1, and the tag schema for
 //! registries without it. Every doubt is an error: an empty list means that the registry said so.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 
 use super::answer;
@@ -19,9 +21,24 @@ pub(super) async fn referrers(
     repository: &Repository,
     subject: &Digest,
 ) -> Result<Vec<Descriptor>, Error> {
-    match by_api(endpoint, repository, subject).await? {
-        Some(found) => Ok(found),
-        None => by_tag(endpoint, repository, subject).await,
+    let (by_api, by_tag) = (by_api(endpoint, repository, subject), by_tag(endpoint, repository, subject));
+    if endpoint.has_referrers.load(Ordering::Relaxed) {
+        return match by_api.await? {
+            Some(found) => Ok(found),
+            None => {
+                endpoint.has_referrers.store(false, Ordering::Relaxed);
+                by_tag.await
+            }
+        };
+    }
+    // Without waiting for the API that was not there the last time; it decides all the same, once it is.
+    let (by_api, by_tag) = tokio::join!(by_api, by_tag);
+    match by_api? {
+        Some(found) => {
+            endpoint.has_referrers.store(true, Ordering::Relaxed);
+            Ok(found)
+        }
+        None => by_tag,
     }
 }
 

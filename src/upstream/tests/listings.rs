@@ -1,6 +1,6 @@
 //! Referrers and tags: pages, fallbacks, and lists that are not what they should be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -73,6 +73,29 @@ async fn without_the_api_the_tag_schema_is_asked_and_404_means_none() {
     assert_eq!(referrers(&upstream).await.unwrap(), []);
     let (_, upstream) = asked(|_| index(&[])).await;
     assert_eq!(referrers(&upstream).await.unwrap(), []);
+}
+
+/// Once the API is known to be missing nobody waits for its 404 first; when it is there it decides.
+#[tokio::test]
+async fn where_the_api_was_missing_both_are_asked_at_once_and_the_api_decides() {
+    let api = Arc::new(Mutex::new(missing()));
+    let answer = api.clone();
+    let (server, upstream) = asked(move |seen| {
+        let by_api = seen.target.contains("/referrers/");
+        if by_api { answer.lock().unwrap().clone() } else { index(&[entry("a"), entry("b")]) }
+    })
+    .await;
+    for asked in [2, 4] {
+        assert_eq!(referrers(&upstream).await.unwrap().len(), 2);
+        assert_eq!(server.seen().len(), asked);
+    }
+    *api.lock().unwrap() = Reply::new(401, "");
+    assert!(referrers(&upstream).await.is_err(), "trouble with the API is no word about referrers");
+    *api.lock().unwrap() = index(&[entry("c")]);
+    assert_eq!(referrers(&upstream).await.unwrap()[0].digest, Digest::sha256(b"c"));
+    let before = server.seen().len();
+    assert_eq!(referrers(&upstream).await.unwrap().len(), 1);
+    assert_eq!(server.seen().len(), before + 1, "the tag is not asked any more");
 }
 
 #[tokio::test]
