@@ -8,6 +8,7 @@
 mod blobs;
 mod error;
 mod incoming;
+pub mod key;
 mod ledger;
 mod lock;
 mod open;
@@ -19,6 +20,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
@@ -34,6 +36,19 @@ pub use settings::Settings;
 /// All that is kept. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
+
+/// How much is kept, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// All content.
+    pub kept: u64,
+    /// What of it is held and may not be evicted.
+    pub held: u64,
+    /// Promised to content on its way in.
+    pub promised: u64,
+    /// The most that may be kept and promised.
+    pub limit: u64,
+}
 
 struct Inner {
     blobs: Arc<Blobs>,
@@ -137,13 +152,34 @@ impl Store {
         blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
     }
 
+    /// As [`Store::hold`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Store::hold`].
+    pub fn hold_now(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        self.0.ledger.hold(digest, owner)
+    }
+
     /// Ends `owner`'s hold.
     ///
     /// # Errors
     /// [`Error::Records`].
     pub async fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
         let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("release content", move || store.0.ledger.release(&digest, &owner)).await
+        blocking("release content", move || store.0.ledger.release(&digest, &owner).map(drop)).await
+    }
+
+    /// Ends all that `owner` holds, on a thread that may wait. Gives back what nobody holds any more.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn release_all_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+        self.0.ledger.release_all(owner)
+    }
+
+    /// Ready once content found no room because too much is held: its owners should let go.
+    pub async fn pressed(&self) {
+        self.0.ledger.pressed().await;
     }
 
     /// Evicts down to the limit, which may have been lowered: a step for the jobs.
@@ -160,8 +196,8 @@ impl Store {
         self.0.ledger.set_max(bytes);
     }
 
-    /// Bytes that are kept, and bytes promised to content on its way in.
-    pub fn sizes(&self) -> (u64, u64) {
+    /// How much is kept, held and promised.
+    pub fn sizes(&self) -> Sizes {
         self.0.ledger.sizes()
     }
 
@@ -174,7 +210,11 @@ impl Store {
         blocking("quarantine content", move || store.quarantine_now(&digest)).await
     }
 
-    fn read_now(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+    /// As [`Store::read`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_now(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
         let failed = Error::io("read content");
         let Some(file) = self.0.blobs.find(digest).map_err(&failed)? else { return Ok(None) };
         let size = file.metadata().map_err(&failed)?.len();

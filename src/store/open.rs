@@ -141,7 +141,7 @@ impl Place {
                 let aside = self.move_records_aside().map_err(failed(path, "move damaged records aside"))?;
                 tracing::warn!(
                     store = %path.display(), %why,
-                    "the store's records are damaged and are made anew; the old ones are in {aside}"
+                    "the store's records cannot be used and are made anew; the old ones are in {aside}"
                 );
                 Ok((self.open_records().map_err(|e| broken(path, &e))?, true))
             }

@@ -63,13 +63,19 @@ impl Backend {
         self.reading(table, |table| Ok(table.last()?.map(|(key, _)| key.value().to_vec())), None)
     }
 
+    /// The names of all tables.
+    pub(super) fn tables(&self) -> Result<Vec<String>, Error> {
+        use redb::TableHandle as _;
+        self.with(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            Ok(transaction.list_tables().map_err(failed)?.map(|table| table.name().to_owned()).collect())
+        })
+    }
+
     /// Makes a group durable, all of it or nothing. After a failure of the disk the database is
     /// opened anew, because redb refuses everything from then on.
     pub(super) fn commit(&self, group: &Group) -> Result<(), Error> {
-        let committed = guarded(|| match &*self.shared() {
-            Some(database) => commit(database, group),
-            None => Err(Error::Records("the file could not be opened again".to_owned())),
-        });
+        let committed = self.with(|database| commit(database, group));
         if committed.is_err() {
             self.reopen();
         }
@@ -94,11 +100,7 @@ impl Backend {
         read: impl FnOnce(redb::ReadOnlyTable<&[u8], &[u8]>) -> Result<T, redb::StorageError>,
         absent: T,
     ) -> Result<T, Error> {
-        let database = self.shared();
-        let Some(database) = &*database else {
-            return Err(Error::Records("the file could not be opened again".to_owned()));
-        };
-        guarded(|| {
+        self.with(|database| {
             let transaction = database.begin_read().map_err(failed)?;
             match transaction.open_table(Definition::new(table)) {
                 Ok(table) => read(table).map_err(failed),
@@ -107,10 +109,18 @@ impl Backend {
             }
         })
     }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
+        let database = self.shared();
+        let database = database.as_ref().ok_or_else(closed)?;
+        guarded(|| work(database))
+    }
 }
 
 fn commit(database: &Database, group: &Group) -> Result<(), Error> {
-    let transaction = database.begin_write().map_err(failed)?;
+    let mut transaction = database.begin_write().map_err(failed)?;
+    // The file knows its free pages after each commit, so that a crash costs no walk through all of it.
+    transaction.set_quick_repair(true);
     for (name, changes) in group {
         let mut table = transaction.open_table(Definition::new(name)).map_err(failed)?;
         for (key, value) in changes {
@@ -151,6 +161,10 @@ fn probe(database: &Database) -> Result<(), Error> {
         table.last().map_err(failed)?;
     }
     Ok(())
+}
+
+fn closed() -> Error {
+    Error::Records("the file could not be opened again".to_owned())
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
