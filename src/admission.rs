@@ -16,6 +16,8 @@ mod reach;
 mod referrers;
 mod refusal;
 mod request;
+mod retire;
+mod uses;
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ use ledger::Ledger;
 
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
-pub use records::{Change, Records, Table};
+pub use records::{Change, Records, Table, after};
 pub use settings::Settings;
 
 /// All that is kept. Cheap to clone.
@@ -167,6 +167,14 @@ impl Store {
     pub async fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
         let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
         blocking("release content", move || store.0.ledger.release(&digest, &owner).map(drop)).await
+    }
+
+    /// What `owner` holds, on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn holdings_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+        self.0.ledger.holdings(owner)
     }
 
     /// Ends all that `owner` holds, on a thread that may wait. Gives back what nobody holds any more.

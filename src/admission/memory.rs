@@ -3,7 +3,8 @@
 
 mod hot;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,8 @@ use super::kept::Kept;
 use super::links::Links;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::retire::seconds;
+use super::uses::{Name, Uses};
 use super::{MAX_CLOCK_SETBACK, MAX_EVALUATIONS};
 use crate::audit::Audit;
 use crate::cache::Cache;
@@ -28,7 +31,7 @@ use crate::store::{self, Store, Table};
 use crate::telemetry::Metrics;
 use crate::trust::Revocations;
 
-pub(super) use hot::Hot;
+pub(super) use hot::{Hot, Warm};
 
 /// The record of the latest time that was seen.
 const LATEST: &[u8] = b"latest";
@@ -54,12 +57,17 @@ pub struct Memory {
     permits: DashMap<Registry, Arc<Semaphore>>,
     decisions: Map<Key, Arc<Live>, ByReports>,
     by_id: Map<String, Arc<Decision>, ByReports>,
-    hot: hot::HotMap,
+    pub(super) hot: hot::HotMap,
+    pub(super) uses: Uses,
+    pub(super) cooling: Mutex<Cooling>,
     /// Raised when a decision falls: what is hot must be looked at again.
     epoch: AtomicU64,
     latest: AtomicU64,
     clock_record: Table,
 }
+
+/// What is hot no more. Who got it in the last moment may note its use still.
+pub(super) type Cooling = HashMap<Name, Arc<Warm>>;
 
 /// What a decision is about. The tag counts only where the policy binds the signed name to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -166,6 +174,8 @@ impl Memory {
             decisions: Map::with_weighter(MAX_DECISIONS, MAX_REPORTS, ByReports),
             by_id: Map::with_weighter(MAX_DECISIONS_BY_ID, MAX_REPORTS_BY_ID, ByReports),
             hot: hot::map(),
+            uses: Uses::open(store.records())?,
+            cooling: Mutex::default(),
             epoch: AtomicU64::new(0),
             latest: AtomicU64::new(latest.min(END_OF_TIME)),
             store,
@@ -309,6 +319,21 @@ impl Memory {
         }
     }
 
+    /// Forgets the decision about what is no longer kept.
+    pub(super) fn forget(&self, key: &Key) {
+        self.decisions.remove(key);
+    }
+
+    /// Notes that a manifest of which something is kept is used. Whatever is written in its name comes after.
+    pub(super) fn used(&self, repository: &Repository, digest: &Digest) {
+        self.uses.note((repository.clone(), *digest), seconds(self.moment().now));
+    }
+
+    /// Enters a manifest in whose name links or holds are written next.
+    pub(super) fn keeps(&self, name: &Name, is_linked: bool) -> Result<(), store::Error> {
+        self.uses.enter(name, seconds(self.moment().now), is_linked)
+    }
+
     fn still_allows(&self, request: &Request, live: &Live) -> bool {
         live.decision.verdict() == Verdict::Allow && self.is_live(request, live, self.moment())
     }
@@ -328,7 +353,7 @@ impl Memory {
 
     /// The latest time that was seen, in Unix seconds.
     fn note(&self, shown: SystemTime) -> u64 {
-        let seconds = shown.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(END_OF_TIME);
+        let seconds = seconds(shown).min(END_OF_TIME);
         let latest = self.latest.load(Ordering::Acquire);
         if seconds <= latest {
             return latest;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Cache, Error, key};
 use crate::oci::{Descriptor, Digest, Repository, Target};
+use crate::store::key::put_digest;
 use crate::store::{Records, Table};
 use crate::upstream::Upstream;
 
@@ -40,11 +41,12 @@ impl Seen {
 }
 
 fn entry(repository: &Repository, digest: &Digest, role: Role) -> Vec<u8> {
-    let role = match role {
-        Role::Manifest => 'm',
-        Role::Blob => 'b',
-    };
-    key(repository, format_args!("{role}{digest}"))
+    let mut rest = vec![match role {
+        Role::Manifest => b'm',
+        Role::Blob => b'b',
+    }];
+    put_digest(&mut rest, digest);
+    key(repository, &rest)
 }
 
 impl Cache {

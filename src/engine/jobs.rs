@@ -23,6 +23,7 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         let state = Arc::clone(&uses);
         async move { told("last uses could not be recorded", state.memory.store().write_back().await) }
     }));
+    jobs.spawn(retiring(Arc::clone(state)));
     let asking = Arc::clone(current);
     jobs.spawn(every(Duration::from_secs(60), move || {
         let engine = asking.load_full();
@@ -42,6 +43,21 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         }
     }));
     jobs
+}
+
+/// Retires every now and then, and at once when the store has no room for what is held.
+async fn retiring(state: Arc<State>) {
+    let mut ticks = interval(Duration::from_secs(10));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = state.memory.wants_retiring() => {}
+        }
+        told("what was used longest ago could not be retired", state.memory.retire().await);
+        // Where everything is in use, one who asks for room again and again gets no more by it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn every<F: Future<Output = ()>>(period: Duration, step: impl Fn() -> F) {

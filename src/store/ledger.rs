@@ -191,14 +191,18 @@ impl Ledger {
         self.let_go(&mut self.lock(), digest, Owner::of(owner))
     }
 
+    /// What `owner` holds.
+    pub(super) fn holdings(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+        let all = self.holdings.scan_now(Owner::of(owner).prefix(), usize::MAX)?;
+        Ok(all.iter().filter_map(|(holding, _)| Owner::held(holding)).collect())
+    }
+
     /// Ends all of `owner`'s holds. Gives back what nobody holds any more.
     pub(super) fn release_all(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        let owner = Owner::of(owner);
         let mut state = self.lock();
         let mut free = Vec::new();
-        for (holding, _) in self.holdings.scan_now(owner.prefix(), usize::MAX)? {
-            let Some(digest) = Owner::held(&holding) else { continue };
-            if self.let_go(&mut state, &digest, owner)? {
+        for digest in self.holdings(owner)? {
+            if self.let_go(&mut state, &digest, Owner::of(owner))? {
                 free.push(digest);
             }
         }
@@ -344,6 +348,7 @@ impl Ledger {
 
     fn show(&self, state: &State) {
         self.metrics.store_bytes.set(i64::try_from(state.total).unwrap_or(i64::MAX));
+        self.metrics.store_held_bytes.set(i64::try_from(state.held).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

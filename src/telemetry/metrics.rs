@@ -47,6 +47,12 @@ pub struct Metrics {
     pub upstream_rate_limit_remaining: RegistryGauges,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
+    /// `store_held_bytes`: size of what may not be evicted.
+    pub store_held_bytes: Gauge,
+    /// `store_manifests`: manifests of which something is kept.
+    pub store_manifests: Gauge,
+    /// `store_retired_total`: manifests that were given up with all that was kept of them.
+    pub store_retired: Counter,
     /// `store_evictions_total`: blobs removed for room.
     pub store_evictions: Counter,
     /// `store_corrupt_total`: stored content that no longer had its digest.
@@ -96,6 +102,11 @@ impl Metrics {
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
+            store_held_bytes: make
+                .gauge("store_held_bytes", "Bytes of content that goes only with the manifests that need it."),
+            store_manifests: make.gauge("store_manifests", "Manifests of which something is kept."),
+            store_retired: make
+                .counter("store_retired_total", "Manifests given up with all that was kept of them."),
             store_evictions: make.counter("store_evictions_total", "Blobs removed to make room."),
             store_corrupt: make
                 .counter("store_corrupt_total", "Stored content that no longer had its digest."),

@@ -1,6 +1,7 @@
 //! Admitted manifests that are served from memory, with the leave that each was served by.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -8,13 +9,14 @@ use quick_cache::sync::Cache;
 use super::{Memory, in_last_tenth};
 use crate::admission::links::Leave;
 use crate::admission::request::Request;
+use crate::admission::retire::seconds;
 use crate::oci::{Digest, Manifest, Repository};
 use crate::policy::Decision;
 
 /// In bytes.
 const HOT_BYTES: u64 = 64 * 1024 * 1024;
 
-pub(super) type HotMap = Cache<(Repository, Digest), Arc<Warm>, ByBytes>;
+pub(in crate::admission) type HotMap = Cache<(Repository, Digest), Arc<Warm>, ByBytes>;
 
 /// An admitted manifest with the leave it was served by.
 #[derive(Clone)]
@@ -25,14 +27,23 @@ pub(in crate::admission) struct Hot {
     pub(in crate::admission) binds_tag: bool,
 }
 
-pub(super) struct Warm {
+pub(in crate::admission) struct Warm {
     hot: Hot,
     generation: u64,
     epoch: u64,
+    /// When it answered last, in Unix seconds, until that is noted.
+    pub(in crate::admission) used: AtomicU64,
+}
+
+impl Warm {
+    /// What its leave rests on.
+    pub(in crate::admission) fn subject(&self) -> &Digest {
+        self.hot.leave.decision().subject()
+    }
 }
 
 #[derive(Clone)]
-pub(super) struct ByBytes;
+pub(in crate::admission) struct ByBytes;
 
 impl Weighter<(Repository, Digest), Arc<Warm>> for ByBytes {
     fn weight(&self, _: &(Repository, Digest), warm: &Arc<Warm>) -> u64 {
@@ -72,6 +83,7 @@ impl Memory {
             request.renew_behind(decision.subject(), None);
         }
         self.metrics.decision_cache_hits.inc();
+        warm.used.store(seconds(moment.now), Ordering::Relaxed);
         Some(warm.hot.clone())
     }
 
@@ -82,7 +94,7 @@ impl Memory {
         if self.is_current(request, hot.leave.decision()) {
             let key = (request.repository.clone(), *hot.manifest.digest());
             let generation = request.gate.0.generation;
-            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch }));
+            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch, used: AtomicU64::new(0) }));
         }
     }
 
