@@ -13,6 +13,7 @@ mod ledger;
 mod lock;
 mod open;
 pub mod records;
+mod scrub;
 mod settings;
 
 use std::fs::File;
@@ -31,7 +32,8 @@ use ledger::Ledger;
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
 pub use records::{Change, Records, Table, after};
-pub use settings::Settings;
+pub use scrub::{Finding, Looked, Scrub};
+pub use settings::{Scrubbing, Settings};
 
 /// All that is kept. Cheap to clone.
 #[derive(Clone)]
@@ -248,6 +250,15 @@ impl Store {
             drop(taken);
         }
         Ok(Reserved { size, store: self.0.clone() })
+    }
+
+    /// As [`Store::quarantine`], unless the name stands for another file by now. Says whether it was moved.
+    fn quarantine_this(&self, digest: &Digest, file: &File) -> Result<bool, Error> {
+        let is_named = self.0.blobs.is_named(digest, file).map_err(Error::io("look for content"))?;
+        if is_named {
+            self.quarantine_now(digest)?;
+        }
+        Ok(is_named)
     }
 
     fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {

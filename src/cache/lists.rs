@@ -47,7 +47,9 @@ impl Lists {
     }
 
     async fn load(&self, repository: &Repository, subject: &Digest) -> Result<Option<Written>, Error> {
-        let Some(bytes) = self.referrers.get(&key(repository, &of_digest(subject))).await? else { return Ok(None) };
+        let Some(bytes) = self.referrers.get(&key(repository, &of_digest(subject))).await? else {
+            return Ok(None);
+        };
         let written = serde_json::from_slice(&bytes);
         written
             .map(Some)

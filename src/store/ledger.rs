@@ -240,6 +240,12 @@ impl Ledger {
         }
     }
 
+    /// The first content from the key `from` on, with its size.
+    pub(super) fn next(&self, from: &[u8]) -> Result<Option<(Digest, u64)>, Error> {
+        let page = self.blobs.page_now(from, 1)?;
+        Ok(page.first().and_then(|(key, row)| Some((take_digest(key)?.0, Row::read(row).size))))
+    }
+
     /// How long the content was when it was kept.
     pub(super) fn size_of(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         Ok(self.row(digest)?.map(|row| row.size))

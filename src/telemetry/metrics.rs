@@ -57,6 +57,10 @@ pub struct Metrics {
     pub store_evictions: Counter,
     /// `store_corrupt_total`: stored content that no longer had its digest.
     pub store_corrupt: Counter,
+    /// `store_scrub_bytes_total`: what was read to find rot.
+    pub store_scrub_bytes: Counter,
+    /// `store_scrub_timestamp_seconds`: when all content had last been read, 0 before.
+    pub store_scrubbed: Gauge,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
     /// `certificate_expiry_timestamp_seconds`
@@ -102,14 +106,22 @@ impl Metrics {
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
-            store_held_bytes: make
-                .gauge("store_held_bytes", "Bytes of content that goes only with the manifests that need it."),
+            store_held_bytes: make.gauge(
+                "store_held_bytes",
+                "Bytes of content that goes only with the manifests that need it.",
+            ),
             store_manifests: make.gauge("store_manifests", "Manifests of which something is kept."),
             store_retired: make
                 .counter("store_retired_total", "Manifests given up with all that was kept of them."),
             store_evictions: make.counter("store_evictions_total", "Blobs removed to make room."),
             store_corrupt: make
                 .counter("store_corrupt_total", "Stored content that no longer had its digest."),
+            store_scrub_bytes: make
+                .counter("store_scrub_bytes_total", "Bytes of stored content read to find what rotted."),
+            store_scrubbed: make.gauge(
+                "store_scrub_timestamp_seconds",
+                "When all stored content had last been read and compared, in Unix seconds; 0 before.",
+            ),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
             certificate_expiry: make.certificate_expiry(),

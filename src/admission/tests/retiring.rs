@@ -157,19 +157,20 @@ async fn requests_and_retiring_do_not_break_each_other() {
                 taken.fetch_add(1, Ordering::SeqCst);
             }
         });
-        let pulls = images.iter().cycle().skip(round * 5).take(images.len()).enumerate().map(|(at, image)| {
-            let (stand, image, turns) = (Arc::clone(&stand), image.clone(), Arc::clone(&turns));
-            tokio::spawn(async move {
-                // Some while it is cooled, some while it is retired, some after.
-                while turns.load(Ordering::SeqCst) < at / 6 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                stand.pull_digest(&image.digest()).await.unwrap();
-                stand.pull_digest(&image.digest()).await.unwrap();
-                tokio::task::yield_now().await;
-                stand.gate().blob(&repository(), &image.layer(), &Principal::Anonymous).await.unwrap();
-            })
-        });
+        let pulls =
+            images.iter().cycle().skip(round * 5).take(images.len()).enumerate().map(|(at, image)| {
+                let (stand, image, turns) = (Arc::clone(&stand), image.clone(), Arc::clone(&turns));
+                tokio::spawn(async move {
+                    // Some while it is cooled, some while it is retired, some after.
+                    while turns.load(Ordering::SeqCst) < at / 6 {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    stand.pull_digest(&image.digest()).await.unwrap();
+                    stand.pull_digest(&image.digest()).await.unwrap();
+                    tokio::task::yield_now().await;
+                    stand.gate().blob(&repository(), &image.layer(), &Principal::Anonymous).await.unwrap();
+                })
+            });
         for pull in pulls.collect::<Vec<_>>() {
             pull.await.unwrap();
         }

@@ -38,11 +38,7 @@ impl Record {
     }
 
     /// As [`Record::load`], on a thread that may wait.
-    pub(super) fn load_now(
-        table: &Table,
-        repository: &Repository,
-        tag: &Tag,
-    ) -> Result<Option<Self>, Error> {
+    pub(super) fn load_now(table: &Table, repository: &Repository, tag: &Tag) -> Result<Option<Self>, Error> {
         let kept = table.get_now(&key(repository, tag.as_str().as_bytes()))?;
         kept.map(|bytes| Self::read(&bytes, repository, tag)).transpose()
     }
