@@ -17,6 +17,7 @@ mod referrers;
 mod refusal;
 mod request;
 mod retire;
+mod sweep;
 mod uses;
 
 #[cfg(test)]

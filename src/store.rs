@@ -6,6 +6,7 @@
 //! records follow.
 
 mod blobs;
+mod contents;
 mod error;
 mod incoming;
 pub mod key;
@@ -29,6 +30,7 @@ use blobs::{Blobs, Temporary};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
 
+pub use contents::Contents;
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
 pub use records::{Change, Records, Table, after};
@@ -93,6 +95,14 @@ impl Store {
         let incoming = self.incoming(digest, bytes.len() as u64).await?;
         blocking("write content", move || incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop))
             .await
+    }
+
+    /// How long kept content is, by the books; on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn size_now(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        self.0.ledger.size_of(digest)
     }
 
     /// Opens kept content without reading it. What is no longer as long as it was is moved aside.

@@ -106,6 +106,11 @@ impl Kept {
         Some(Recalled { found, discovered: discovered.unwrap_or(UNIX_EPOCH) })
     }
 
+    /// The records themselves, by repository and subject.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// What strikes the record of a subject that is retired.
     pub(super) fn striking(&self, repository: &Repository, subject: &Digest) -> Change {
         self.table.deleting(within(repository, subject))

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-pub(super) use striking::Way;
+pub(super) use striking::{Way, parent};
 
 use super::admitted::Unlocks;
 use crate::oci::{Descriptor, Digest, Manifest, Repository};

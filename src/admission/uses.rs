@@ -191,6 +191,11 @@ impl Uses {
         Ok(self.row(name)?.is_some())
     }
 
+    /// The rows themselves, by repository and digest.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     fn write(&self, books: &mut Books, name: &Name, before: Option<&Row>, row: &Row) {
         let key = within(&name.0, &name.1);
         let mut changes = vec![self.by_use.putting(by_use(row.last_use, &key), [])];

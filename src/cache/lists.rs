@@ -42,6 +42,10 @@ impl Lists {
         Self { referrers: records.table("referrers"), asking: Flight::default() }
     }
 
+    pub(super) fn table(&self) -> &Table {
+        &self.referrers
+    }
+
     pub(super) fn forget(&self, repository: &Repository, subject: &Digest) {
         self.referrers.delete(key(repository, &of_digest(subject)));
     }

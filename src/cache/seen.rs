@@ -31,6 +31,10 @@ impl Seen {
         Ok(self.table.get(&entry(r, d, role)).await?.is_some())
     }
 
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     pub(super) fn add(&self, repository: &Repository, digest: &Digest, role: Role) {
         self.table.put(entry(repository, digest, role), []);
     }

@@ -137,6 +137,11 @@ impl Tags {
         self.troubled.remove(&Named(repository, tag));
     }
 
+    /// The records, and those by digest.
+    pub(super) fn tables(&self) -> [&Table; 2] {
+        [&self.table, &self.by_digest]
+    }
+
     /// Forgets the tags that name `digest`, and those that are about it.
     pub(super) fn forget_all(&self, repository: &Repository, digest: &Digest) -> Result<(), Error> {
         let prefix = naming(repository, digest, "");
@@ -162,6 +167,11 @@ impl Tags {
     fn trouble(&self, repository: &Repository, tag: &Tag) -> Option<(SystemTime, Error)> {
         self.troubled.get(&Named(repository, tag))
     }
+}
+
+/// What a tag's record says that it names.
+pub(super) fn named(record: &[u8]) -> Option<Digest> {
+    Record::digest_of(record)
 }
 
 fn naming(repository: &Repository, digest: &Digest, tag: &str) -> Vec<u8> {

@@ -119,6 +119,11 @@ impl Blobs {
         }
     }
 
+    /// How many files are in quarantine.
+    pub(super) fn quarantined(&self) -> io::Result<u64> {
+        Ok(names(&self.quarantine)?.len() as u64)
+    }
+
     /// Shows `visit` all content with its size: for making the books anew.
     pub(super) fn each(&self, mut visit: impl FnMut(&Digest, u64) -> Result<(), Error>) -> Result<(), Error> {
         for (algorithm, folder) in [(Algorithm::Sha256, &self.sha256), (Algorithm::Sha512, &self.sha512)] {

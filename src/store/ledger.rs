@@ -224,17 +224,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// Strikes what is not on disk.
-    pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<(), Error> {
-        let mut from = Vec::new();
+    /// Strikes what is not on disk. Says how many rows that were.
+    pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<u64, Error> {
+        let (mut from, mut struck) = (Vec::new(), 0);
         loop {
             let page = self.blobs.page_now(&from, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(struck) };
             from = after(last);
             for digest in page.iter().filter_map(|(key, _)| take_digest(key).map(|(digest, _)| digest)) {
                 let mut state = self.lock();
                 if !exists(&digest) {
                     self.strike(&mut state, &digest)?;
+                    struck += 1;
                 }
             }
         }

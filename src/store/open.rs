@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::blobs::Blobs;
+use super::incoming::blocking;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::records::Records;
@@ -44,7 +45,10 @@ impl Store {
         let (records, fresh) = place.records(path)?;
         let store = Self::assemble(place, records, settings.max_size, metrics, path)?;
         let reconcile = |store: &Self| {
-            store.reconcile().map_err(|e| OpenError::Records { path: path.clone(), message: e.to_string() })
+            store
+                .reconcile()
+                .map(drop)
+                .map_err(|e| OpenError::Records { path: path.clone(), message: e.to_string() })
         };
         if fresh {
             reconcile(&store)?;
@@ -80,8 +84,16 @@ impl Store {
         Ok(Self(Arc::new(Inner { blobs: Arc::new(blobs), ledger, records, metrics: metrics.clone(), place })))
     }
 
-    /// Makes the books fit what is on disk.
-    fn reconcile(&self) -> Result<(), Error> {
+    /// Makes the books fit what is on disk. Gives back how many rows were of nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Records`].
+    pub async fn reconcile_now(&self) -> Result<u64, Error> {
+        let store = self.clone();
+        blocking("compare the books with the disk", move || store.reconcile()).await
+    }
+
+    fn reconcile(&self) -> Result<u64, Error> {
         let blobs = &self.0.blobs;
         let exists = |digest: &Digest| !matches!(blobs.find(digest), Ok(None));
         blobs.each(|digest, size| self.0.ledger.found(digest, size, exists))?;

@@ -75,7 +75,7 @@ impl Records {
     fn start(backend: Backend) -> Result<Self, Error> {
         let is_known = match backend.get(FORMAT_TABLE, FORMAT)? {
             Some(version) if version == [VERSION] => true,
-            None if backend.tables()?.is_empty() => false,
+            None if backend.counts()?.0.is_empty() => false,
             _ => return Err(Error::Records("they were written by another version".to_owned())),
         };
         let shared = Arc::new(Shared { backend, pending: Pending::default() });
@@ -105,6 +105,23 @@ impl Records {
     pub async fn flush(&self) -> Result<(), Error> {
         let done = self.0.writer.ask_flush();
         done.await.unwrap_or_else(|_| Err(Error::Records("the records are closed".to_owned())))
+    }
+
+    /// Rewrites the file without what is unused in it. Whoever reads or writes records waits meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn compact(&self) -> Result<(), Error> {
+        self.flush().await?;
+        let records = self.clone();
+        tokio::task::spawn_blocking(move || records.0.shared.backend.compact())
+            .await
+            .unwrap_or_else(|e| Err(Error::Records(e.to_string())))
+    }
+
+    /// How many records each table has, and how long the file is in bytes.
+    pub(super) fn counts_now(&self) -> Result<(BTreeMap<String, u64>, u64), Error> {
+        self.0.shared.backend.counts()
     }
 
     pub(super) fn get_now(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -59,7 +59,7 @@ pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Link> {
 }
 
 /// The parent of a link's record, in the repository's key: for whom the link stands.
-pub(super) fn parent(key: &[u8]) -> Option<(&[u8], Digest)> {
+pub(in crate::admission) fn parent(key: &[u8]) -> Option<(&[u8], Digest)> {
     let (repository, rest) = key.split_at_checked(key::REPOSITORY)?;
     let (_, rest) = key::take_digest(rest)?;
     Some((repository, key::take_digest(rest.get(1..)?)?.0))

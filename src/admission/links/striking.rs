@@ -2,7 +2,7 @@
 
 use super::{Links, Role, content, record};
 use crate::oci::{Digest, Manifest, Repository};
-use crate::store::{Change, Error};
+use crate::store::{Change, Error, Table};
 
 /// What makes a link that one and no other.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,14 @@ pub(in crate::admission) struct Way {
     pub(in crate::admission) child: Digest,
 }
 
+pub(in crate::admission) use super::record::parent;
+
 impl Links {
+    /// The records themselves, whose parents [`parent`] reads.
+    pub(in crate::admission) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The ways that end with a manifest: those that its content made, and those by which it is a referrer.
     ///
     /// # Errors

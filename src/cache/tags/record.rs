@@ -43,6 +43,10 @@ impl Record {
         kept.map(|bytes| Self::read(&bytes, repository, tag)).transpose()
     }
 
+    pub(super) fn digest_of(bytes: &[u8]) -> Option<Digest> {
+        serde_json::from_slice::<Written>(bytes).ok().map(|written| written.digest)
+    }
+
     fn read(bytes: &[u8], repository: &Repository, tag: &Tag) -> Result<Self, Error> {
         let written: Written = serde_json::from_slice(bytes)
             .map_err(|e| Error::Store(format!("the record of {repository}:{tag} is unreadable: {e}")))?;

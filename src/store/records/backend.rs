@@ -1,10 +1,14 @@
 //! Where records are durable: a redb file, or memory.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError,
+    TableHandle as _,
+};
 
 use super::pending::Group;
 use super::{Entry, Error, OpenFile};
@@ -63,12 +67,31 @@ impl Backend {
         self.reading(table, |table| Ok(table.last()?.map(|(key, _)| key.value().to_vec())), None)
     }
 
-    /// The names of all tables.
-    pub(super) fn tables(&self) -> Result<Vec<String>, Error> {
-        use redb::TableHandle as _;
-        self.with(|database| {
+    /// How many records each table has, and how long the file is in bytes.
+    pub(super) fn counts(&self) -> Result<(BTreeMap<String, u64>, u64), Error> {
+        let counts = self.with(|database| {
             let transaction = database.begin_read().map_err(failed)?;
-            Ok(transaction.list_tables().map_err(failed)?.map(|table| table.name().to_owned()).collect())
+            let mut counts = BTreeMap::new();
+            for table in transaction.list_tables().map_err(failed)? {
+                let name = table.name().to_owned();
+                let table = transaction.open_table(Definition::new(&name)).map_err(failed)?;
+                counts.insert(name, table.len().map_err(failed)?);
+            }
+            Ok(counts)
+        })?;
+        let file = self.open.as_ref().map(|open| open().and_then(|file| file.metadata()));
+        let bytes = file.transpose().map_err(Error::io("measure the records' file"))?.map_or(0, |m| m.len());
+        Ok((counts, bytes))
+    }
+
+    /// Rewrites the file without unused pages.
+    pub(super) fn compact(&self) -> Result<(), Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_mut().ok_or_else(closed)?;
+        guarded(|| {
+            // What is not freed at once is by the next call.
+            while database.compact().map_err(failed)? {}
+            Ok(())
         })
     }
 
@@ -153,7 +176,6 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 fn probe(database: &Database) -> Result<(), Error> {
-    use redb::TableHandle as _;
     let transaction = database.begin_read().map_err(failed)?;
     for table in transaction.list_tables().map_err(failed)? {
         let table = transaction.open_table(Definition::new(table.name())).map_err(failed)?;
