@@ -2,24 +2,25 @@
 //! decisions, hot manifests, links, kept signatures, the latest time that was seen.
 
 mod hot;
+mod time;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Map;
 use tokio::sync::Semaphore;
 
+use super::MAX_EVALUATIONS;
 use super::kept::Kept;
 use super::links::Links;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::retire::seconds;
 use super::uses::{Name, Uses};
-use super::{MAX_CLOCK_SETBACK, MAX_EVALUATIONS};
 use crate::audit::Audit;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -32,11 +33,8 @@ use crate::telemetry::Metrics;
 use crate::trust::Revocations;
 
 pub(super) use hot::{Hot, Warm};
+pub(super) use time::Moment;
 
-/// The record of the latest time that was seen.
-const LATEST: &[u8] = b"latest";
-/// The end of the year 9999, in Unix seconds: no record makes a later time.
-const END_OF_TIME: u64 = 253_402_300_799;
 const MAX_DECISIONS: usize = 100_000;
 const MAX_DECISIONS_BY_ID: usize = 4096;
 /// A decision is at most so many signatures' reports away from being forgotten.
@@ -123,16 +121,6 @@ pub(super) struct Made {
     pub(super) revocations: u64,
 }
 
-/// The time by which is decided.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    /// What the clock shows, or the latest that it showed: nothing lives longer because a clock goes
-    /// back.
-    pub(super) now: SystemTime,
-    /// How far the clock is behind that, where a correction would not explain it.
-    pub(super) setback: Option<Duration>,
-}
-
 /// Decisions weigh as much as what they report.
 #[derive(Clone)]
 struct ByReports;
@@ -163,7 +151,7 @@ impl Memory {
         clock: Clock,
     ) -> Result<Self, store::Error> {
         let clock_record = store.records().table("clock");
-        let latest = clock_record.get(LATEST).await?;
+        let latest = clock_record.get(time::LATEST).await?;
         let latest = latest.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
         Ok(Self {
             links: Links::open(store.records()),
@@ -177,7 +165,7 @@ impl Memory {
             uses: Uses::open(store.records())?,
             cooling: Mutex::default(),
             epoch: AtomicU64::new(0),
-            latest: AtomicU64::new(latest.min(END_OF_TIME)),
+            latest: AtomicU64::new(latest.min(time::END_OF_TIME)),
             store,
             cache,
             audit,
@@ -341,29 +329,6 @@ impl Memory {
     /// Changes whenever a decision falls or a revocation is learned.
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire).wrapping_add(self.revocations.epoch())
-    }
-
-    /// The time now. Notes it, for a clock that goes back.
-    pub(super) fn moment(&self) -> Moment {
-        let shown = self.clock.now();
-        let latest = UNIX_EPOCH + Duration::from_secs(self.note(shown));
-        let back = latest.duration_since(shown).ok();
-        Moment { now: shown.max(latest), setback: back.filter(|back| *back > MAX_CLOCK_SETBACK) }
-    }
-
-    /// The latest time that was seen, in Unix seconds.
-    fn note(&self, shown: SystemTime) -> u64 {
-        let seconds = seconds(shown).min(END_OF_TIME);
-        let latest = self.latest.load(Ordering::Acquire);
-        if seconds <= latest {
-            return latest;
-        }
-        let before = self.latest.fetch_max(seconds, Ordering::AcqRel);
-        // For the next process a minute is near enough; hits write no more than that.
-        if seconds / 60 > before / 60 {
-            self.clock_record.put(LATEST, seconds.to_be_bytes());
-        }
-        before.max(seconds)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept, how large it is, in which order it was last used, and what may not go. Start reads
 //! two numbers of it and scans nothing. Use is a running number, not a time: clocks jump.
 
+mod holds;
 mod row;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use super::records::{Change, Records, Table, after};
 use super::{Error, Sizes};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
-use row::{Owner, Row, read_u64, use_key};
+use row::{Row, read_u64, use_key};
 
 /// Past this many, uses that were noted in memory are written without waiting for the job.
 const MOST_TOUCHED: usize = 16_384;
@@ -164,51 +165,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ready once room was wanted that what is held does not leave.
-    pub(super) async fn pressed(&self) {
-        self.pressed.notified().await;
-    }
-
-    /// Keeps content from eviction in the name of `owner`, who may say so twice. Content that is
-    /// not there yet is held once it comes.
-    pub(super) fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let mut state = self.lock();
-        let owner = Owner::of(owner);
-        let mut changes = vec![
-            self.holds.putting(owner.hold(digest), []),
-            self.holdings.putting(owner.holding(digest), []),
-        ];
-        if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
-            changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
-            state.held += row.size;
-        }
-        self.commit(&state, changes);
-        Ok(())
-    }
-
-    /// Ends `owner`'s hold. The last one leaves the content to eviction. Says whether it was that.
-    pub(super) fn release(&self, digest: &Digest, owner: &str) -> Result<bool, Error> {
-        self.let_go(&mut self.lock(), digest, Owner::of(owner))
-    }
-
-    /// What `owner` holds.
-    pub(super) fn holdings(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        let all = self.holdings.scan_now(Owner::of(owner).prefix(), usize::MAX)?;
-        Ok(all.iter().filter_map(|(holding, _)| Owner::held(holding)).collect())
-    }
-
-    /// Ends all of `owner`'s holds. Gives back what nobody holds any more.
-    pub(super) fn release_all(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        let mut state = self.lock();
-        let mut free = Vec::new();
-        for digest in self.holdings(owner)? {
-            if self.let_go(&mut state, &digest, Owner::of(owner))? {
-                free.push(digest);
-            }
-        }
-        Ok(free)
-    }
-
     /// Enters content that was found on disk, where the books do not have it. `exists` looks again
     /// under the lock, since it may have been evicted meanwhile.
     pub(super) fn found(
@@ -255,19 +211,6 @@ impl Ledger {
     pub(super) fn sizes(&self) -> Sizes {
         let State { max, total, held, reserved } = *self.lock();
         Sizes { kept: total, held, promised: reserved, limit: max }
-    }
-
-    fn let_go(&self, state: &mut State, digest: &Digest, owner: Owner) -> Result<bool, Error> {
-        let key = owner.hold(digest);
-        let holds = self.holds.scan_now(&of_digest(digest), 2)?;
-        let is_last = holds.len() == 1 && holds[0].0 == key;
-        let mut changes = vec![self.holds.deleting(key), self.holdings.deleting(owner.holding(digest))];
-        if let (true, Some(row)) = (is_last, self.row(digest)?) {
-            changes.push(self.by_use.putting(use_key(row.last_use, digest), []));
-            state.held = state.held.saturating_sub(row.size);
-        }
-        self.commit(state, changes);
-        Ok(is_last)
     }
 
     fn consider<T>(

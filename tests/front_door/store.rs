@@ -16,7 +16,12 @@ use crate::test_proxy::{Running, TestProxy, push_signed, served, signed, unsigne
 const JSON: (http::header::HeaderName, &str) = (CONTENT_TYPE, "application/json");
 
 impl Running {
-    async fn admin(&self, method: Method, path: &str, headers: &[(http::header::HeaderName, &str)]) -> Answer {
+    async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(http::header::HeaderName, &str)],
+    ) -> Answer {
         let url = format!("{}{path}", self.proxy().admin_url());
         Client::new().send(method, &url, headers).await.unwrap()
     }
@@ -44,7 +49,8 @@ async fn store(proxy: &Running, arguments: &[&str], input: &str) -> (i32, String
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
-    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -119,7 +125,8 @@ fn with_content() -> TestProxy {
 async fn prefetched(proxy: &mut Running) {
     let (code, out, err) = store(proxy, &["prefetch", "-"], LIST).await;
     assert_eq!(code, 1, "{out}{err}");
-    let line = |name: &str| out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{out}{err}"));
+    let line =
+        |name: &str| out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{out}{err}"));
     assert!(line("registry.test/app:1: kept, 2 manifests").ends_with("fetched"));
     assert!(line("registry.test/multi:1: kept").contains("manifests"));
     assert!(line("registry.test/bad:1: refused").contains("no trusted signature"));
@@ -157,7 +164,8 @@ async fn commands_work_where_no_server_runs() {
     let (code, out, _) = store(&proxy, &["verify", "--output", "json"], "").await;
     let found: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &found["rotten"][0]["digest"]), (1, &app.layer().to_string().into()));
-    let (code, out, _) = store(&proxy, &["prefetch", "--platform", "linux/amd64", "-"], "registry.test/app:1").await;
+    let (code, out, _) =
+        store(&proxy, &["prefetch", "--platform", "linux/amd64", "-"], "registry.test/app:1").await;
     assert_eq!(code, 0, "{out}");
     let (code, out, err) = store(&proxy, &["gc"], "").await;
     assert_eq!((code, out.contains("unused pages of the records")), (0, true), "{out}{err}");
@@ -175,7 +183,10 @@ async fn commands_ask_the_server_that_has_the_store() {
     }
     all_is_there(&proxy).await;
     // Another configuration finds the store locked and nobody at its address.
-    proxy.folder.write("portcullis.yaml", "store: { path: store }\nadmin: { address: \"127.0.0.1:1\" }\n").unwrap();
+    proxy
+        .folder
+        .write("portcullis.yaml", "store: { path: store }\nadmin: { address: \"127.0.0.1:1\" }\n")
+        .unwrap();
     let (code, out, err) = store(&proxy, &["stats"], "").await;
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("admin.address 127.0.0.1:1") && err.contains("running server"), "{err}");
@@ -210,5 +221,6 @@ async fn a_small_store_goes_on_for_ever() {
 
 fn heavy(at: usize) -> Package {
     let text = "x".repeat(20 << 10);
-    Package::image(&format!("app{at}")).edited(|manifest| manifest["annotations"] = serde_json::json!({ "x": text }))
+    Package::image(&format!("app{at}"))
+        .edited(|manifest| manifest["annotations"] = serde_json::json!({ "x": text }))
 }
