@@ -17,6 +17,9 @@ mod reach;
 mod referrers;
 mod refusal;
 mod request;
+mod retire;
+mod sweep;
+mod uses;
 
 #[cfg(test)]
 mod tests;

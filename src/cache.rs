@@ -8,6 +8,7 @@ mod arriving;
 mod blob;
 mod body;
 mod error;
+mod forgetting;
 mod lists;
 mod manifests;
 mod negative;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::flight::Flight;
 use crate::oci::{Digest, Manifest, Repository, Tag};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::FetchFailure;
 use arriving::Fetches;
@@ -89,9 +90,9 @@ impl Inner {
     }
 }
 
-/// The key of what belongs to a repository: no name holds a zero byte.
-fn key(repository: &Repository, rest: impl std::fmt::Display) -> Vec<u8> {
-    format!("{repository}\0{rest}").into_bytes()
+/// The key of what belongs to a repository.
+fn key(repository: &Repository, rest: &[u8]) -> Vec<u8> {
+    [&store::key::of_repository(repository), rest].concat()
 }
 
 #[cfg(test)]

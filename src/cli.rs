@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod serve;
+mod store;
 mod trust;
 mod verify;
 mod verify_bundle;
@@ -52,6 +53,8 @@ enum Command {
     VerifyBundle(verify_bundle::Arguments),
     /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
     Trust(trust::Arguments),
+    /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
+    Store(store::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)

@@ -4,6 +4,7 @@
 pub mod jobs;
 pub mod reload;
 mod state;
+pub mod upkeep;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

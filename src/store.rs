@@ -6,13 +6,16 @@
 //! records follow.
 
 mod blobs;
+mod contents;
 mod error;
 mod incoming;
+pub mod key;
 mod ledger;
 mod lock;
 mod open;
 mod opened;
 pub mod records;
+mod scrub;
 mod settings;
 
 use std::fs::File;
@@ -20,6 +23,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
@@ -28,15 +32,30 @@ use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
 
+pub use contents::Contents;
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
 pub use opened::SMALL;
-pub use records::{Change, Records, Table};
-pub use settings::Settings;
+pub use records::{Change, Records, Table, after};
+pub use scrub::{Finding, Looked, Scrub};
+pub use settings::{Scrubbing, Settings};
 
 /// All that is kept. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
+
+/// How much is kept, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// All content.
+    pub kept: u64,
+    /// What of it is held and may not be evicted.
+    pub held: u64,
+    /// Promised to content on its way in.
+    pub promised: u64,
+    /// The most that may be kept and promised.
+    pub limit: u64,
+}
 
 struct Inner {
     blobs: Arc<Blobs>,
@@ -90,6 +109,14 @@ impl Store {
         let incoming = self.incoming(digest, bytes.len() as u64).await?;
         blocking("write content", move || incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop))
             .await
+    }
+
+    /// How long kept content is, by the books; on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn size_now(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        self.0.ledger.size_of(digest)
     }
 
     /// Opens kept content without reading it. What is no longer as long as it was is moved aside.
@@ -166,13 +193,42 @@ impl Store {
         blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
     }
 
+    /// As [`Store::hold`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Store::hold`].
+    pub fn hold_now(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+        self.0.ledger.hold(digest, owner)
+    }
+
     /// Ends `owner`'s hold.
     ///
     /// # Errors
     /// [`Error::Records`].
     pub async fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
         let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("release content", move || store.0.ledger.release(&digest, &owner)).await
+        blocking("release content", move || store.0.ledger.release(&digest, &owner).map(drop)).await
+    }
+
+    /// What `owner` holds, on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn holdings_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+        self.0.ledger.holdings(owner)
+    }
+
+    /// Ends all that `owner` holds, on a thread that may wait. Gives back what nobody holds any more.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub fn release_all_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+        self.0.ledger.release_all(owner)
+    }
+
+    /// Ready once content found no room because too much is held: its owners should let go.
+    pub async fn pressed(&self) {
+        self.0.ledger.pressed().await;
     }
 
     /// Evicts down to the limit, which may have been lowered: a step for the jobs.
@@ -189,8 +245,8 @@ impl Store {
         self.0.ledger.set_max(bytes);
     }
 
-    /// Bytes that are kept, and bytes promised to content on its way in.
-    pub fn sizes(&self) -> (u64, u64) {
+    /// How much is kept, held and promised.
+    pub fn sizes(&self) -> Sizes {
         self.0.ledger.sizes()
     }
 
@@ -203,7 +259,11 @@ impl Store {
         blocking("quarantine content", move || store.quarantine_now(&digest)).await
     }
 
-    fn read_now(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+    /// As [`Store::read`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_now(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
         let failed = Error::io("read content");
         let Some(file) = self.0.blobs.find(digest).map_err(&failed)? else { return Ok(None) };
         let size = file.metadata().map_err(&failed)?.len();
@@ -257,6 +317,15 @@ impl Store {
             drop(taken);
         }
         Ok(Reserved { size, store: self.0.clone() })
+    }
+
+    /// As [`Store::quarantine`], unless the name stands for another file by now. Says whether it was moved.
+    fn quarantine_this(&self, digest: &Digest, file: &File) -> Result<bool, Error> {
+        let is_named = self.0.blobs.is_named(digest, file).map_err(Error::io("look for content"))?;
+        if is_named {
+            self.quarantine_now(digest)?;
+        }
+        Ok(is_named)
     }
 
     fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {

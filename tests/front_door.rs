@@ -25,6 +25,8 @@ mod restart;
 mod revocation;
 #[path = "front_door/sigstore.rs"]
 mod sigstore;
+#[path = "front_door/store.rs"]
+mod store;
 #[path = "front_door/test_proxy.rs"]
 mod test_proxy;
 #[path = "front_door/trouble.rs"]

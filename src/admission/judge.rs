@@ -229,6 +229,11 @@ impl Request {
         if !decision.serve() {
             return proven;
         }
+        // First: what is written in a manifest's name goes with its row.
+        if let Err(error) = memory.keeps(&(self.repository.clone(), *subject), false) {
+            tracing::error!(repository = %self.repository, %subject, %error, "signatures cannot be kept");
+            return proven;
+        }
         for found in &found {
             memory.links.write(&self.repository, subject, Role::Referrer, &found.artifact);
         }

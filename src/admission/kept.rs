@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::discovery::{Found, Via};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
 use crate::signature::layout;
-use crate::store::{Error, Records, Store, Table};
+use crate::store::key::within;
+use crate::store::{Change, Error, Records, Store, Table};
 
 /// The kept signatures of every subject.
 pub(super) struct Kept {
@@ -73,7 +74,7 @@ impl Kept {
         }
         let discovered = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if let Ok(value) = serde_json::to_vec(&Record { artifacts, through: through.collect(), discovered }) {
-            self.table.put(key(repository, subject), value);
+            self.table.put(within(repository, subject), value);
         }
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Kept {
     /// Reads the artifacts from the store, checking each digest. What is gone or rotten is left
     /// out: the sources are asked again then.
     pub(super) async fn recall(&self, repository: &Repository, subject: &Digest) -> Option<Recalled> {
-        let value = match self.table.get(&key(repository, subject)).await {
+        let value = match self.table.get(&within(repository, subject)).await {
             Ok(value) => value?,
             Err(error) => {
                 tracing::error!(%repository, %subject, %error, "kept signatures cannot be read");
@@ -105,6 +106,16 @@ impl Kept {
         Some(Recalled { found, discovered: discovered.unwrap_or(UNIX_EPOCH) })
     }
 
+    /// The records themselves, by repository and subject.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What strikes the record of a subject that is retired.
+    pub(super) fn striking(&self, repository: &Repository, subject: &Digest) -> Change {
+        self.table.deleting(within(repository, subject))
+    }
+
     async fn read(&self, artifact: &Descriptor, subject: &Digest, via: Option<Arc<Via>>) -> Option<Found> {
         let manifest = self.manifest(artifact).await?;
         let carrier = layout::carrier(&manifest, subject)?;
@@ -126,8 +137,4 @@ impl Kept {
 /// In whose name content is held: the subject's, in its repository.
 pub(super) fn owner(repository: &Repository, subject: &Digest) -> String {
     format!("{repository}@{subject}")
-}
-
-fn key(repository: &Repository, subject: &Digest) -> Vec<u8> {
-    format!("{repository}\n{subject}").into_bytes()
 }

@@ -2,12 +2,16 @@
 //! layers at `blobs/`. A link gives no leave of its own: it opens only beside a [`Leave`] for its
 //! parent, which only a live decision gives.
 
+mod record;
+mod striking;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
-use serde::{Deserialize, Serialize};
+
+pub(super) use striking::{Way, parent};
 
 use super::admitted::Unlocks;
 use crate::oci::{Descriptor, Digest, Manifest, Repository};
@@ -15,8 +19,7 @@ use crate::policy::Decision;
 use crate::store::{Records, Table};
 
 /// What the child is to its parent. A link answers only requests for its role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// A manifest that an index lists.
     Child,
@@ -47,7 +50,7 @@ impl Role {
 }
 
 /// One way to a child.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) parent: Digest,
     pub(super) role: Role,
@@ -56,6 +59,11 @@ pub(super) struct Link {
 }
 
 impl Link {
+    fn to(parent: &Digest, role: Role, child: &Descriptor) -> Self {
+        let child = Descriptor { annotations: Default::default(), platform: None, ..child.clone() };
+        Self { parent: *parent, role, child }
+    }
+
     /// Whether the parent's own bytes name the child in this role.
     pub(super) fn stands_in(&self, parent: &Manifest) -> bool {
         let names = |d: &Descriptor| d.digest == self.child.digest && d.size == self.child.size;
@@ -115,6 +123,7 @@ impl Leave {
 
 /// The links of every repository: kept as records, with those in use in memory.
 pub(super) struct Links {
+    records: Records,
     table: Table,
     /// What was read of the records.
     recent: Cache<(Repository, Digest), Arc<[Link]>, ByNumber>,
@@ -152,6 +161,7 @@ impl<K> Weighter<K, Arc<[Link]>> for ByNumber {
 impl Links {
     pub(super) fn open(records: &Records) -> Self {
         Self {
+            records: records.clone(),
             table: records.table("links"),
             recent: Cache::with_weighter(50_000, MAX_RECENT, ByNumber),
             latest: Cache::new(50_000),
@@ -167,32 +177,34 @@ impl Links {
         if self.written.get(&key).is_some() {
             return;
         }
-        let listed = manifest.manifests().iter().map(|d| (Role::Child, d));
-        let config = manifest.config().map(|d| (Role::Config, d));
-        let layers = manifest.blobs().iter().map(|d| (Role::Layer, d));
-        for (role, child) in listed.chain(config).chain(layers) {
-            self.write(repository, manifest.digest(), role, child);
-        }
+        let links = content(manifest).map(|(role, child)| Link::to(manifest.digest(), role, child));
+        self.enter(repository, links);
         self.written.insert(key, ());
     }
 
     /// Writes one link; writing it again changes nothing but that it stands first.
     pub(super) fn write(&self, repository: &Repository, parent: &Digest, role: Role, child: &Descriptor) {
-        let child = Descriptor { annotations: Default::default(), platform: None, ..child.clone() };
-        let link = Link { parent: *parent, role, child };
-        let latest = (repository.clone(), link.child.digest, role.place());
-        if self.latest.get(&latest).is_some_and(|known| known == link) {
-            return;
+        self.enter(repository, [Link::to(parent, role, child)]);
+    }
+
+    /// Writes what is not the latest anyway, in one go.
+    fn enter(&self, repository: &Repository, links: impl IntoIterator<Item = Link>) {
+        let latest = |link: &Link| (repository.clone(), link.child.digest, link.role.place());
+        let is_known = |link: &Link| self.latest.get(&latest(link)).is_some_and(|known| known == *link);
+        let new: Vec<Link> = links.into_iter().filter(|link| !is_known(link)).collect();
+        self.records.apply(new.iter().map(|link| {
+            let key = record::key(repository, &link.parent, link.role, &link.child.digest);
+            self.table.putting(key, record::value(&link.child))
+        }));
+        for link in new {
+            self.changed(repository, &link.child.digest);
+            self.latest.insert(latest(&link), link);
         }
-        let recent = (repository.clone(), link.child.digest);
-        if !self.recent.get(&recent).is_some_and(|links| links.contains(&link)) {
-            if let Ok(value) = serde_json::to_vec(&link) {
-                self.table.put(key(repository, &link), value);
-            }
-            self.writes.fetch_add(1, Ordering::AcqRel);
-            self.recent.remove(&recent);
-        }
-        self.latest.insert(latest, link);
+    }
+
+    fn changed(&self, repository: &Repository, child: &Digest) {
+        self.writes.fetch_add(1, Ordering::AcqRel);
+        self.recent.remove(&(repository.clone(), *child));
     }
 
     /// The link to `child` at `place` of the parent that was served last, where it is in memory.
@@ -239,25 +251,22 @@ impl Links {
     }
 
     async fn read(&self, repository: &Repository, child: &Digest) -> Result<Vec<Link>, crate::store::Error> {
-        let prefix = prefix(repository, child);
         let mut links = Vec::new();
-        for (_, value) in self.table.scan(&prefix, MAX_RECORDS).await? {
-            // A record that does not read, or that names other content than its key, leads nowhere.
-            match serde_json::from_slice::<Link>(&value) {
-                Ok(link) if link.child.digest == *child => links.push(link),
-                _ => tracing::warn!(%repository, %child, "a link record does not read and is passed over"),
+        for (key, value) in self.table.scan(&record::prefix(repository, child), MAX_RECORDS).await? {
+            // A record that does not read leads nowhere.
+            match record::read(&key, &value) {
+                Some(link) => links.push(link),
+                None => tracing::warn!(%repository, %child, "a link record does not read and is passed over"),
             }
         }
         Ok(links)
     }
 }
 
-fn prefix(repository: &Repository, child: &Digest) -> Vec<u8> {
-    format!("{repository}\n{child}\n").into_bytes()
-}
-
-fn key(repository: &Repository, link: &Link) -> Vec<u8> {
-    let mut key = prefix(repository, &link.child.digest);
-    key.extend_from_slice(format!("{:?}\n{}", link.role, link.parent).as_bytes());
-    key
+/// What a manifest's own bytes link it to.
+fn content(manifest: &Manifest) -> impl Iterator<Item = (Role, &Descriptor)> {
+    let listed = manifest.manifests().iter().map(|d| (Role::Child, d));
+    let config = manifest.config().map(|d| (Role::Config, d));
+    let layers = manifest.blobs().iter().map(|d| (Role::Layer, d));
+    listed.chain(config).chain(layers)
 }

@@ -2,21 +2,25 @@
 //! decisions, hot manifests, links, kept signatures, the latest time that was seen.
 
 mod hot;
+mod time;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Map;
 use tokio::sync::Semaphore;
 
+use super::MAX_EVALUATIONS;
 use super::kept::Kept;
 use super::links::Links;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{MAX_CLOCK_SETBACK, MAX_EVALUATIONS};
+use super::retire::seconds;
+use super::uses::{Name, Uses};
 use crate::audit::Audit;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -29,11 +33,8 @@ use crate::telemetry::Metrics;
 use crate::trust::Revocations;
 
 pub(super) use hot::{Hot, Warm};
+pub(super) use time::Moment;
 
-/// The record of the latest time that was seen.
-const LATEST: &[u8] = b"latest";
-/// The end of the year 9999, in Unix seconds: no record makes a later time.
-const END_OF_TIME: u64 = 253_402_300_799;
 const MAX_DECISIONS: usize = 100_000;
 const MAX_DECISIONS_BY_ID: usize = 4096;
 /// A decision is at most so many signatures' reports away from being forgotten.
@@ -54,7 +55,9 @@ pub struct Memory {
     permits: DashMap<Registry, Arc<Permits>>,
     decisions: Map<Key, Arc<Live>, ByReports>,
     by_id: Map<String, Arc<Decision>, ByReports>,
-    hot: hot::HotMap,
+    pub(super) hot: hot::HotMap,
+    pub(super) uses: Uses,
+    pub(super) cooling: Mutex<Cooling>,
     /// Raised when a decision falls: what is hot must be looked at again.
     epoch: AtomicU64,
     latest: AtomicU64,
@@ -68,6 +71,9 @@ pub(super) struct Permits {
     /// From what the sources say.
     pub(super) asking: Semaphore,
 }
+
+/// What is hot no more. Who got it in the last moment may note its use still.
+pub(super) type Cooling = HashMap<Name, Arc<Warm>>;
 
 /// What a decision is about. The tag counts only where the policy binds the signed name to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,16 +129,6 @@ pub(super) struct Made {
     pub(super) revocations: u64,
 }
 
-/// The time by which is decided.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    /// What the clock shows, or the latest that it showed: nothing lives longer because a clock goes
-    /// back.
-    pub(super) now: SystemTime,
-    /// How far the clock is behind that, where a correction would not explain it.
-    pub(super) setback: Option<Duration>,
-}
-
 /// Decisions weigh as much as what they report.
 #[derive(Clone)]
 struct ByReports;
@@ -163,7 +159,7 @@ impl Memory {
         clock: Clock,
     ) -> Result<Self, store::Error> {
         let clock_record = store.records().table("clock");
-        let latest = clock_record.get(LATEST).await?;
+        let latest = clock_record.get(time::LATEST).await?;
         let latest = latest.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
         Ok(Self {
             links: Links::open(store.records()),
@@ -174,8 +170,10 @@ impl Memory {
             decisions: Map::with_weighter(MAX_DECISIONS, MAX_REPORTS, ByReports),
             by_id: Map::with_weighter(MAX_DECISIONS_BY_ID, MAX_REPORTS_BY_ID, ByReports),
             hot: hot::map(),
+            uses: Uses::open(store.records())?,
+            cooling: Mutex::default(),
             epoch: AtomicU64::new(0),
-            latest: AtomicU64::new(latest.min(END_OF_TIME)),
+            latest: AtomicU64::new(latest.min(time::END_OF_TIME)),
             store,
             cache,
             audit,
@@ -318,6 +316,21 @@ impl Memory {
         }
     }
 
+    /// Forgets the decision about what is no longer kept.
+    pub(super) fn forget(&self, key: &Key) {
+        self.decisions.remove(key);
+    }
+
+    /// Notes that a manifest of which something is kept is used. Whatever is written in its name comes after.
+    pub(super) fn used(&self, repository: &Repository, digest: &Digest) {
+        self.uses.note((repository.clone(), *digest), seconds(self.moment().now));
+    }
+
+    /// Enters a manifest in whose name links or holds are written next.
+    pub(super) fn keeps(&self, name: &Name, is_linked: bool) -> Result<(), store::Error> {
+        self.uses.enter(name, seconds(self.moment().now), is_linked)
+    }
+
     fn still_allows(&self, request: &Request, live: &Live) -> bool {
         live.decision.verdict() == Verdict::Allow && self.is_live(request, live, self.moment())
     }
@@ -325,29 +338,6 @@ impl Memory {
     /// Changes whenever a decision falls or a revocation is learned.
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire).wrapping_add(self.revocations.epoch())
-    }
-
-    /// The time now. Notes it, for a clock that goes back.
-    pub(super) fn moment(&self) -> Moment {
-        let shown = self.clock.now();
-        let latest = UNIX_EPOCH + Duration::from_secs(self.note(shown));
-        let back = latest.duration_since(shown).ok();
-        Moment { now: shown.max(latest), setback: back.filter(|back| *back > MAX_CLOCK_SETBACK) }
-    }
-
-    /// The latest time that was seen, in Unix seconds.
-    fn note(&self, shown: SystemTime) -> u64 {
-        let seconds = shown.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(END_OF_TIME);
-        let latest = self.latest.load(Ordering::Acquire);
-        if seconds <= latest {
-            return latest;
-        }
-        let before = self.latest.fetch_max(seconds, Ordering::AcqRel);
-        // For the next process a minute is near enough; hits write no more than that.
-        if seconds / 60 > before / 60 {
-            self.clock_record.put(LATEST, seconds.to_be_bytes());
-        }
-        before.max(seconds)
     }
 }
 

@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::links::Leave;
 use super::memory::{Hot, Memory, Warm};
 use super::referrers;
-use super::refusal::{Refusal, Unknown, denied, refusal};
+use super::refusal::{Refusal, Unknown, denied, internal, refusal};
 use crate::access::Principal;
 use crate::cache::{self, Freshness, Recheck, Standing};
 use crate::oci::{Digest, Manifest, Repository, Tag};
@@ -98,6 +98,8 @@ impl Request {
     }
 
     async fn move_tag(&self, tag: &Tag, digest: &Digest) -> Result<(), Refusal> {
+        // What the tag names may be no manifest; the tag's record goes with it all the same.
+        self.memory().used(&self.repository, digest);
         let moved = self.memory().cache.moved(&self.repository, tag, digest).await;
         moved.map_err(|e| refusal(e, Unknown::Manifest))
     }
@@ -151,7 +153,10 @@ impl Request {
         let manifest =
             self.memory().cache.manifest(&self.upstream, &self.repository, digest, self.freshness()).await;
         match manifest {
-            Ok(manifest) => Ok(Arc::new(manifest)),
+            Ok(manifest) => {
+                self.memory().used(&self.repository, digest);
+                Ok(Arc::new(manifest))
+            }
             Err(cache::Error::Manifest(error)) => {
                 Err(Refusal::Denied(self.refuse_manifest(digest, &error).await?))
             }
@@ -167,6 +172,8 @@ impl Request {
         manifest: Arc<Manifest>,
         stale: bool,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
+        let name = (self.repository.clone(), *manifest.digest());
+        self.memory().keeps(&name, true).map_err(|e| internal(&e))?;
         self.memory().links.write_content(&self.repository, &manifest);
         let binds_tag = self.binds_tag();
         self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&manifest), binds_tag });

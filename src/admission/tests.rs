@@ -5,6 +5,7 @@ mod indexes;
 mod links;
 mod referrers;
 mod restarts;
+mod retiring;
 mod serving;
 mod tags;
 mod time;

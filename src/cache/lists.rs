@@ -9,6 +9,7 @@ use super::tags::Answer;
 use super::{Cache, Error, Freshness, key};
 use crate::flight::Flight;
 use crate::oci::{Descriptor, Digest, Repository, Tag, Target};
+use crate::store::key::of_digest;
 use crate::store::{Records, Table};
 use crate::upstream::{TagPage, Upstream};
 
@@ -41,8 +42,18 @@ impl Lists {
         Self { referrers: records.table("referrers"), asking: Flight::default() }
     }
 
+    pub(super) fn table(&self) -> &Table {
+        &self.referrers
+    }
+
+    pub(super) fn forget(&self, repository: &Repository, subject: &Digest) {
+        self.referrers.delete(key(repository, &of_digest(subject)));
+    }
+
     async fn load(&self, repository: &Repository, subject: &Digest) -> Result<Option<Written>, Error> {
-        let Some(bytes) = self.referrers.get(&key(repository, subject)).await? else { return Ok(None) };
+        let Some(bytes) = self.referrers.get(&key(repository, &of_digest(subject))).await? else {
+            return Ok(None);
+        };
         let written = serde_json::from_slice(&bytes);
         written
             .map(Some)
@@ -59,7 +70,7 @@ impl Lists {
         let checked = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let written = Written { checked, list: list.to_vec() };
         let bytes = serde_json::to_vec(&written).map_err(|e| Error::Store(e.to_string()))?;
-        self.referrers.put(key(repository, subject), bytes);
+        self.referrers.put(key(repository, &of_digest(subject)), bytes);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use quick_cache::sync::Cache as Front;
 
 use super::{Cache, Error, key};
 use crate::oci::{Descriptor, Digest, Repository, Target};
+use crate::store::key::put_digest;
 use crate::store::{Records, Table};
 use crate::upstream::Upstream;
 
@@ -67,6 +68,10 @@ impl Seen {
         self.front.get(&Named(r, d, role)).is_some()
     }
 
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     pub(super) fn add(&self, repository: &Repository, digest: &Digest, role: Role) {
         self.table.put(entry(repository, digest, role), []);
         self.front.insert((repository.clone(), *digest, role), ());
@@ -79,11 +84,12 @@ impl Seen {
 }
 
 fn entry(repository: &Repository, digest: &Digest, role: Role) -> Vec<u8> {
-    let role = match role {
-        Role::Manifest => 'm',
-        Role::Blob => 'b',
-    };
-    key(repository, format_args!("{role}{digest}"))
+    let mut rest = vec![match role {
+        Role::Manifest => b'm',
+        Role::Blob => b'b',
+    }];
+    put_digest(&mut rest, digest);
+    key(repository, &rest)
 }
 
 impl Cache {

@@ -18,6 +18,7 @@ use quick_cache::sync::Cache as Front;
 
 use super::{Cache, Error};
 use crate::oci::{Digest, Registry, Repository, Tag};
+use crate::store::key::{REPOSITORY, within};
 use crate::store::{Records, Table};
 use crate::upstream::Upstream;
 use record::Record;
@@ -93,6 +94,8 @@ struct Known {
 
 pub(super) struct Tags {
     table: Table,
+    /// repository, digest, tag → nothing: which tags may name a digest still.
+    by_digest: Table,
     front: Front<Key, Known>,
     /// When the upstream was last found in trouble over a tag, and how.
     troubled: Front<Key, (SystemTime, Error)>,
@@ -111,6 +114,7 @@ impl Tags {
     pub(super) fn new(records: &Records) -> Self {
         Self {
             table: records.table("tags"),
+            by_digest: records.table("tags_by_digest"),
             front: Front::new(FRONT),
             troubled: Front::new(FRONT / 16),
             rechecking: Taken::default(),
@@ -132,6 +136,9 @@ impl Tags {
     async fn write(&self, repository: &Repository, tag: &Tag, known: Known) -> Result<(), Error> {
         // An unreadable record is replaced: what it knew besides is history.
         let before = Record::load(&self.table, repository, tag).await.unwrap_or_default();
+        if before.as_ref().is_none_or(|before| before.digest != known.digest) {
+            self.by_digest.put(naming(repository, &known.digest, tag.as_str()), []);
+        }
         Record::renew(before, known.digest, known.checked).save(&self.table, repository, tag)?;
         self.front.insert((repository.clone(), tag.clone()), known);
         self.troubled.remove(&Named(repository, tag));
@@ -139,14 +146,50 @@ impl Tags {
     }
 
     fn forget(&self, repository: &Repository, tag: &Tag) {
-        self.table.delete(super::key(repository, tag));
+        self.table.delete(super::key(repository, tag.as_str().as_bytes()));
         self.front.remove(&Named(repository, tag));
         self.troubled.remove(&Named(repository, tag));
+    }
+
+    /// The records, and those by digest.
+    pub(super) fn tables(&self) -> [&Table; 2] {
+        [&self.table, &self.by_digest]
+    }
+
+    /// Forgets the tags that name `digest`, and those that are about it.
+    pub(super) fn forget_all(&self, repository: &Repository, digest: &Digest) -> Result<(), Error> {
+        let prefix = naming(repository, digest, "");
+        for (naming, _) in self.by_digest.scan_now(&prefix, usize::MAX)? {
+            let tag = str::from_utf8(&naming[prefix.len()..]).ok().and_then(|tag| Tag::parse(tag).ok());
+            if let Some(tag) = tag
+                && Record::load_now(&self.table, repository, &tag)?.is_some_and(|r| r.digest == *digest)
+            {
+                self.forget(repository, &tag);
+            }
+            self.by_digest.delete(naming);
+        }
+        let about = super::key(repository, Tag::about(digest, "").as_str().as_bytes());
+        for (key, _) in self.table.scan_now(&about, usize::MAX)? {
+            let tag = key.get(REPOSITORY..).and_then(|tag| str::from_utf8(tag).ok());
+            if let Some(tag) = tag.and_then(|tag| Tag::parse(tag).ok()) {
+                self.forget(repository, &tag);
+            }
+        }
+        Ok(())
     }
 
     fn trouble(&self, repository: &Repository, tag: &Tag) -> Option<(SystemTime, Error)> {
         self.troubled.get(&Named(repository, tag))
     }
+}
+
+/// What a tag's record says that it names.
+pub(super) fn named(record: &[u8]) -> Option<Digest> {
+    Record::digest_of(record)
+}
+
+fn naming(repository: &Repository, digest: &Digest, tag: &str) -> Vec<u8> {
+    [within(repository, digest).as_slice(), tag.as_bytes()].concat()
 }
 
 impl Recheck {

@@ -37,7 +37,8 @@ impl Bed {
         let registry = Registry::start().await.unwrap();
         let metrics = Metrics::new();
         let folder = tempfile::tempdir().unwrap();
-        let settings = store::Settings { path: folder.path().to_owned(), max_size };
+        let settings =
+            store::Settings { path: folder.path().to_owned(), max_size, ..store::Settings::default() };
         let store = Store::open(&settings, &metrics).unwrap();
         let clock = Clock::manual(SystemTime::now());
         let cache = Cache::new(&store, &clock, &metrics);
@@ -50,7 +51,11 @@ impl Bed {
         let Self { registry, upstream, cache, clock, metrics, folder } = self;
         cache.0.store.records().flush().await.unwrap();
         drop(cache);
-        let settings = store::Settings { path: folder.path().to_owned(), max_size: 1 << 30 };
+        let settings = store::Settings {
+            path: folder.path().to_owned(),
+            max_size: 1 << 30,
+            ..store::Settings::default()
+        };
         let store = loop {
             // Tasks that hold the old one may need a moment to end.
             match Store::open(&settings, &metrics) {
@@ -83,7 +88,7 @@ impl Bed {
     /// The store is as if nothing had ever come in: no half-written file, no promised room.
     fn assert_nothing_left(&self) {
         let incoming = std::fs::read_dir(self.folder.path().join("incoming")).unwrap().count();
-        assert_eq!((incoming, self.cache.0.store.sizes().1), (0, 0));
+        assert_eq!((incoming, self.cache.0.store.sizes().promised), (0, 0));
     }
 }
 

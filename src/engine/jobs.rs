@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Current, State};
+use crate::store;
 
 /// Starts the loops. Dropping the set ends them.
 pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
@@ -23,6 +24,8 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         let state = Arc::clone(&uses);
         async move { told("last uses could not be recorded", state.memory.store().write_back().await) }
     }));
+    jobs.spawn(retiring(Arc::clone(state)));
+    jobs.spawn(scrubbing(Arc::clone(state), Arc::clone(current)));
     let asking = Arc::clone(current);
     jobs.spawn(every(Duration::from_secs(60), move || {
         let engine = asking.load_full();
@@ -42,6 +45,50 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         }
     }));
     jobs
+}
+
+/// Retires every now and then, and at once when the store has no room for what is held.
+async fn retiring(state: Arc<State>) {
+    let mut ticks = interval(Duration::from_secs(10));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = state.memory.wants_retiring() => {}
+        }
+        told("what was used longest ago could not be retired", state.memory.retire().await);
+        // Where everything is in use, one who asks for room again and again gets no more by it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Reads all stored content within the settings' rate, pass after pass. A failure waits for the next turn.
+async fn scrubbing(state: Arc<State>, current: Current) {
+    loop {
+        told("stored content could not be looked through", scrub(&state, &current).await);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
+/// A pass, or what is left of one, where it is due.
+async fn scrub(state: &State, current: &Current) -> Result<(), store::Error> {
+    let settings = || current.load().settings().store.scrub.clone();
+    let store = state.memory.store();
+    let (mut pass, last) = (store.scrub().await?, store.scrubbed().await?);
+    if let Some(last) = last {
+        pass.show(last);
+    }
+    let age = last.and_then(|last| state.clock.now().duration_since(last).ok());
+    if settings().every.is_zero() || (!pass.is_under_way() && age.is_some_and(|age| age < settings().every)) {
+        return Ok(());
+    }
+    while pass.next(settings().rate).await?.is_some() {
+        if settings().every.is_zero() {
+            return Ok(());
+        }
+    }
+    pass.passed(state.clock.now());
+    Ok(())
 }
 
 async fn every<F: Future<Output = ()>>(period: Duration, step: impl Fn() -> F) {

@@ -104,6 +104,9 @@ impl State {
         if let Err(error) = self.memory.audit().close().await {
             tracing::error!(%error, "refusals could not be recorded");
         }
+        if let Err(error) = self.memory.retire().await {
+            tracing::error!(%error, "last uses of manifests could not be recorded");
+        }
         if let Err(error) = self.memory.store().write_back().await {
             tracing::error!(%error, "last uses could not be recorded");
         }

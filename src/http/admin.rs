@@ -1,5 +1,8 @@
-//! The operator's listener: health, metrics, decisions. It serves no content, and clients need no
+//! The operator's listener: health, metrics, decisions, the store's upkeep. It serves no content, and clients need no
 //! way to it but for the page that a refusal links to.
+
+mod guard;
+mod store;
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,8 +11,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Shared};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -67,6 +71,8 @@ fn router(parts: Parts) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/decisions/{id}", get(decision))
+        .route("/store", get(store::stats))
+        .route("/store/{work}", post(store::work).layer(from_fn_with_state(parts.clone(), guard::check)))
         .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
         .with_state(parts)
 }

@@ -83,6 +83,16 @@ impl Digest {
         Ok(Self { algorithm, bytes })
     }
 
+    /// The digest with this hash; `None` where it has another length than the algorithm's.
+    pub fn from_hash(algorithm: Algorithm, hash: &[u8]) -> Option<Self> {
+        if hash.len() != algorithm.hash_len() {
+            return None;
+        }
+        let mut bytes = [0; 64];
+        bytes[..hash.len()].copy_from_slice(hash);
+        Some(Self { algorithm, bytes })
+    }
+
     /// The digest of `content`.
     pub fn of(algorithm: Algorithm, content: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);

@@ -96,6 +96,16 @@ impl Blobs {
         Ok(Some(Temporary { file: Arc::new(file), name: Some(name), blobs: self.clone() }))
     }
 
+    /// Whether the content of `digest` is this very file.
+    pub(super) fn is_named(&self, digest: &Digest, file: &File) -> io::Result<bool> {
+        let own = rustix::fs::fstat(file)?;
+        match rustix::fs::statat(self.folder(digest), digest.hex(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_ino, named.st_dev) == (own.st_ino, own.st_dev)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Puts content aside that is not what its name says. It is moved, never cut: it may be open.
     pub(super) fn quarantine(&self, digest: &Digest) -> io::Result<()> {
         let kept = names(&self.quarantine)?;
@@ -107,6 +117,11 @@ impl Blobs {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// How many files are in quarantine.
+    pub(super) fn quarantined(&self) -> io::Result<u64> {
+        Ok(names(&self.quarantine)?.len() as u64)
     }
 
     /// Shows `visit` all content with its size: for making the books anew.

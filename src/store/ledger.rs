@@ -1,17 +1,21 @@
 //! What is kept, how large it is, in which order it was last used, and what may not go. Start reads
 //! two numbers of it and scans nothing. Use is a running number, not a time: clocks jump.
 
+mod holds;
 mod row;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Error;
-use super::records::{Change, Records, Table};
+use tokio::sync::Notify;
+
+use super::key::{of_digest, take_digest};
+use super::records::{Change, Records, Table, after};
+use super::{Error, Sizes};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
-use row::{Row, digest_key, hold_key, read_digest, read_u64, use_key};
+use row::{Row, read_u64, use_key};
 
 /// Past this many, uses that were noted in memory are written without waiting for the job.
 const MOST_TOUCHED: usize = 16_384;
@@ -28,10 +32,14 @@ pub(super) struct Ledger {
     by_use: Table,
     /// digest, owner → nothing.
     holds: Table,
+    /// owner, digest → nothing: the same, for letting go of all that one owner holds.
+    holdings: Table,
     totals: Table,
     state: Mutex<State>,
     last_use: AtomicU64,
     touched: Mutex<HashMap<Digest, u64>>,
+    /// Called when what is held left no room.
+    pressed: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -58,11 +66,13 @@ impl Ledger {
             blobs: records.table("blobs"),
             by_use,
             holds: records.table("blob_holds"),
+            holdings: records.table("blob_holdings"),
             totals,
             records: records.clone(),
             state: Mutex::new(state),
             last_use: AtomicU64::new(last_use),
             touched: Mutex::default(),
+            pressed: Notify::new(),
             metrics: metrics.clone(),
         };
         ledger.show(&ledger.lock());
@@ -99,6 +109,7 @@ impl Ledger {
         let mut state = self.lock();
         let mut taken = Vec::new();
         if state.held.saturating_add(state.reserved).saturating_add(size) > state.max {
+            self.pressed.notify_one();
             return Err(Error::Full);
         }
         while !state.room(size) {
@@ -154,34 +165,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Keeps content from eviction in the name of `owner`, who may say so twice. Content that is
-    /// not there yet is held once it comes.
-    pub(super) fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let mut state = self.lock();
-        let mut changes = vec![self.holds.putting(hold_key(digest, owner), [])];
-        if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
-            changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
-            state.held += row.size;
-        }
-        self.commit(&state, changes);
-        Ok(())
-    }
-
-    /// Ends `owner`'s hold. The last one leaves the content to eviction.
-    pub(super) fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let mut state = self.lock();
-        let key = hold_key(digest, owner);
-        let holds = self.holds.scan_now(&digest_key(digest), 2)?;
-        let mut changes = vec![self.holds.deleting(key.clone())];
-        let is_last = holds.len() == 1 && holds[0].0 == key;
-        if let (true, Some(row)) = (is_last, self.row(digest)?) {
-            changes.push(self.by_use.putting(use_key(row.last_use, digest), []));
-            state.held = state.held.saturating_sub(row.size);
-        }
-        self.commit(&state, changes);
-        Ok(())
-    }
-
     /// Enters content that was found on disk, where the books do not have it. `exists` looks again
     /// under the lock, since it may have been evicted meanwhile.
     pub(super) fn found(
@@ -197,21 +180,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// Strikes what is not on disk.
-    pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<(), Error> {
-        let mut from = Vec::new();
+    /// Strikes what is not on disk. Says how many rows that were.
+    pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<u64, Error> {
+        let (mut from, mut struck) = (Vec::new(), 0);
         loop {
             let page = self.blobs.page_now(&from, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            // The least key that is greater.
-            from = [last.as_slice(), &[0]].concat();
-            for digest in page.iter().filter_map(|(key, _)| read_digest(key)) {
+            let Some((last, _)) = page.last() else { return Ok(struck) };
+            from = after(last);
+            for digest in page.iter().filter_map(|(key, _)| take_digest(key).map(|(digest, _)| digest)) {
                 let mut state = self.lock();
                 if !exists(&digest) {
                     self.strike(&mut state, &digest)?;
+                    struck += 1;
                 }
             }
         }
+    }
+
+    /// The first content from the key `from` on, with its size.
+    pub(super) fn next(&self, from: &[u8]) -> Result<Option<(Digest, u64)>, Error> {
+        let page = self.blobs.page_now(from, 1)?;
+        Ok(page.first().and_then(|(key, row)| Some((take_digest(key)?.0, Row::read(row).size))))
     }
 
     /// How long the content was when it was kept.
@@ -219,10 +208,9 @@ impl Ledger {
         Ok(self.row(digest)?.map(|row| row.size))
     }
 
-    /// Bytes kept, and bytes promised.
-    pub(super) fn sizes(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.total, state.reserved)
+    pub(super) fn sizes(&self) -> Sizes {
+        let State { max, total, held, reserved } = *self.lock();
+        Sizes { kept: total, held, promised: reserved, limit: max }
     }
 
     fn consider<T>(
@@ -231,8 +219,7 @@ impl Ledger {
         key: &[u8],
         take: impl Fn(&Digest) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let digest = key.get(8..).and_then(read_digest);
-        let Some(digest) = digest else {
+        let Some((digest, _)) = key.get(8..).and_then(take_digest) else {
             self.by_use.delete(key);
             return Ok(None);
         };
@@ -251,7 +238,7 @@ impl Ledger {
     fn enter(&self, state: &mut State, digest: &Digest, size: u64) -> Result<(), Error> {
         self.strike(state, digest)?;
         let row = Row { size, last_use: self.next_use() };
-        let mut changes = vec![self.blobs.putting(digest_key(digest), row.write())];
+        let mut changes = vec![self.blobs.putting(of_digest(digest), row.write())];
         if self.is_held(digest)? {
             state.held += size;
         } else {
@@ -264,10 +251,8 @@ impl Ledger {
 
     fn strike(&self, state: &mut State, digest: &Digest) -> Result<(), Error> {
         let Some(row) = self.row(digest)? else { return Ok(()) };
-        let changes = vec![
-            self.blobs.deleting(digest_key(digest)),
-            self.by_use.deleting(use_key(row.last_use, digest)),
-        ];
+        let changes =
+            vec![self.blobs.deleting(of_digest(digest)), self.by_use.deleting(use_key(row.last_use, digest))];
         if self.is_held(digest)? {
             state.held = state.held.saturating_sub(row.size);
         }
@@ -278,7 +263,7 @@ impl Ledger {
 
     fn reorder(&self, digest: &Digest, last_use: u64) -> Result<(), Error> {
         let Some(row) = self.row(digest)? else { return Ok(()) };
-        let mut changes = vec![self.blobs.putting(digest_key(digest), Row { last_use, ..row }.write())];
+        let mut changes = vec![self.blobs.putting(of_digest(digest), Row { last_use, ..row }.write())];
         if !self.is_held(digest)? {
             changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
             changes.push(self.by_use.putting(use_key(last_use, digest), []));
@@ -300,11 +285,11 @@ impl Ledger {
     }
 
     fn row(&self, digest: &Digest) -> Result<Option<Row>, Error> {
-        Ok(self.blobs.get_now(&digest_key(digest))?.map(|value| Row::read(&value)))
+        Ok(self.blobs.get_now(&of_digest(digest))?.map(|value| Row::read(&value)))
     }
 
     fn is_held(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(!self.holds.scan_now(&digest_key(digest), 1)?.is_empty())
+        Ok(!self.holds.scan_now(&of_digest(digest), 1)?.is_empty())
     }
 
     fn next_use(&self) -> u64 {
@@ -313,6 +298,7 @@ impl Ledger {
 
     fn show(&self, state: &State) {
         self.metrics.store_bytes.set(i64::try_from(state.total).unwrap_or(i64::MAX));
+        self.metrics.store_held_bytes.set(i64::try_from(state.held).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

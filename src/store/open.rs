@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::blobs::Blobs;
+use super::incoming::blocking;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::opened::Opened;
@@ -45,7 +46,10 @@ impl Store {
         let (records, fresh) = place.records(path)?;
         let store = Self::assemble(place, records, settings.max_size, metrics, path)?;
         let reconcile = |store: &Self| {
-            store.reconcile().map_err(|e| OpenError::Records { path: path.clone(), message: e.to_string() })
+            store
+                .reconcile()
+                .map(drop)
+                .map_err(|e| OpenError::Records { path: path.clone(), message: e.to_string() })
         };
         if fresh {
             reconcile(&store)?;
@@ -82,8 +86,16 @@ impl Store {
         Ok(Self(Arc::new(Inner { blobs, ledger, opened, records, metrics: metrics.clone(), place })))
     }
 
-    /// Makes the books fit what is on disk.
-    fn reconcile(&self) -> Result<(), Error> {
+    /// Makes the books fit what is on disk. Gives back how many rows were of nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Records`].
+    pub async fn reconcile_now(&self) -> Result<u64, Error> {
+        let store = self.clone();
+        blocking("compare the books with the disk", move || store.reconcile()).await
+    }
+
+    fn reconcile(&self) -> Result<u64, Error> {
         let blobs = &self.0.blobs;
         let exists = |digest: &Digest| !matches!(blobs.find(digest), Ok(None));
         blobs.each(|digest, size| self.0.ledger.found(digest, size, exists))?;
@@ -143,7 +155,7 @@ impl Place {
                 let aside = self.move_records_aside().map_err(failed(path, "move damaged records aside"))?;
                 tracing::warn!(
                     store = %path.display(), %why,
-                    "the store's records are damaged and are made anew; the old ones are in {aside}"
+                    "the store's records cannot be used and are made anew; the old ones are in {aside}"
                 );
                 Ok((self.open_records().map_err(|e| broken(path, &e))?, true))
             }

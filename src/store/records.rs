@@ -6,17 +6,28 @@ mod backend;
 mod pending;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::Error;
 use backend::Backend;
-use pending::Pending;
+use pending::{News, Pending};
 use writer::Writer;
 
 /// Opens the records' file, again too after the disk has failed.
 type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
+
+/// So many pending changes are looked through at a time, at least.
+const LEAST_NEWS: usize = 64;
+
+/// Where the records say how they are written. What is written otherwise is not read: it can be asked for
+/// again.
+const FORMAT_TABLE: &str = "format";
+const FORMAT: &[u8] = b"version";
+/// To be raised with each change of a key or a value that is kept.
+const VERSION: u8 = 2;
 
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -62,9 +73,18 @@ impl Records {
     }
 
     fn start(backend: Backend) -> Result<Self, Error> {
+        let is_known = match backend.get(FORMAT_TABLE, FORMAT)? {
+            Some(version) if version == [VERSION] => true,
+            None if backend.counts()?.0.is_empty() => false,
+            _ => return Err(Error::Records("they were written by another version".to_owned())),
+        };
         let shared = Arc::new(Shared { backend, pending: Pending::default() });
         let writer = Writer::start(&shared).map_err(Error::io("start the records' thread"))?;
-        Ok(Self(Arc::new(Inner { shared, writer })))
+        let records = Self(Arc::new(Inner { shared, writer }));
+        if !is_known {
+            records.table(FORMAT_TABLE).put(FORMAT, [VERSION]);
+        }
+        Ok(records)
     }
 
     /// The table of that name, made when first written.
@@ -87,6 +107,23 @@ impl Records {
         done.await.unwrap_or_else(|_| Err(Error::Records("the records are closed".to_owned())))
     }
 
+    /// Rewrites the file without what is unused in it. Whoever reads or writes records waits meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn compact(&self) -> Result<(), Error> {
+        self.flush().await?;
+        let records = self.clone();
+        tokio::task::spawn_blocking(move || records.0.shared.backend.compact())
+            .await
+            .unwrap_or_else(|e| Err(Error::Records(e.to_string())))
+    }
+
+    /// How many records each table has, and how long the file is in bytes.
+    pub(super) fn counts_now(&self) -> Result<(BTreeMap<String, u64>, u64), Error> {
+        self.0.shared.backend.counts()
+    }
+
     pub(super) fn get_now(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let shared = &self.0.shared;
         // Pending first: what it hands over to the backend is committed before it lets go.
@@ -104,17 +141,26 @@ impl Records {
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
         let shared = &self.0.shared;
-        let news = shared.pending.under(table, prefix, from);
-        // Every pending deletion may hide one entry.
-        let entries = shared.backend.scan(table, prefix, from, limit.saturating_add(news.len()))?;
-        let mut merged: std::collections::BTreeMap<_, _> = entries.into_iter().collect();
-        for (key, value) in news {
-            match value {
-                Some(value) => merged.insert(key, value),
-                None => merged.remove(&key),
-            };
+        let (mut found, mut from) = (Vec::new(), from.to_vec());
+        loop {
+            let wanted = limit - found.len();
+            let News { changes, until } = shared.pending.under(table, prefix, &from, wanted.max(LEAST_NEWS));
+            // Every pending deletion may hide one entry.
+            let kept = shared.backend.scan(table, prefix, &from, wanted.saturating_add(changes.len()))?;
+            let mut merged: BTreeMap<_, _> = kept.into_iter().collect();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => merged.insert(key, value),
+                    None => merged.remove(&key),
+                };
+            }
+            let told = |key: &Vec<u8>| until.as_ref().is_none_or(|until| key <= until);
+            found.extend(merged.into_iter().take_while(|(key, _)| told(key)).take(wanted));
+            match until {
+                Some(until) if found.len() < limit => from = after(&until),
+                _ => return Ok(found),
+            }
         }
-        Ok(merged.into_iter().take(limit).collect())
     }
 
     pub(super) fn last_key_now(&self, table: &'static str) -> Result<Option<Vec<u8>>, Error> {
@@ -163,22 +209,38 @@ impl Table {
         Change { table: self.name, key: key.into(), value: None }
     }
 
-    pub(super) fn get_now(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    /// As [`Table::get`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn get_now(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.records.get_now(self.name, key)
     }
 
-    pub(super) fn scan_now(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+    /// As [`Table::scan`], on a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn scan_now(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
         self.records.scan_now(self.name, prefix, prefix, limit)
     }
 
-    /// The first `limit` entries from the key `from` on.
-    pub(super) fn page_now(&self, from: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+    /// As [`Table::scan_now`], from the key `from` on.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn page_now(&self, from: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
         self.records.scan_now(self.name, &[], from, limit)
     }
 
     pub(super) fn last_key_now(&self) -> Result<Option<Vec<u8>>, Error> {
         self.records.last_key_now(self.name)
     }
+}
+
+/// The least key that is greater.
+pub fn after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
 }
 
 /// A lock whose holder panicked is used on: each change under it is made in one step.

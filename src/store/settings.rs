@@ -1,10 +1,11 @@
 //! The `store` keys of the configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::setting::size;
+use crate::setting::{duration, size};
 
 /// Where content is kept and how much of it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -17,11 +18,34 @@ pub struct Settings {
     #[serde(with = "size")]
     #[cfg_attr(test, schemars(with = "size::Written"))]
     pub max_size: u64,
+    /// How often all of it is read and compared with its digests.
+    pub scrub: Scrubbing,
+}
+
+/// How kept content is looked through for what rotted.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Scrubbing {
+    /// From the end of one pass to the beginning of the next; `0s`: never.
+    #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub every: Duration,
+    /// The most bytes that are read a second.
+    #[serde(with = "size")]
+    #[cfg_attr(test, schemars(with = "size::Written"))]
+    pub rate: u64,
+}
+
+impl Default for Scrubbing {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(7 * 24 * 3600), rate: 16 << 20 }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { path: cache_folder(), max_size: 50 << 30 }
+        Self { path: cache_folder(), max_size: 50 << 30, scrub: Scrubbing::default() }
     }
 }
 

@@ -49,10 +49,20 @@ pub struct Metrics {
     pub fetch_failures: FetchFailures,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
+    /// `store_held_bytes`: size of what may not be evicted.
+    pub store_held_bytes: Gauge,
+    /// `store_manifests`: manifests of which something is kept.
+    pub store_manifests: Gauge,
+    /// `store_retired_total`: manifests that were given up with all that was kept of them.
+    pub store_retired: Counter,
     /// `store_evictions_total`: blobs removed for room.
     pub store_evictions: Counter,
     /// `store_corrupt_total`: stored content that no longer had its digest.
     pub store_corrupt: Counter,
+    /// `store_scrub_bytes_total`: what was read to find rot.
+    pub store_scrub_bytes: Counter,
+    /// `store_scrub_timestamp_seconds`: when all content had last been read, 0 before.
+    pub store_scrubbed: Gauge,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
     /// `certificate_expiry_timestamp_seconds`
@@ -99,9 +109,22 @@ impl Metrics {
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             fetch_failures: make.fetch_failures(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
+            store_held_bytes: make.gauge(
+                "store_held_bytes",
+                "Bytes of content that goes only with the manifests that need it.",
+            ),
+            store_manifests: make.gauge("store_manifests", "Manifests of which something is kept."),
+            store_retired: make
+                .counter("store_retired_total", "Manifests given up with all that was kept of them."),
             store_evictions: make.counter("store_evictions_total", "Blobs removed to make room."),
             store_corrupt: make
                 .counter("store_corrupt_total", "Stored content that no longer had its digest."),
+            store_scrub_bytes: make
+                .counter("store_scrub_bytes_total", "Bytes of stored content read to find what rotted."),
+            store_scrubbed: make.gauge(
+                "store_scrub_timestamp_seconds",
+                "When all stored content had last been read and compared, in Unix seconds; 0 before.",
+            ),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
             certificate_expiry: make.certificate_expiry(),

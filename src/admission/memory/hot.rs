@@ -1,6 +1,7 @@
 //! Admitted manifests that are served from memory, with the leave that each was served by.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
@@ -10,13 +11,14 @@ use crate::access::Principal;
 use crate::admission::gate::Gate;
 use crate::admission::links::Leave;
 use crate::admission::request::Request;
+use crate::admission::retire::seconds;
 use crate::oci::{Digest, Manifest, Repository};
 use crate::policy::Decision;
 
 /// In bytes.
 const HOT_BYTES: u64 = 64 * 1024 * 1024;
 
-pub(super) type HotMap = Cache<(Repository, Digest), Arc<Warm>, ByBytes>;
+pub(in crate::admission) type HotMap = Cache<(Repository, Digest), Arc<Warm>, ByBytes>;
 
 /// An admitted manifest with the leave it was served by.
 #[derive(Clone)]
@@ -32,6 +34,15 @@ pub(in crate::admission) struct Warm {
     hot: Hot,
     generation: u64,
     epoch: u64,
+    /// When it answered last, in Unix seconds, until that is noted.
+    pub(in crate::admission) used: AtomicU64,
+}
+
+impl Warm {
+    /// What its leave rests on.
+    pub(in crate::admission) fn subject(&self) -> &Digest {
+        self.hot.leave.decision().subject()
+    }
 }
 
 impl std::ops::Deref for Warm {
@@ -53,7 +64,7 @@ impl Equivalent<(Repository, Digest)> for Named<'_> {
 }
 
 #[derive(Clone)]
-pub(super) struct ByBytes;
+pub(in crate::admission) struct ByBytes;
 
 impl Weighter<(Repository, Digest), Arc<Warm>> for ByBytes {
     fn weight(&self, _: &(Repository, Digest), warm: &Arc<Warm>) -> u64 {
@@ -100,6 +111,7 @@ impl Memory {
             request.renew_behind(decision.subject(), None);
         }
         self.metrics.decision_cache_hits.inc();
+        warm.used.store(seconds(moment.now), Ordering::Relaxed);
         Some(warm)
     }
 
@@ -110,7 +122,7 @@ impl Memory {
         if self.is_current(request, hot.leave.decision()) {
             let key = (request.repository.clone(), *hot.manifest.digest());
             let generation = request.gate.0.generation;
-            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch }));
+            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch, used: AtomicU64::new(0) }));
         }
     }
 

@@ -105,8 +105,8 @@ async fn damaged_times_in_records_are_survived() {
     stand.push_signed("v1", &image);
     stand.pull(":v1").await.unwrap();
     let records = stand.memory().store.records();
-    let key = format!("{}\n{}", repository(), image.digest());
-    let record = records.table("signatures").get(key.as_bytes()).await.unwrap().unwrap();
+    let key = crate::store::key::within(&repository(), &image.digest());
+    let record = records.table("signatures").get(&key).await.unwrap().unwrap();
     let mut record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     record["discovered"] = u64::MAX.into();
     records.table("signatures").put(key, record.to_string());

@@ -33,14 +33,28 @@ impl Record {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<Option<Self>, Error> {
-        let Some(bytes) = table.get(&key(repository, tag)).await? else { return Ok(None) };
-        let written: Written = serde_json::from_slice(&bytes)
+        let kept = table.get(&key(repository, tag.as_str().as_bytes())).await?;
+        kept.map(|bytes| Self::read(&bytes, repository, tag)).transpose()
+    }
+
+    /// As [`Record::load`], on a thread that may wait.
+    pub(super) fn load_now(table: &Table, repository: &Repository, tag: &Tag) -> Result<Option<Self>, Error> {
+        let kept = table.get_now(&key(repository, tag.as_str().as_bytes()))?;
+        kept.map(|bytes| Self::read(&bytes, repository, tag)).transpose()
+    }
+
+    pub(super) fn digest_of(bytes: &[u8]) -> Option<Digest> {
+        serde_json::from_slice::<Written>(bytes).ok().map(|written| written.digest)
+    }
+
+    fn read(bytes: &[u8], repository: &Repository, tag: &Tag) -> Result<Self, Error> {
+        let written: Written = serde_json::from_slice(bytes)
             .map_err(|e| Error::Store(format!("the record of {repository}:{tag} is unreadable: {e}")))?;
-        Ok(Some(Self {
+        Ok(Self {
             digest: written.digest,
             checked: at(written.checked),
             earlier: written.earlier.into_iter().map(|(digest, seconds)| (digest, at(seconds))).collect(),
-        }))
+        })
     }
 
     /// The record after the upstream named `digest`.
@@ -63,7 +77,7 @@ impl Record {
             earlier: self.earlier.iter().map(|(digest, at)| (*digest, seconds(*at))).collect(),
         };
         let bytes = serde_json::to_vec(&written).map_err(|e| Error::Store(e.to_string()))?;
-        table.put(key(repository, tag), bytes);
+        table.put(key(repository, tag.as_str().as_bytes()), bytes);
         Ok(())
     }
 }

@@ -172,7 +172,7 @@ async fn the_first_readers_leaving_ends_nothing_and_the_last_ones_does() {
     drop(only);
     settled(&bed).await;
     // A step that is being written when the last reader leaves goes a moment later.
-    while bed.cache.0.store.sizes().1 > 0 {
+    while bed.cache.0.store.sizes().promised > 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     bed.assert_nothing_left();

@@ -1,7 +1,7 @@
 //! How the books are written: keys and rows as bytes, in the order that scans need.
 
 use crate::oci::Digest;
-use crate::oci::digest::Algorithm;
+use crate::store::key;
 
 #[derive(Clone, Copy)]
 pub(super) struct Row {
@@ -23,30 +23,39 @@ pub(super) fn read_u64(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
 }
 
-pub(super) fn digest_key(digest: &Digest) -> Vec<u8> {
-    let algorithm = match digest.algorithm() {
-        Algorithm::Sha256 => 1,
-        Algorithm::Sha512 => 2,
-    };
-    let mut key = vec![algorithm];
-    key.extend_from_slice(digest.as_bytes());
-    key
-}
-
-pub(super) fn read_digest(key: &[u8]) -> Option<Digest> {
-    let (algorithm, hash) = key.split_first()?;
-    let algorithm = match algorithm {
-        1 => Algorithm::Sha256,
-        2 => Algorithm::Sha512,
-        _ => return None,
-    };
-    Digest::parse(&format!("{}:{}", algorithm.as_str(), hex::encode(hash))).ok()
-}
-
 pub(super) fn use_key(last_use: u64, digest: &Digest) -> Vec<u8> {
-    [last_use.to_be_bytes().as_slice(), &digest_key(digest)].concat()
+    [last_use.to_be_bytes().as_slice(), &key::of_digest(digest)].concat()
 }
 
-pub(super) fn hold_key(digest: &Digest, owner: &str) -> Vec<u8> {
-    [digest_key(digest).as_slice(), owner.as_bytes()].concat()
+/// In whose name content is held: a hash of the name.
+#[derive(Clone, Copy)]
+pub(super) struct Owner([u8; key::REPOSITORY]);
+
+impl Owner {
+    pub(super) fn of(name: &str) -> Self {
+        Self(key::short(name))
+    }
+
+    /// Whose holds of one content stand side by side.
+    pub(super) fn hold(self, digest: &Digest) -> Vec<u8> {
+        let mut hold = key::of_digest(digest);
+        hold.extend_from_slice(&self.0);
+        hold
+    }
+
+    /// The same the other way round: all that one owner holds stands side by side.
+    pub(super) fn holding(self, digest: &Digest) -> Vec<u8> {
+        let mut holding = self.0.to_vec();
+        key::put_digest(&mut holding, digest);
+        holding
+    }
+
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What a holding is of.
+    pub(super) fn held(holding: &[u8]) -> Option<Digest> {
+        Some(key::take_digest(holding.get(key::REPOSITORY..)?)?.0)
+    }
 }

@@ -1,6 +1,7 @@
 //! Changes that are not durable yet, which every reader sees all the same.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Mutex;
 
 use super::{Change, locked};
@@ -13,6 +14,14 @@ pub(super) type Group = BTreeMap<&'static str, BTreeMap<Vec<u8>, Option<Vec<u8>>
 
 #[derive(Default)]
 pub(super) struct Pending(Mutex<Groups>);
+
+/// Pending changes, by key.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// They are all that there are up to this key; `None`: all.
+    pub(super) until: Option<Vec<u8>>,
+}
 
 #[derive(Default)]
 struct Groups {
@@ -36,21 +45,26 @@ impl Pending {
         within(&groups.waiting).or_else(|| within(&groups.leaving))
     }
 
-    /// All pending changes of keys that start with `prefix`, from the key `from` on.
-    pub(super) fn under(
-        &self,
-        table: &str,
-        prefix: &[u8],
-        from: &[u8],
-    ) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    /// Pending changes of keys that start with `prefix`, from the key `from` on: the first `most` of
+    /// each group, so that a long queue is not copied for a short answer.
+    pub(super) fn under(&self, table: &str, prefix: &[u8], from: &[u8], most: usize) -> News {
         let groups = locked(&self.0);
-        let mut found = BTreeMap::new();
+        let mut news = News::default();
         for group in [&*groups.leaving, &groups.waiting] {
             let Some(table) = group.get(table) else { continue };
-            let matching = table.range(from.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-            found.extend(matching.map(|(key, value)| (key.clone(), value.clone())));
+            let mut matching = table
+                .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
+                .take_while(|(key, _)| key.starts_with(prefix));
+            let mut last = None;
+            for (key, value) in matching.by_ref().take(most) {
+                last = Some(key);
+                news.changes.insert(key.clone(), value.clone());
+            }
+            if let (Some(last), Some(_)) = (last, matching.next()) {
+                news.until = Some(news.until.map_or_else(|| last.clone(), |until| until.min(last.clone())));
+            }
         }
-        found
+        news
     }
 
     /// Hands over what waits. It stays visible until [`Pending::committed`].

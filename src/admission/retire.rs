@@ -1,0 +1,166 @@
+//! Retires the manifests that were used longest ago, with all that is kept of them: links, kept signatures,
+//! holds, and what the cache recorded. So the store can always go on. What is retired is asked for and
+//! judged again on its next use.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::kept;
+use super::links::{Role, Way};
+use super::memory::{Cooling, Key, Memory, Warm};
+use super::uses::{Entry, Name};
+use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
+use crate::store::{Error, Sizes};
+
+/// At most one part in so many of the store is held; the others are for layers.
+const HELD_SHARE: u64 = 4;
+/// One manifest for so many bytes of the store: rows have a size too, which `max_size` does not count.
+const BYTES_A_MANIFEST: u64 = 16 << 10;
+/// What was used so short a time ago stays: a client may be on its way through an image's layers.
+const IN_USE: Duration = Duration::from_secs(15 * 60);
+/// How many rows are looked at at a time.
+const PAGE: usize = 256;
+
+impl Memory {
+    /// Writes the uses of manifests that were noted, then retires what is over the bounds. A step for the
+    /// engine's jobs.
+    ///
+    /// # Errors
+    /// What the store cannot read or write.
+    pub async fn retire(self: &Arc<Self>) -> Result<(), Error> {
+        let memory = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || memory.retire_now()).await;
+        done.unwrap_or_else(|e| Err(Error::Records(e.to_string())))
+    }
+
+    /// Ready when the step is wanted before its time: there is no room for what is held.
+    pub async fn wants_retiring(&self) {
+        self.store.pressed().await;
+    }
+
+    fn retire_now(&self) -> Result<(), Error> {
+        // One at a time: what this one has taken to write is neither noted nor written for another.
+        let mut cooling = self.cooling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.note_hot();
+        cooling.retain(|name, warm| match Arc::get_mut(warm) {
+            Some(warm) => {
+                self.note_warm(name, warm);
+                false
+            }
+            None => true,
+        });
+        self.uses.write_back(|name| self.store.hold_now(&name.1, &kept::owner(&name.0, &name.1)))?;
+        let retired = self.retire_over(&mut cooling);
+        self.metrics.store_manifests.set(i64::try_from(self.uses.count()).unwrap_or(i64::MAX));
+        retired
+    }
+
+    fn retire_over(&self, cooling: &mut Cooling) -> Result<(), Error> {
+        let mut from = Vec::new();
+        let before = seconds(self.moment().now).saturating_sub(IN_USE.as_secs());
+        while self.is_over() {
+            let (page, next) = self.uses.oldest(&from, PAGE)?;
+            let Some(next) = next else { break };
+            from = next;
+            for entry in page {
+                if entry.last_use >= before || !self.is_over() {
+                    return Ok(());
+                }
+                if self.cool(&entry.name, cooling) {
+                    continue;
+                }
+                if self.retire_one(&entry)? {
+                    self.metrics.store_retired.inc();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        let Sizes { held, limit, .. } = self.store.sizes();
+        held > limit / HELD_SHARE || self.uses.count() > limit / BYTES_A_MANIFEST
+    }
+
+    /// Has a manifest answered from the store again: one that was answered from memory until now may have
+    /// been so in this moment, which the next turn knows. Says whether it was.
+    fn cool(&self, name: &Name, cooling: &mut Cooling) -> bool {
+        if let Some((name, warm)) = self.hot.remove(name) {
+            cooling.insert(name, warm);
+        }
+        cooling.contains_key(name)
+    }
+
+    /// Says whether it is gone; it stays where it was used meanwhile.
+    fn retire_one(&self, entry: &Entry) -> Result<bool, Error> {
+        let (repository, digest) = &entry.name;
+        let owner = kept::owner(repository, digest);
+        let manifest = if entry.is_linked { self.content(digest) } else { None };
+        let content = manifest.map(|manifest| self.links.ways(repository, &manifest)).transpose()?;
+        let signed = self.store.holdings_now(&owner)?.into_iter();
+        let signed = signed.map(|child| Way { parent: *digest, role: Role::Referrer, child });
+        let ways: Vec<Way> = content.into_iter().flatten().chain(signed).collect();
+        let links = ways.iter().map(|way| self.links.striking(repository, way));
+        let changes = links.chain([self.kept.striking(repository, digest)]).collect();
+        self.uses.strike(entry, changes, || {
+            for way in &ways {
+                self.links.struck(repository, way);
+            }
+            self.forget(&Key { repository: repository.clone(), subject: *digest, tag: None });
+            let blobs = self.unlinked(repository, &ways)?;
+            let signed = self.orphaned(repository, self.store.release_all_now(&owner)?)?;
+            let forgotten = self.cache.forget_now(repository, digest, &[blobs, signed].concat());
+            forgotten.map_err(|e| Error::Records(e.to_string()))
+        })
+    }
+
+    /// The configs and layers that nothing in the repository leads to any more.
+    fn unlinked(&self, repository: &Repository, ways: &[Way]) -> Result<Vec<Digest>, Error> {
+        let mut unlinked = Vec::new();
+        for way in ways.iter().filter(|way| matches!(way.role, Role::Config | Role::Layer)) {
+            if !self.links.lead_to(repository, &way.child)? {
+                unlinked.push(way.child);
+            }
+        }
+        Ok(unlinked)
+    }
+
+    /// What of a signature nobody holds and nobody asked for by itself.
+    fn orphaned(&self, repository: &Repository, free: Vec<Digest>) -> Result<Vec<Digest>, Error> {
+        let mut orphaned = Vec::new();
+        for digest in free {
+            if !self.uses.has(&(repository.clone(), digest))? {
+                orphaned.push(digest);
+            }
+        }
+        Ok(orphaned)
+    }
+
+    /// The manifest's content. Without it its links stay until `store gc` finds that they lead nowhere.
+    fn content(&self, digest: &Digest) -> Option<Manifest> {
+        let bytes = self.store.read_now(digest, MAX_MANIFEST_BYTES);
+        let bytes = bytes.inspect_err(|error| tracing::warn!(%digest, %error, "a manifest cannot be read"));
+        Manifest::parse_expecting(bytes.ok()??, digest).ok()
+    }
+
+    /// Notes what was answered from memory since the last time.
+    fn note_hot(&self) {
+        for (name, warm) in self.hot.iter() {
+            self.note_warm(&name, &warm);
+        }
+    }
+
+    fn note_warm(&self, name: &Name, warm: &Warm) {
+        let at = warm.used.swap(0, Ordering::Relaxed);
+        if at != 0 {
+            // A child stays as long as the index that vouches for it, and the index for its children.
+            self.uses.note_if_kept((name.0.clone(), *warm.subject()), at);
+            self.uses.note_if_kept(name.clone(), at);
+        }
+    }
+}
+
+pub(super) fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,181 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// Every table that something is written to in the name of a manifest.
+const TABLES: [&str; 10] = [
+    "manifests",
+    "manifests_by_use",
+    "links",
+    "signatures",
+    "seen",
+    "tags",
+    "tags_by_digest",
+    "referrers",
+    "blob_holds",
+    "blob_holdings",
+];
+
+impl Stand {
+    async fn rows(&self) -> Vec<(&'static str, usize)> {
+        let mut rows = Vec::new();
+        for table in TABLES {
+            let all = self.memory().store.records().table(table).scan(&[], usize::MAX).await.unwrap();
+            rows.push((table, all.len()));
+        }
+        rows
+    }
+
+    /// One turn cools what is hot, the next retires it.
+    async fn retire(&self) {
+        for _ in 0..2 {
+            self.memory().retire().await.unwrap();
+        }
+    }
+
+    fn held(&self) -> u64 {
+        self.memory().store.sizes().held
+    }
+}
+
+/// A signed image with so much text in its manifest that few of them fit into a store.
+fn heavy(name: &str) -> Package {
+    let text = name.repeat((64 << 10) / name.len());
+    Package::image(name).edited(|manifest| manifest["annotations"] = serde_json::json!({ "text": text }))
+}
+
+#[tokio::test]
+async fn the_longest_unused_goes_with_all_that_was_kept_of_it_and_is_judged_again() {
+    let stand = Stand::new("require: acme").await;
+    let (old, new) = (heavy("old"), heavy("new"));
+    for (tag, image) in [("old", &old), ("new", &new)] {
+        stand.push_signed(tag, image);
+        stand.pull(&format!(":{tag}")).await.unwrap();
+        stand.retire().await;
+        stand.clock.advance(HOUR);
+    }
+    let both = stand.rows().await;
+    stand.memory().store.set_max_size(stand.held() * 4 - 1);
+    stand.retire().await;
+    for ((table, before), (_, after)) in both.into_iter().zip(stand.rows().await) {
+        assert_eq!(after * 2, before, "{table}");
+    }
+    let decisions = stand.decisions();
+    stand.pull(":new").await.unwrap();
+    assert_eq!(stand.decisions(), decisions, "what was kept is not judged again");
+    stand.memory().store.set_max_size(u64::MAX);
+    for image in [&new, &old] {
+        stand.pull_digest(&image.digest()).await.unwrap();
+        stand.blob(&image.layer()).await.unwrap();
+    }
+    stand.pull(":old").await.unwrap();
+    assert_eq!(stand.decisions(), decisions + 1, "what was retired is");
+}
+
+/// Nothing is left behind that would pile up: refused content too, indexes, lists, signatures' tags.
+#[tokio::test]
+async fn nothing_is_left_of_what_is_retired() {
+    let stand = Stand::with(&["require: acme, referrers: all"], "").await;
+    let image = heavy("image");
+    let index = Package::index([image.clone()]);
+    stand.push_signed("1", &index);
+    stand.push("bad", &Package::image("unsigned"));
+    stand.pull(":1").await.unwrap();
+    stand.pull_digest(&image.digest()).await.unwrap();
+    stand.blob(&image.layer()).await.unwrap();
+    stand.referrers(&index.digest()).await.unwrap();
+    denial(stand.pull(":bad").await);
+    stand.memory().retire().await.unwrap();
+    assert!(stand.rows().await.iter().all(|(table, rows)| *rows > 0 || panic!("{table} is empty")));
+    stand.clock.advance(HOUR);
+    stand.memory().store.set_max_size(4);
+    stand.retire().await;
+    assert_eq!(stand.rows().await, TABLES.map(|table| (table, 0)));
+    assert_eq!(stand.held(), 0);
+    stand.memory().store.set_max_size(u64::MAX);
+    stand.pull(":1").await.unwrap();
+    stand.pull_digest(&image.digest()).await.unwrap();
+    stand.blob(&image.layer()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_use_stays_though_it_is_answered_from_memory() {
+    let stand = Stand::new("require: acme").await;
+    let image = heavy("image");
+    let index = Package::index([image.clone()]);
+    stand.push_signed("1", &index);
+    stand.pull(":1").await.unwrap();
+    stand.pull_digest(&image.digest()).await.unwrap();
+    stand.clock.advance(HOUR);
+    // A layer alone is pulled: its manifest is used, and what vouches for that.
+    stand.memory().store.set_max_size(4);
+    let before = stand.rows().await;
+    stand.gate().blob_descriptor(&repository(), &image.layer(), &Principal::Anonymous).await.unwrap();
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], before[0]);
+    stand.clock.advance(HOUR);
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], ("manifests", 0));
+}
+
+/// The bound is on rows too, whatever they hold.
+#[tokio::test]
+async fn there_are_no_more_manifests_than_the_store_has_room_for() {
+    let stand = Stand::new("require: acme").await;
+    for name in ["a", "b", "c", "d"] {
+        stand.push(name, &Package::image(name));
+        denial(stand.pull(&format!(":{name}")).await);
+        stand.clock.advance(HOUR);
+    }
+    stand.memory().store.set_max_size(2 * (16 << 10));
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], ("manifests", 2));
+}
+
+/// Who pulls an image while it is being retired gets all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_and_retiring_do_not_break_each_other() {
+    let stand = Arc::new(Stand::new("require: acme").await);
+    let images: Vec<Package> = (0..24).map(|at| Package::image(&format!("image{at}"))).collect();
+    for image in &images {
+        stand.push_signed(None, image);
+        stand.pull_digest(&image.digest()).await.unwrap();
+    }
+    stand.memory().store.set_max_size(1 << 20);
+    stand.memory().retire().await.unwrap();
+    for round in 0..6 {
+        stand.clock.advance(HOUR);
+        stand.memory().store.set_max_size(1);
+        let (retiring, turns) = (Arc::clone(stand.memory()), Arc::new(AtomicUsize::new(0)));
+        let (done, taken) = (CancellationToken::new(), Arc::clone(&turns));
+        let ended = done.clone();
+        let retires = tokio::spawn(async move {
+            while !ended.is_cancelled() {
+                retiring.retire().await.unwrap();
+                taken.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let pulls =
+            images.iter().cycle().skip(round * 5).take(images.len()).enumerate().map(|(at, image)| {
+                let (stand, image, turns) = (Arc::clone(&stand), image.clone(), Arc::clone(&turns));
+                tokio::spawn(async move {
+                    // Some while it is cooled, some while it is retired, some after.
+                    while turns.load(Ordering::SeqCst) < at / 6 {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    stand.pull_digest(&image.digest()).await.unwrap();
+                    stand.pull_digest(&image.digest()).await.unwrap();
+                    tokio::task::yield_now().await;
+                    stand.gate().blob(&repository(), &image.layer(), &Principal::Anonymous).await.unwrap();
+                })
+            });
+        for pull in pulls.collect::<Vec<_>>() {
+            pull.await.unwrap();
+        }
+        done.cancel();
+        retires.await.unwrap();
+    }
+    assert!(stand.state.metrics().store_retired.get() > 0);
+}

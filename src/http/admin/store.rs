@@ -1,0 +1,54 @@
+//! The store's upkeep: what is in it, and work on it that tells of itself line by line.
+
+use std::convert::Infallible;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::Parts;
+use crate::engine::upkeep::{self, Order, Progress};
+
+/// So many steps may be told of that nobody has read yet; then the work waits.
+const UNREAD: usize = 64;
+
+pub(super) async fn stats(Shared(parts): Shared<Parts>) -> Response {
+    match parts.state.stats().await {
+        Ok(stats) => Json(stats).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Begins the work and answers with a line of JSON for each step. It ends when the client goes.
+pub(super) async fn work(Shared(parts): Shared<Parts>, Path(work): Path<String>, body: Bytes) -> Response {
+    let order = match (work.as_str(), body.as_ref()) {
+        ("verify", _) => Order::Verify,
+        // Rewriting the records would keep all requests waiting.
+        ("gc", _) => Order::Gc { compact: false },
+        ("prefetch", body) => match serde_json::from_slice(body) {
+            Ok(prefetch) => Order::Prefetch(prefetch),
+            Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        },
+        _ => return (StatusCode::NOT_FOUND, "there are verify, gc and prefetch\n").into_response(),
+    };
+    let (tell, steps) = mpsc::channel(UNREAD);
+    let (state, engine) = (parts.state.clone(), parts.current.load_full());
+    tokio::spawn(async move { upkeep::run(order, &state, &engine, &tell).await });
+    let lines = stream::unfold(steps, |mut steps| async move {
+        let step = steps.recv().await?;
+        Some((Ok::<_, Infallible>(line(&step)), steps))
+    });
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+fn line(step: &Progress) -> Bytes {
+    // Numbers and strings always serialise.
+    let mut line = serde_json::to_vec(step).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
