@@ -153,10 +153,19 @@ impl Upstream {
     }
 
     /// Whether it left the last question without an answer, or asked for a pause, and has answered
-    /// nothing since: who has an older answer need not wait for it.
+    /// nothing in time since: who has an older answer need not wait for it.
     pub fn is_suspect(&self) -> bool {
         match &self.source {
             Source::Remote(remote) => remote.is_suspect(),
+            Source::Layout(_) => false,
+        }
+    }
+
+    /// Whether it is suspect and has answered nothing since, not even late: one question at a time
+    /// shows whether that is over.
+    pub fn is_silent(&self) -> bool {
+        match &self.source {
+            Source::Remote(remote) => remote.is_silent(),
             Source::Layout(_) => false,
         }
     }

@@ -76,6 +76,11 @@ impl Remote {
         self.asked_for_tags().all(|endpoint| endpoint.breaker.is_suspect())
     }
 
+    /// Whether none of them has answered anything since.
+    pub(super) fn is_silent(&self) -> bool {
+        self.asked_for_tags().all(|endpoint| endpoint.breaker.is_silent())
+    }
+
     /// One of those that are asked for tags did not answer in time.
     pub(super) fn doubt(&self) {
         self.asked_for_tags().for_each(|endpoint| endpoint.breaker.doubt());
