@@ -14,6 +14,7 @@ mod grant;
 mod layout;
 mod link;
 mod meter;
+mod permits;
 mod realm;
 mod referrers;
 mod remote;
@@ -25,10 +26,8 @@ mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::egress::{self, Environment};
 use crate::oci::{Descriptor, Digest, Registry, Repository, Tag, Target};
@@ -38,15 +37,13 @@ use crate::telemetry::Metrics;
 use build::Ground;
 use layout::ImageLayout;
 use meter::Meter;
+use permits::Permits;
 use remote::Remote;
 
 pub use blob::BlobStream;
 pub use breaker::PATIENCE;
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
-
-/// Who waits longer for one of `max_requests` gives up.
-const MAX_QUEUE: Duration = Duration::from_secs(60);
 
 /// One upstream registry with its mirrors: connections, tokens, breakers.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ pub struct Upstream {
     egress: egress::Settings,
     authorities: Option<Vec<u8>>,
     source: Source,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 /// Where the content is.
@@ -135,7 +132,7 @@ impl Upstream {
             egress: egress.clone(),
             authorities,
             source,
-            permits: Arc::new(Semaphore::new(settings.max_requests.get().min(Semaphore::MAX_PERMITS))),
+            permits: Permits::new(settings.max_requests.get()),
             name,
         }))
     }
@@ -156,10 +153,19 @@ impl Upstream {
     }
 
     /// Whether it left the last question without an answer, or asked for a pause, and has answered
-    /// nothing since: who has an older answer need not wait for it.
+    /// nothing in time since: who has an older answer need not wait for it.
     pub fn is_suspect(&self) -> bool {
         match &self.source {
             Source::Remote(remote) => remote.is_suspect(),
+            Source::Layout(_) => false,
+        }
+    }
+
+    /// Whether it is suspect and has answered nothing since, not even late: one question at a time
+    /// shows whether that is over.
+    pub fn is_silent(&self) -> bool {
+        match &self.source {
+            Source::Remote(remote) => remote.is_silent(),
             Source::Layout(_) => false,
         }
     }
@@ -181,7 +187,8 @@ impl Upstream {
     /// # Errors
     /// [`Error`].
     pub async fn head_manifest(&self, repository: &Repository, target: &Target) -> Result<Head, Error> {
-        let _permit = self.enter().await?;
+        self.may_ask()?;
+        let _permit = self.permits.question().await?;
         match &self.source {
             Source::Remote(remote) => remote.head_manifest(repository, target).await,
             Source::Layout(layout) => layout.head_manifest(repository, target).await,
@@ -194,7 +201,8 @@ impl Upstream {
     /// # Errors
     /// [`Error`].
     pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Bytes, Error> {
-        let _permit = self.enter().await?;
+        self.may_ask()?;
+        let _permit = self.permits.question().await?;
         match &self.source {
             Source::Remote(remote) => remote.manifest(repository, target).await,
             Source::Layout(layout) => layout.manifest(repository, target).await,
@@ -211,7 +219,8 @@ impl Upstream {
         digest: &Digest,
         from: u64,
     ) -> Result<BlobStream, Error> {
-        let permit = self.enter().await?;
+        self.may_ask()?;
+        let permit = self.permits.body().await?;
         match &self.source {
             Source::Remote(remote) => remote.blob(repository, digest, from, permit).await,
             Source::Layout(layout) => layout.blob(repository, digest, from).await,
@@ -223,7 +232,8 @@ impl Upstream {
     /// # Errors
     /// [`Error`].
     pub async fn head_blob(&self, repository: &Repository, digest: &Digest) -> Result<u64, Error> {
-        let permit = self.enter().await?;
+        self.may_ask()?;
+        let permit = self.permits.question().await?;
         match &self.source {
             Source::Remote(remote) => remote.head_blob(repository, digest, permit).await,
             Source::Layout(layout) => layout.head_blob(repository, digest).await,
@@ -241,7 +251,8 @@ impl Upstream {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Vec<Descriptor>, Error> {
-        let _permit = self.enter().await?;
+        self.may_ask()?;
+        let _permit = self.permits.question().await?;
         match &self.source {
             Source::Remote(remote) => remote.referrers(repository, digest).await,
             Source::Layout(layout) => layout.referrers(repository, digest).await,
@@ -258,22 +269,16 @@ impl Upstream {
         n: Option<u32>,
         last: Option<&str>,
     ) -> Result<TagPage, Error> {
-        let _permit = self.enter().await?;
+        self.may_ask()?;
+        let _permit = self.permits.question().await?;
         match &self.source {
             Source::Remote(remote) => remote.tags(repository, n, last).await,
             Source::Layout(layout) => layout.tags(repository, n, last).await,
         }
     }
 
-    /// Leave for one of `max_requests`.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if self.settings.offline {
-            return Err(Error::Offline);
-        }
-        match tokio::time::timeout(MAX_QUEUE, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Error::Unavailable("all of its max_requests are taken".to_owned())),
-        }
+    fn may_ask(&self) -> Result<(), Error> {
+        if self.settings.offline { Err(Error::Offline) } else { Ok(()) }
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) enum Answer {
 pub struct Recheck {
     cache: Cache,
     turn: Turn<Key>,
-    /// Where the upstream is suspect: the right to try whether it answers.
+    /// Where the upstream is silent: the right to try whether it answers.
     _trial: Option<Turn<Registry>>,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Tags {
     /// When the upstream was last found in trouble over a tag, and how.
     troubled: Front<Key, (SystemTime, Error)>,
     rechecking: Taken<Key>,
-    /// The suspect upstreams that a recheck is trying.
+    /// The silent upstreams that a recheck is trying.
     trying: Taken<Registry>,
 }
 

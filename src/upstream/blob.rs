@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::endpoint::Answer;
 use super::error::Error;
+use super::permits::Permit;
 use crate::egress::Body;
 
 /// A blob that is arriving.
@@ -26,7 +26,7 @@ pub struct BlobStream {
 impl BlobStream {
     /// Reads the answer to a request for the bytes from `from` on. The permit is held until the body
     /// has ended.
-    pub(super) fn of(answer: Answer, from: u64, permit: OwnedSemaphorePermit) -> Result<Self, Error> {
+    pub(super) fn of(answer: Answer, from: u64, permit: Permit) -> Result<Self, Error> {
         let (offset, size) = match answer.status {
             StatusCode::OK => (0, length(&answer.headers)),
             StatusCode::PARTIAL_CONTENT if from > 0 => (from, Some(total(&answer.headers, from)?)),
@@ -68,7 +68,7 @@ fn total(headers: &HeaderMap, from: u64) -> Result<u64, Error> {
 /// A body that gives its permit back when it ends.
 struct Permitted {
     body: Body,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl Stream for Permitted {

@@ -36,6 +36,8 @@ struct State {
     /// The upstream asked not to be asked before.
     throttled_until: Option<Instant>,
     suspect_until: Option<Instant>,
+    /// It has answered nothing at all since it became suspect.
+    silent: bool,
     /// One request is trying whether the upstream is back.
     probing: bool,
 }
@@ -78,6 +80,11 @@ impl Breaker {
         self.state().suspect_until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Whether it is suspect and has not answered late either.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_suspect() && self.state().silent
+    }
+
     /// Somebody gave up waiting.
     pub(super) fn doubt(&self) {
         self.state().suspect(Instant::now());
@@ -109,6 +116,7 @@ impl State {
 
     fn suspect(&mut self, from: Instant) {
         self.suspect_until = self.suspect_until.max(Some(from + SUSPICION));
+        self.silent = true;
     }
 
     fn open(&mut self, until: Instant) {
@@ -127,7 +135,7 @@ impl Pass<'_> {
         if state.throttled_until.is_some_and(|until| now < until) {
             return;
         }
-        (state.open_until, state.throttled_until) = (None, None);
+        (state.open_until, state.throttled_until, state.silent) = (None, None, false);
         if now.saturating_duration_since(self.since) <= PATIENCE {
             state.suspect_until = None;
         }
@@ -273,8 +281,9 @@ mod tests {
         let long_ago = Instant::now() - 2 * PATIENCE;
         drop(breaker.enter_at(long_ago).unwrap());
         assert!(breaker.is_suspect(), "given up after a long wait");
+        assert!(breaker.is_silent());
         breaker.enter_at(long_ago).unwrap().answered();
-        assert!(breaker.is_suspect(), "an answer, but late");
+        assert!(breaker.is_suspect() && !breaker.is_silent(), "an answer, but late");
         breaker.enter().unwrap().answered();
         drop(breaker.enter().unwrap());
         assert!(!breaker.is_suspect(), "given up at once");

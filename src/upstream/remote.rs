@@ -1,13 +1,13 @@
 //! A registry with its mirrors: who is asked for what, and who decides.
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer;
 use super::blob::{self, BlobStream};
 use super::build::Mirror;
 use super::endpoint::{Answer, Ask, Endpoint, Part};
 use super::error::Error;
+use super::permits::Permit;
 use super::{Head, TagPage, referrers, tags};
 use crate::oci::media_type::ACCEPTED_MANIFESTS;
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Repository, Target};
@@ -49,7 +49,7 @@ impl Remote {
         repository: &Repository,
         digest: &Digest,
         from: u64,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
     ) -> Result<BlobStream, Error> {
         let answer =
             self.ask(&blob(repository, digest, Part::Stream(from)), &Target::Digest(*digest)).await?;
@@ -60,7 +60,7 @@ impl Remote {
         &self,
         repository: &Repository,
         digest: &Digest,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
     ) -> Result<u64, Error> {
         let size = match self.ask(&blob(repository, digest, Part::Head), &Target::Digest(*digest)).await {
             Ok(answer) => blob::length(&answer.headers),
@@ -74,6 +74,11 @@ impl Remote {
     /// Whether none of those that are asked for tags can be expected to answer.
     pub(super) fn is_suspect(&self) -> bool {
         self.asked_for_tags().all(|endpoint| endpoint.breaker.is_suspect())
+    }
+
+    /// Whether none of them has answered anything since.
+    pub(super) fn is_silent(&self) -> bool {
+        self.asked_for_tags().all(|endpoint| endpoint.breaker.is_silent())
     }
 
     /// One of those that are asked for tags did not answer in time.

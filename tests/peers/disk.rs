@@ -148,7 +148,7 @@ fn tag(n: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root"]
-async fn content_goes_through_a_full_disk_unkept() {
+async fn needs_root_content_goes_through_a_full_disk_unkept() {
     let site = Site::new(12, "audit.jsonl", "").await;
     let proxy = site.start();
     site.pull(0).await;
@@ -187,7 +187,7 @@ async fn content_goes_through_a_full_disk_unkept() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root"]
-async fn what_cannot_be_recorded_is_not_admitted() {
+async fn needs_root_what_cannot_be_recorded_is_not_admitted() {
     for skips in [false, true] {
         let more = format!("dangerous_skip_audit: {skips}");
         let site = Site::new(12, "disk/audit.jsonl", &more).await;

@@ -1,7 +1,7 @@
 //! The built program between real registries, real signing tools and real clients.
 //!
 //! Every test is ignored unless asked for, since it needs programs that `.ci/peers.sh` installs and,
-//! for containerd and dockerd, root: `.ci/peers.sh && cargo test --test peers -- --ignored`.
+//! for containerd, dockerd and full disks, root: `.ci/peers.sh && cargo test --test peers -- --ignored`.
 //! Everything runs on loopback, on free ports, in a folder that goes away with the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]

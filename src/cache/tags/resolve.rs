@@ -150,7 +150,7 @@ impl Cache {
     }
 
     /// The right to recheck, unless someone has it, or the upstream was in trouble over this tag
-    /// less than `pause` ago. Of a suspect upstream one tag at a time is rechecked: a thousand would
+    /// less than `pause` ago. Of a silent upstream one tag at a time is rechecked: a thousand would
     /// tell no more.
     fn turn(
         &self,
@@ -165,7 +165,7 @@ impl Cache {
             return None;
         }
         let turn = Turn::take(&tags.rechecking, (repository.clone(), tag.clone()))?;
-        let trial = match upstream.is_suspect() {
+        let trial = match upstream.is_silent() {
             true => Some(Turn::take(&tags.trying, upstream.name().clone())?),
             false => None,
         };

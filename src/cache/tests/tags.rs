@@ -151,6 +151,29 @@ async fn a_hung_upstream_is_waited_for_once_and_tried_one_tag_at_a_time() {
 }
 
 #[tokio::test]
+async fn of_a_slow_upstream_all_tags_are_rechecked_behind_their_answers() {
+    let (bed, digest) = known().await;
+    for name in ["2", "3", "4"] {
+        bed.registry.tag("a", name, &digest);
+        bed.cache.moved(&repository("a"), &tag(name), &digest).await.unwrap();
+    }
+    bed.registry.fault("/v2/", Fault::Delay(upstream::PATIENCE * 3 / 2));
+    bed.clock.advance(2 * TTL);
+    let first = resolve(&bed).await.unwrap();
+    assert!(matches!(first.standing, Standing::Stale(_)), "{first:?}");
+    // Its own question goes on.
+    tokio::time::sleep(upstream::PATIENCE).await;
+    let mut rechecks = Vec::new();
+    for name in ["2", "3", "4"] {
+        let (fresh, repository, tag) = (Freshness::default(), repository("a"), tag(name));
+        let at_once = bed.cache.resolve(&bed.upstream, &repository, &tag, &fresh);
+        let known = tokio::time::timeout(upstream::PATIENCE / 2, at_once).await.expect("no wait").unwrap();
+        rechecks.extend(known.recheck);
+    }
+    assert_eq!(rechecks.len(), 3, "late answers are answers");
+}
+
+#[tokio::test]
 async fn a_throttled_upstream_is_not_asked_for_what_is_known() {
     let (bed, digest) = known().await;
     bed.cache.moved(&repository("a"), &tag("2"), &digest).await.unwrap();

@@ -117,6 +117,24 @@ async fn requests_carry_our_headers_and_no_others() {
 }
 
 #[tokio::test]
+async fn questions_do_not_wait_for_bodies() {
+    let server = Server::start(|seen| match seen.target.contains("/blobs/") {
+        true => Reply::ok("some").stalled(),
+        false => Reply::ok(MANIFEST),
+    });
+    let upstream = upstream(json!({"url": server.await.url(), "max_requests": 4}));
+    let (repository, digest) = (repository("team/app"), digest());
+    let mut bodies = Vec::new();
+    while let Ok(body) =
+        tokio::time::timeout(Duration::from_millis(300), upstream.blob(&repository, &digest, 0)).await
+    {
+        bodies.push(body.unwrap());
+    }
+    assert_eq!(bodies.len(), 3);
+    tokio::time::timeout(Duration::from_secs(5), pull(&upstream)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn so_many_at_once_and_a_blob_counts_until_it_ends() {
     let server = Server::start(|_| Reply::ok(MANIFEST).late(Duration::from_millis(50))).await;
     let upstream = upstream(json!({"url": server.url(), "max_requests": 2}));

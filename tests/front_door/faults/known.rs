@@ -121,10 +121,41 @@ async fn of_an_upstream_behind_a_black_hole() {
 #[tokio::test]
 async fn of_an_upstream_that_is_gone_when_the_proxy_starts() {
     let (mut proxy, image) = knowing().await;
+    // The blob's commit follows its last byte.
+    while std::fs::read_dir(proxy.folder.path().join("store/incoming")).unwrap().next().is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
     proxy.stop().await;
     proxy.upstream().fault("", Fault::Stall);
     proxy.start_again().await;
     assert_known_is_served(proxy, &image, 503).await;
+}
+
+/// What another repository brought needs this one's upstream to show it: that is neither skipped nor
+/// waited for without end.
+#[tokio::test]
+async fn content_of_another_repository_is_not_given_unasked() {
+    let image = Package::image("app");
+    let proxy = TestProxy::new()
+        .upstream_settings(HOST, Registry::start().await.unwrap(), TIMEOUTS)
+        .upstream(|registry| {
+            for name in ["app", "other"] {
+                push_signed(registry, name, "1", &Package::image("app"));
+            }
+        })
+        .start()
+        .await;
+    assert_eq!(proxy.get("app:1").await.status, 200);
+    assert_eq!(proxy.get("other:1").await.status, 200);
+    assert_eq!(proxy.blob("app", &image.layer()).await.status, 200);
+    for (fault, status) in [(Fault::Stall, 503), (Fault::Status(429, Some(60)), 429)] {
+        proxy.upstream().fault("", fault);
+        let got =
+            timeout(Duration::from_secs(15), proxy.blob("other", &image.layer())).await.expect("in time");
+        assert_eq!(got.status, status, "{:?}", got.error_message());
+        assert_ne!(got.header("retry-after"), "");
+    }
 }
 
 /// The bad times leave nothing behind: the first answer of the upstream counts again.
