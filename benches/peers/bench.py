@@ -1,0 +1,123 @@
+"""One run: what is served, who serves it, and what was measured of them."""
+
+import collections
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import contenders
+from client import digest_served
+from content import PIECE, Blob, Content, digest_of
+from origin import Origin
+from process import Process
+
+MB = 1_000_000
+
+# The blobs that nobody has yet, one of each a round, by the case that asks for them and their size in MB.
+COLD = [("unthrottled", 200), ("unthrottled", 1000), ("1 Gbit/s", 200), ("4 Gbit/s", 200), ("64 clients", 200)]
+
+
+class Bench:
+    """Everything that a case needs: content, contenders, and a place for its results."""
+
+    def __init__(self, options, home):
+        self.options, self.home, self.www = options, home, home / "www"
+        self.portcullis = Path(os.environ["PORTCULLIS"])
+        self.processes, self.values, self.ready = [], collections.defaultdict(list), set()
+        self.round = 0
+        self.content = Content()
+        self.origin = Origin(self.content)
+        self._keys()
+        self._images()
+        self.plain, self.tls = contenders.start_all(self)
+
+    def start(self, command, name):
+        process = Process([str(one) for one in command], self.home / f"{name}.log")
+        self.processes.append(process)
+        return process
+
+    def stop(self):
+        for process in self.processes:
+            process.stop()
+
+    def record(self, row, contender, value):
+        self.values[row, contender].append(value)
+
+    def turns(self, names, tls=False):
+        """These contenders, each round beginning with another, once each has what it is asked for."""
+        those = self.tls if tls else self.plain
+        at = self.round % len(names)
+        return [those[name] for name in names[at:] + names[:at]]
+
+    def prepare(self, contender, path):
+        """Has the contender serve `path` until it does, and twice, so that it is at hand; its bytes must be right."""
+        if (contender.port, path) in self.ready:
+            return
+        if "/blobs/" in path:
+            self.prepare(contender, path.split("/blobs/")[0] + "/manifests/v1")
+        expected = self.expected(path)
+        right = 0
+        for _ in range(8):
+            right += digest_served(contender, path) == expected
+            if right == 2:
+                self.ready.add((contender.port, path))
+                return
+            time.sleep(0.25)
+        raise SystemExit(f"{contender.name} does not serve {path} as it is")
+
+    def expected(self, path):
+        """The digest of what is to be served at `path`."""
+        repository, _, reference = path.removeprefix("/v2/").rsplit("/", 2)
+        return reference if ":" in reference else digest_of(self.content.manifests[repository, reference][1])
+
+    def blob(self, megabytes):
+        """The path of the warm blob of that size."""
+        return f"/v2/signed/app/blobs/{self.warm[megabytes].digest}"
+
+    def fresh(self, case, megabytes):
+        """The path of a blob nobody has asked for, one a round; the smoke run's are a tenth of the size."""
+        return f"/v2/signed/cold/blobs/{self.cold[case, megabytes][self.round].digest}"
+
+    def _keys(self):
+        self._run(["cosign", "generate-key-pair"])
+        self._run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                   "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "tls.key", "-out", "tls.crt"])
+
+    def sign(self, origin, repository, digests, bundle=False):
+        """Signs by the real tool: in a layer under a tag of cosign's, or in a bundle that is a referrer."""
+        self._run(["cosign", "sign", "--yes", "--key", "cosign.key", "--allow-http-registry", "--tlog-upload=false",
+                   "--use-signing-config=false", f"--new-bundle-format={str(bundle).lower()}",
+                   *(f"127.0.0.1:{origin.port}/{repository}@{digest}" for digest in digests)])
+
+    def _run(self, command):
+        environment = os.environ | {"COSIGN_PASSWORD": "", "HOME": str(self.home)}
+        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command[:4])}… failed:\n{(done.stderr + done.stdout)[-2000:]}")
+
+    def _images(self):
+        """One signed image with the warm blobs, and one whose layers are asked for once each."""
+        self.warm = {size: self.content.add_blob(Blob(size * MB)) for size in (1, 30, 200)}
+        self.image = self.content.add_image("signed/app", "v1", self.warm.values())
+        part = 10 if self.options.smoke else 1
+        self.cold = {
+            (case, size): [self.content.add_blob(Blob(size * MB // part)) for _ in range(self.options.rounds)]
+            for case, size in COLD
+        }
+        layers = [blob for blobs in self.cold.values() for blob in blobs]
+        cold = self.content.add_image("signed/cold", "v1", layers)
+        self.sign(self.origin, "signed/app", [self.image])
+        self.sign(self.origin, "signed/cold", [cold])
+        self._files()
+
+    def _files(self):
+        """The warm content as files, for nginx."""
+        manifests, blobs = self.www / "v2/signed/app/manifests", self.www / "v2/signed/app/blobs"
+        manifests.mkdir(parents=True)
+        blobs.mkdir()
+        for name in ("v1", self.image):
+            (manifests / name).write_bytes(self.content.manifests["signed/app", name][1])
+        for blob in self.warm.values():
+            with open(blobs / blob.digest, "wb") as file:
+                file.writelines(blob.pieces(PIECE))
