@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -35,14 +36,29 @@ def main():
         raise SystemExit(f"no case is named like {chosen.only!r}; --list names them")
     with tempfile.TemporaryDirectory(prefix="portcullis-peers-") as home:
         bench = Bench(chosen, Path(home))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
+            bench.set_up()
             for bench.round in range(chosen.rounds):
                 for case in cases:
-                    print(f"{time.strftime('%T')} round {bench.round + 1} of {chosen.rounds}: {case.name}", file=sys.stderr)
-                    case.run(bench)
+                    run(bench, case)
         finally:
             bench.stop()
-        print(table(bench, [row for case in cases for row in case.rows]))
+            if bench.values:
+                print(table(bench, [row for case in cases for row in case.rows]))
+    if bench.faults:
+        raise SystemExit("\n".join(["not all was measured:", *bench.faults]))
+
+
+def run(bench, case):
+    """A fault ends the case for this round, not what else is measured; it is told at the end once more."""
+    print(f"{time.strftime('%T')} round {bench.round + 1} of {bench.options.rounds}: {case.name}", file=sys.stderr)
+    try:
+        case.run(bench)
+    except SystemExit as fault:
+        bench.origin.rate = None
+        bench.faults.append(f"{case.name}: {fault}")
+        print(bench.faults[-1], file=sys.stderr)
 
 
 main()

@@ -14,8 +14,15 @@ from process import Process
 
 MB = 1_000_000
 
-# The blobs that nobody has yet, one of each a round, by the case that asks for them and their size in MB.
-COLD = [("unthrottled", 200), ("unthrottled", 1000), ("1 Gbit/s", 200), ("4 Gbit/s", 200), ("64 clients", 200)]
+# The blobs that nobody has yet: the case that asks for them, their size in MB, and how many it needs a round.
+COLD = [
+    ("first byte", 30, 10),
+    ("unthrottled", 200, 1),
+    ("unthrottled", 1000, 1),
+    ("1 Gbit/s", 200, 1),
+    ("4 Gbit/s", 200, 1),
+    ("64 clients", 200, 1),
+]
 
 
 class Bench:
@@ -25,9 +32,12 @@ class Bench:
         self.options, self.home, self.www = options, home, home / "www"
         self.portcullis = Path(os.environ["PORTCULLIS"])
         self.processes, self.values, self.ready = [], collections.defaultdict(list), set()
-        self.round = 0
+        self.round, self.faults = 0, []
         self.content = Content()
         self.origin = Origin(self.content)
+
+    def set_up(self):
+        """Makes keys and content, and starts everybody."""
         self._keys()
         self._images()
         self.plain, self.tls = contenders.start_all(self)
@@ -76,8 +86,9 @@ class Bench:
         return f"/v2/signed/app/blobs/{self.warm[megabytes].digest}"
 
     def fresh(self, case, megabytes):
-        """The path of a blob nobody has asked for, one a round; the smoke run's are a tenth of the size."""
-        return f"/v2/signed/cold/blobs/{self.cold[case, megabytes][self.round].digest}"
+        """The paths of this round's blobs that nobody has asked for; the smoke run's are a tenth of the size."""
+        blobs = self.cold[case, megabytes]
+        return [f"/v2/signed/cold/blobs/{blob.digest}" for blob in blobs[self.round :: self.options.rounds]]
 
     def _keys(self):
         self._run(["cosign", "generate-key-pair"])
@@ -102,8 +113,8 @@ class Bench:
         self.image = self.content.add_image("signed/app", "v1", self.warm.values())
         part = 10 if self.options.smoke else 1
         self.cold = {
-            (case, size): [self.content.add_blob(Blob(size * MB // part)) for _ in range(self.options.rounds)]
-            for case, size in COLD
+            (case, size): [self.content.add_blob(Blob(size * MB // part)) for _ in range(count * self.options.rounds)]
+            for case, size, count in COLD
         }
         layers = [blob for blobs in self.cold.values() for blob in blobs]
         cold = self.content.add_image("signed/cold", "v1", layers)

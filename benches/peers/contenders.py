@@ -115,7 +115,7 @@ http {{
 def varnish(bench, origin):
     port = free_port()
     command = ["varnishd", "-F", "-j", "none", "-n", bench.home / "varnish", "-a", f"127.0.0.1:{port}",
-               "-b", f"127.0.0.1:{origin}", "-s", "default,3G", "-t", "3600"]
+               "-b", f"127.0.0.1:{origin}", "-s", "default,4G", "-t", "3600", "-p", "timeout_idle=75"]
     return Contender("varnish", bench.start(command, "varnish").listening(port), port)
 
 

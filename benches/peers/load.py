@@ -46,5 +46,6 @@ def own(contender, method, path, connections, until):
 def _output(command, contender):
     done = subprocess.run([str(one) for one in command], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{contender.name}: {command[0]} says {done.stderr.strip()[:500]}\n{contender.process and contender.process.last_words()}")
+        words = contender.process.last_words() if contender.process else ""
+        raise SystemExit(f"{contender.name}: {command[0]} says {done.stderr.strip()[:500]}\n{words}")
     return done.stdout

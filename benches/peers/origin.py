@@ -93,21 +93,17 @@ class Origin:
     def _send(self, connection, target, head, found):
         """The head goes with the first piece; under a rate, pieces are half a millisecond each."""
         most = int(self.rate * 0.0005) if self.rate else PIECE
-        sent = 0
-        try:
-            for piece in found.pieces(most):
-                self._pace(len(piece))
-                connection.sendall(head + piece if head else piece)
-                head = b""
-                sent += len(piece)
-        finally:
-            with self.lock:
-                self.sent[target] += sent
+        for piece in found.pieces(most):
+            self._pace(target, len(piece))
+            connection.sendall(head + piece if head else piece)
+            head = b""
 
-    def _pace(self, count):
-        if not self.rate:
-            return
+    def _pace(self, target, count):
+        """Counts the bytes before they leave, so that whoever has received them finds them counted."""
         with self.lock:
+            self.sent[target] += count
+            if not self.rate:
+                return
             due = max(time.monotonic(), self.free_at)
             self.free_at = due + count / self.rate
         time.sleep(max(0.0, due - time.monotonic()))

@@ -41,7 +41,7 @@ class Process:
         return self
 
     def last_words(self):
-        return f"{self.log}: " + "\n".join(line[:300] for line in Path(self.log).read_text(errors="replace").splitlines()[-3:])
+        return f"{self.log}: " + "\n".join(line[:300] for line in Path(self.log).read_text(errors="replace").splitlines()[-8:])
 
     def pids(self):
         """Its own and those of all that descend from it."""

@@ -1,5 +1,6 @@
 """The medians as a Markdown table, with ours as a ratio of each contender's, and the goals that are missed."""
 
+import os
 import statistics
 
 NAMES = {
@@ -27,7 +28,13 @@ def table(bench, rows):
         total += len(goals)
         missed += sum("✗" in goal for goal in goals)
         lines.append(f"| {row.name} | {row.unit} | " + " | ".join(cells) + f" | {'; '.join(goals)} |")
-    return "\n".join([*lines, "", f"{missed} of {total} goals missed (✗)."])
+    return "\n".join([circumstances(bench.options), "", *lines, "", f"{missed} of {total} goals missed (✗)."])
+
+
+def circumstances(options):
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    return (f"Medians of {options.rounds} rounds of {options.seconds} s on {os.cpu_count()} processors, the load beside; "
+            f"load averages at the end {load}. In brackets: Portcullis as a multiple.")
 
 
 def cell(value, ours, name):

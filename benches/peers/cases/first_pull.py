@@ -25,7 +25,7 @@ def case(layout, bundle, most):
     cpu = Row(f"{name}: CPU a signature", "ms", (at_most(1),))
 
     def run(bench):
-        count = 4 if bench.options.smoke else 100
+        count = 4 if bench.options.smoke else 50
         signed, plain = images(bench, layout, bundle, count)
         far = Origin(bench.content, referrers=bundle, delay=DELAY)
         server = started(bench, far)
