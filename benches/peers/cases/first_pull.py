@@ -9,7 +9,7 @@ from goals import Row, at_most
 from origin import Origin
 
 # Long beside all else in a pull, so that time divided by it counts the round trips that wait for each other.
-DELAY = 0.05
+DELAY = 0.1
 LAYOUTS = [("tag layout", False, 2), ("referrers", True, 3)]
 
 
