@@ -52,7 +52,8 @@ def main():
 
 def run(bench, case):
     """A fault ends the case for this round, not what else is measured; it is told at the end once more."""
-    print(f"{time.strftime('%T')} round {bench.round + 1} of {bench.options.rounds}: {case.name}", file=sys.stderr)
+    now = time.strftime("%T")
+    print(f"{now} round {bench.round + 1} of {bench.options.rounds}: {case.name}", file=sys.stderr)
     try:
         case.run(bench)
     except SystemExit as fault:

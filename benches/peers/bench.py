@@ -2,7 +2,6 @@
 
 import collections
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from client import digest_served
 from content import PIECE, Blob, Content, digest_of
 from origin import Origin
 from process import Process
+from signing import Keys
 
 MB = 1_000_000
 
@@ -38,7 +38,7 @@ class Bench:
 
     def set_up(self):
         """Makes keys and content, and starts everybody."""
-        self._keys()
+        self.keys = Keys(self.home)
         self._images()
         self.plain, self.tls = contenders.start_all(self)
 
@@ -55,7 +55,7 @@ class Bench:
         self.values[row, contender].append(value)
 
     def turns(self, names, tls=False):
-        """These contenders, each round beginning with another, once each has what it is asked for."""
+        """These contenders, each round beginning with another."""
         those = self.tls if tls else self.plain
         at = self.round % len(names)
         return [those[name] for name in names[at:] + names[:at]]
@@ -69,11 +69,13 @@ class Bench:
         expected = self.expected(path)
         right = 0
         for _ in range(8):
-            right += digest_served(contender, path) == expected
+            if digest_served(contender, path) != expected:
+                time.sleep(0.25)
+                continue
+            right += 1
             if right == 2:
                 self.ready.add((contender.port, path))
                 return
-            time.sleep(0.25)
         raise SystemExit(f"{contender.name} does not serve {path} as it is")
 
     def expected(self, path):
@@ -90,23 +92,6 @@ class Bench:
         blobs = self.cold[case, megabytes]
         return [f"/v2/signed/cold/blobs/{blob.digest}" for blob in blobs[self.round :: self.options.rounds]]
 
-    def _keys(self):
-        self._run(["cosign", "generate-key-pair"])
-        self._run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                   "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "tls.key", "-out", "tls.crt"])
-
-    def sign(self, origin, repository, digests, bundle=False):
-        """Signs by the real tool: in a layer under a tag of cosign's, or in a bundle that is a referrer."""
-        self._run(["cosign", "sign", "--yes", "--key", "cosign.key", "--allow-http-registry", "--tlog-upload=false",
-                   "--use-signing-config=false", f"--new-bundle-format={str(bundle).lower()}",
-                   *(f"127.0.0.1:{origin.port}/{repository}@{digest}" for digest in digests)])
-
-    def _run(self, command):
-        environment = os.environ | {"COSIGN_PASSWORD": "", "HOME": str(self.home)}
-        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command[:4])}… failed:\n{(done.stderr + done.stdout)[-2000:]}")
-
     def _images(self):
         """One signed image with the warm blobs, and one whose layers are asked for once each."""
         self.warm = {size: self.content.add_blob(Blob(size * MB)) for size in (1, 30, 200)}
@@ -118,8 +103,8 @@ class Bench:
         }
         layers = [blob for blobs in self.cold.values() for blob in blobs]
         cold = self.content.add_image("signed/cold", "v1", layers)
-        self.sign(self.origin, "signed/app", [self.image])
-        self.sign(self.origin, "signed/cold", [cold])
+        self.keys.sign(self.origin, "signed/app", [self.image])
+        self.keys.sign(self.origin, "signed/cold", [cold])
         self._files()
 
     def _files(self):

@@ -65,7 +65,8 @@ def nginx(bench, origin):
     bench.tls_ports = {"proxy_cache": free_port(), "static": free_port()}
     own = bench.home / "nginx"
     own.mkdir()
-    temporary = "\n".join(f"    {one}_temp_path {own}/{one};" for one in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"    {kind}_temp_path {own}/{kind};" for kind in kinds)
     (own / "conf").write_text(f"""
 {"user root;" if os.getuid() == 0 else ""}
 worker_processes auto;

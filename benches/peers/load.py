@@ -13,7 +13,7 @@ ACCEPT = f"Accept: {MANIFEST}, application/vnd.docker.distribution.manifest.v2+j
 
 @dataclass
 class Load:
-    """What came of one load: times in seconds (`first` is the median time to the first byte, `last` to the last)."""
+    """What came of one load, with times in seconds; `first_p50` is to the first byte, the others to the last."""
 
     requests: int
     bytes: int
@@ -31,7 +31,8 @@ class Load:
 def wrk(contender, path, connections, seconds):
     """Requests for `path`, one after the other over each connection."""
     url = f"{contender.scheme}://127.0.0.1:{contender.port}{path}"
-    command = ["wrk", "-t", "1", "-c", connections, "-d", f"{seconds}s", "--timeout", "30s", "-s", DONE, "-H", ACCEPT, url]
+    command = ["wrk", "-t", "1", "-c", connections, "-d", f"{seconds}s", "--timeout", "30s", "-s", DONE,
+               "-H", ACCEPT, url]
     measured = json.loads(_output(command, contender).splitlines()[-1])
     if measured.pop("errors"):
         raise SystemExit(f"{contender.name} does not answer every request for {path}")
@@ -40,7 +41,8 @@ def wrk(contender, path, connections, seconds):
 
 def own(contender, method, path, connections, until):
     """The same by `load`: `until` is a time (`"3s"`) or a number of requests (`"64r"`)."""
-    return Load(**json.loads(_output(["load", method, f"127.0.0.1:{contender.port}", path, connections, until], contender)))
+    command = ["load", method, f"127.0.0.1:{contender.port}", path, connections, until]
+    return Load(**json.loads(_output(command, contender)))
 
 
 def _output(command, contender):

@@ -13,7 +13,7 @@ from content import MANIFEST, PIECE, Bytes, digest_of
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 OCTETS = "application/octet-stream"
-ROUTE = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs|referrers)/(?P<reference>[^/?]+)(?:\?(?P<query>.*))?")
+ROUTE = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs|referrers)/(?P<reference>[^/?]+)(?:\?.*)?")
 
 
 class Origin:

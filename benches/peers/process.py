@@ -22,7 +22,8 @@ class Process:
         with open(log, "wb") as output:
             # Without the variable, distribution reports to a collector that is not there.
             environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-            self.child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
+            self.child = subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
 
     def listening(self, *ports):
         for port in ports:
@@ -41,7 +42,8 @@ class Process:
         return self
 
     def last_words(self):
-        return f"{self.log}: " + "\n".join(line[:300] for line in Path(self.log).read_text(errors="replace").splitlines()[-8:])
+        lines = Path(self.log).read_text(errors="replace").splitlines()[-8:]
+        return "\n".join([f"{self.log}:", *(line[:300] for line in lines)])
 
     def pids(self):
         """Its own and those of all that descend from it."""

@@ -51,7 +51,8 @@ def images(bench, layout, bundle, count):
             bench.content.add_image("open/plain", f"{tag}")
     if (repository, "0") not in bench.content.manifests:
         registry = Origin(bench.content, referrers=True)
-        bench.sign(registry, repository, [bench.content.add_image(repository, f"{tag}") for tag in range(count)], bundle)
+        digests = [bench.content.add_image(repository, f"{tag}") for tag in range(count)]
+        bench.keys.sign(registry, repository, digests, bundle)
     return [[f"/v2/{one}/manifests/{tag}" for tag in range(count)] for one in (repository, "open/plain")]
 
 
