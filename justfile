@@ -30,7 +30,7 @@ deny:
 bench:
     cargo bench
 
-# Side by side with nginx and docker-registry on the same data (installs them)
+# Side by side with nginx, varnish and other registries on the same data (installs them); `--list` names what
 bench-peers *ARGUMENTS:
     .ci/peers.sh
     cargo build --release

@@ -28,6 +28,7 @@ stable=(
     containerd:containerd
     ctr:containerd
     nginx:nginx-light
+    varnishd:varnish
     wrk:wrk
     hey:hey
     openssl:openssl
@@ -160,9 +161,18 @@ install_helm() {
         { tail -n 30 "$peers/helm.log" >&2; return 1; }
 }
 
+# Debian has only the second generation of the registry.
+install_distribution() {
+    [ -x "$peers/bin/registry" ] && return
+    say "building distribution (go, some minutes)"
+    GOBIN=$peers/bin go install github.com/distribution/distribution/v3/cmd/registry@v3.1.0 >"$peers/distribution.log" 2>&1 ||
+        { tail -n 30 "$peers/distribution.log" >&2; return 1; }
+}
+
 install_stable
 install_newer
 install_referrers_registry
 install_sigstore_stand
 install_helm
+install_distribution
 echo "$peers"

@@ -1,0 +1,95 @@
+"""A server's processes: started, waited for, measured by /proc, stopped."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Process:
+    """One server with its workers; `log` gets what it says."""
+
+    def __init__(self, command, log):
+        self.log = log
+        with open(log, "wb") as output:
+            # Without the variable, distribution reports to a collector that is not there.
+            environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
+            self.child = subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
+
+    def listening(self, *ports):
+        for port in ports:
+            for _ in range(400):
+                if self.child.poll() is not None:
+                    break
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except OSError:
+                    time.sleep(0.025)
+            else:
+                raise SystemExit(f"nothing listens on port {port}:\n{self.last_words()}")
+            if self.child.poll() is not None:
+                raise SystemExit(f"it ended:\n{self.last_words()}")
+        return self
+
+    def last_words(self):
+        lines = Path(self.log).read_text(errors="replace").splitlines()[-8:]
+        return "\n".join([f"{self.log}:", *(line[:300] for line in lines)])
+
+    def pids(self):
+        """Its own and those of all that descend from it."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+        found = [self.child.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def cpu(self):
+        """Seconds of processor it has used, in user and in kernel mode."""
+        ticks = 0
+        for pid in self.pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICK
+
+    def resident(self):
+        """MB of memory it holds now."""
+        return self._status("VmRSS")
+
+    def peak(self):
+        """MB of memory it held at most since `forget_peak`."""
+        return self._status("VmHWM")
+
+    def forget_peak(self):
+        for pid in self.pids():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def _status(self, key):
+        kilobytes = 0
+        for pid in self.pids():
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(key + ":"))
+        return kilobytes * 1024 / 1e6
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.terminate()
+            try:
+                self.child.wait(10)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
