@@ -1,6 +1,7 @@
 //! A proxy whose upstream keeps one blob on a server of bare sockets, and what must hold after
 //! whatever that server did.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,16 +144,17 @@ impl Stand {
     }
 
     /// Open files of content, and sockets to the server: other tests run beside in this process, so
-    /// that their number alone would tell nothing.
+    /// that their number alone would tell nothing. The store keeps one handle to what was used last.
     fn open_files(&self) -> Vec<String> {
         let store = self.proxy.folder.path().join("store");
-        let folders = [store.join("blobs/sha256"), store.join("incoming")];
+        let (blobs, incoming) = (store.join("blobs/sha256"), store.join("incoming"));
+        let mut kept = HashSet::new();
         let sockets = sockets_to(self.wire.port());
         let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| {
             let file = std::fs::read_link(fd.ok()?.path()).ok()?;
-            let is_content = file.parent().is_some_and(|folder| folders.iter().any(|f| f == folder));
-            let shown = file.display().to_string();
-            (is_content || sockets.contains(&shown)).then_some(shown)
+            let (folder, shown) = (file.parent()?, file.display().to_string());
+            let is_second = folder == blobs && !kept.insert(shown.clone());
+            (is_second || folder == incoming || sockets.contains(&shown)).then_some(shown)
         });
         open.collect()
     }
