@@ -8,6 +8,7 @@
 mod blobs;
 mod contents;
 mod error;
+mod holding;
 mod incoming;
 pub mod key;
 mod ledger;
@@ -181,54 +182,6 @@ impl Store {
     pub async fn write_back(&self) -> Result<(), Error> {
         let store = self.clone();
         blocking("write uses", move || store.0.ledger.write_back()).await
-    }
-
-    /// Keeps content from eviction in the name of `owner`, now or once it comes. Saying it twice is
-    /// saying it once.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
-    }
-
-    /// As [`Store::hold`], on a thread that may wait.
-    ///
-    /// # Errors
-    /// As [`Store::hold`].
-    pub fn hold_now(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        self.0.ledger.hold(digest, owner)
-    }
-
-    /// Ends `owner`'s hold.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn release(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("release content", move || store.0.ledger.release(&digest, &owner).map(drop)).await
-    }
-
-    /// What `owner` holds, on a thread that may wait.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub fn holdings_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        self.0.ledger.holdings(owner)
-    }
-
-    /// Ends all that `owner` holds, on a thread that may wait. Gives back what nobody holds any more.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub fn release_all_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        self.0.ledger.release_all(owner)
-    }
-
-    /// Ready once content found no room because too much is held: its owners should let go.
-    pub async fn pressed(&self) {
-        self.0.ledger.pressed().await;
     }
 
     /// Evicts down to the limit, which may have been lowered: a step for the jobs.
