@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::body::Body;
@@ -20,7 +20,9 @@ use crate::store::{self, Incoming, Proven};
 use crate::upstream::Upstream;
 
 /// How much is written and told at a time.
-const STEP: usize = 1 << 20;
+const STEP: usize = 512 << 10;
+/// So many steps wait for the disk at most: the upstream goes on meanwhile.
+const AHEAD: usize = 2;
 /// A slow upstream's bytes are told at least so often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
@@ -188,23 +190,20 @@ impl Fetch {
         }
     }
 
-    /// Reads a step ahead of the disk, and tells as soon as a step is written.
-    async fn write(&self, mut body: Body, mut incoming: Incoming) -> Result<Proven, Error> {
+    /// Reads some steps ahead of the disk, and tells as soon as a step is written.
+    async fn write(&self, body: Body, mut incoming: Incoming) -> Result<Proven, Error> {
         let arriving = &self.landing.arriving;
         let _ = arriving.file.set(incoming.file());
         arriving.tell(Progress::Arriving(0));
-        let mut step = gather(&mut body, 1).await?;
-        while !step.is_empty() {
-            let write = async {
-                let written = incoming.append(step).await;
-                if let Ok(incoming) = &written {
-                    arriving.tell(Progress::Arriving(incoming.written()));
-                }
-                written
-            };
-            let (written, next) = tokio::join!(write, gather(&mut body, STEP));
-            (incoming, step) = (written?, next?);
-        }
+        let (ahead, mut steps) = mpsc::channel(AHEAD);
+        let write = async {
+            while let Some(step) = steps.recv().await {
+                let tell = |readable| arriving.tell(Progress::Arriving(readable));
+                incoming = incoming.append(step, tell).await?;
+            }
+            Ok(incoming)
+        };
+        let ((), incoming) = tokio::try_join!(read(body, ahead), write)?;
         Ok(incoming.prove()?)
     }
 
@@ -216,6 +215,19 @@ impl Fetch {
         if let Err(error) = proven.commit().await {
             tracing::warn!(blob = %self.blob.digest, %error, "a fetched blob could not be kept");
         }
+    }
+}
+
+/// Hands the body on step by step; the first is what comes first.
+async fn read(mut body: Body, ahead: mpsc::Sender<Vec<Bytes>>) -> Result<(), Error> {
+    let mut enough = 1;
+    loop {
+        let step = gather(&mut body, enough).await?;
+        // Nobody takes it: what went wrong is told there.
+        if step.is_empty() || ahead.send(step).await.is_err() {
+            return Ok(());
+        }
+        enough = STEP;
     }
 }
 

@@ -52,18 +52,23 @@ impl Incoming {
         self.temporary.file.clone()
     }
 
-    /// How many bytes have been written.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// Writes and hashes the next pieces, off the caller's thread. An error ends it: what was
-    /// written is gone.
+    /// Writes and hashes the next pieces, off the caller's thread and beside each other. Tells `readable` how
+    /// many bytes there are as soon as they can be read. An error ends it: what was written is gone.
     ///
     /// # Errors
     /// [`Error::Length`] when more comes than was announced, [`Error::Full`], [`Error::Io`].
-    pub async fn append(self, pieces: Vec<Bytes>) -> Result<Self, Error> {
-        blocking("write content", move || self.append_now(&pieces)).await
+    pub async fn append(mut self, pieces: Vec<Bytes>, readable: impl FnOnce(u64)) -> Result<Self, Error> {
+        let end = self.end_with(&pieces)?;
+        let (file, at, pieces) = (self.file(), self.written, Arc::new(pieces));
+        let hashing = (self.hasher.clone(), Arc::clone(&pieces));
+        let write = async {
+            let written = blocking("write content", move || write_all(&file, at, &pieces)).await;
+            written.inspect(|()| readable(end))
+        };
+        let hash = blocking("hash content", move || Ok(hashed(hashing.0, &hashing.1)));
+        let (written, hasher) = tokio::join!(write, hash);
+        (self.hasher, self.written) = (hasher?, end);
+        written.map(|()| self)
     }
 
     /// Checks that all of it came and that it is what was announced.
@@ -83,21 +88,38 @@ impl Incoming {
     }
 
     pub(super) fn append_now(mut self, pieces: &[Bytes]) -> Result<Self, Error> {
-        for piece in pieces {
-            let end = self.written.saturating_add(piece.len() as u64);
-            if end > self.size {
-                return Err(self.wrong_length(end));
-            }
-            self.temporary.file.write_all_at(piece, self.written).map_err(Error::io("write content"))?;
-            self.hasher.update(piece);
-            self.written = end;
-        }
+        let end = self.end_with(pieces)?;
+        write_all(&self.temporary.file, self.written, pieces)?;
+        self.hasher = hashed(self.hasher, pieces);
+        self.written = end;
         Ok(self)
+    }
+
+    /// How much there is with these pieces.
+    fn end_with(&self, pieces: &[Bytes]) -> Result<u64, Error> {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let end = self.written.saturating_add(length);
+        if end > self.size { Err(self.wrong_length(end)) } else { Ok(end) }
     }
 
     fn wrong_length(&self, found: u64) -> Error {
         Error::Length { digest: self.digest, expected: self.size, found }
     }
+}
+
+fn write_all(file: &File, mut at: u64, pieces: &[Bytes]) -> Result<(), Error> {
+    for piece in pieces {
+        file.write_all_at(piece, at).map_err(Error::io("write content"))?;
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+fn hashed(mut hasher: Hasher, pieces: &[Bytes]) -> Hasher {
+    for piece in pieces {
+        hasher.update(piece);
+    }
+    hasher
 }
 
 impl Proven {

@@ -57,9 +57,11 @@ async fn wrong_content_leaves_nothing() {
     let digest = Digest::sha256(b"right");
     let wrong = store.write(&digest, Bytes::from_static(b"wrong")).await;
     assert!(matches!(wrong, Err(Error::Corrupt { expected, .. }) if expected == digest));
-    let long = store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"rightX")]).await;
+    let long =
+        store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"rightX")], |_| {}).await;
     assert!(matches!(long, Err(Error::Length { expected: 5, found: 6, .. })));
-    let short = store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"righ")]).await;
+    let short =
+        store.incoming(&digest, 5).await.unwrap().append(vec![Bytes::from_static(b"righ")], |_| {}).await;
     assert!(matches!(short.unwrap().prove(), Err(Error::Length { expected: 5, found: 4, .. })));
     assert!(store.open_blob(&digest).await.unwrap().is_none());
     assert_eq!(names(&folder.path().join("incoming")), 0);

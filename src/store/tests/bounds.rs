@@ -28,7 +28,7 @@ async fn write(store: Store, seed: u64) -> usize {
             Err(other) => panic!("{other}"),
             Ok(incoming) => {
                 let pieces = content.chunks(9000).map(Bytes::copy_from_slice).collect();
-                let incoming = incoming.append(pieces).await.unwrap();
+                let incoming = incoming.append(pieces, |_| {}).await.unwrap();
                 if chance.u8(..4) > 0 {
                     incoming.prove().unwrap().commit().await.unwrap();
                 }

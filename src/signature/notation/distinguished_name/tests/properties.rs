@@ -86,7 +86,8 @@ fn read_otherwise(text: &str) -> Option<Attributes> {
     let marked = marked(text)?;
     let mut attributes = Attributes::new();
     for part in marked.split(|(b, escaped)| *b == b',' && !escaped) {
-        let equals = part.iter().position(|(b, _)| *b == b'=')?;
+        // No type has anything escaped in it.
+        let equals = part.iter().position(|(b, escaped)| *b == b'=' && !escaped)?;
         let (kind, value) = (key(&part[..equals])?, trimmed(&part[equals + 1..]));
         let forbidden = value.iter().any(|(b, escaped)| !escaped && b";+\0".contains(b));
         if value.is_empty() || value[0] == (b'#', false) || forbidden {
