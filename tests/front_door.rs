@@ -23,6 +23,8 @@ mod referrers;
 mod restart;
 #[path = "front_door/revocation.rs"]
 mod revocation;
+#[path = "front_door/sent.rs"]
+mod sent;
 #[path = "front_door/sigstore.rs"]
 mod sigstore;
 #[path = "front_door/store.rs"]

@@ -18,3 +18,5 @@ mod known;
 mod stand;
 #[path = "faults/wire.rs"]
 mod wire;
+
+pub use stand::noise;
