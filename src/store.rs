@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
-use blobs::{Blobs, Temporary};
+use blobs::{Blobs, Named};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
@@ -152,12 +152,12 @@ impl Store {
         blocking("make room", move || Incoming::start(digest, store.reserve_now(size)?)).await
     }
 
-    /// As [`Store::incoming`], where there is room already. `None` where it has to be made, or something
+    /// As [`Store::incoming`], where there is ample room already. `None` where it has to be made, or something
     /// is wrong: then [`Store::incoming`] says what.
     pub async fn incoming_in_free_room(&self, digest: &Digest, size: u64) -> Option<Incoming> {
         let (store, digest) = (self.clone(), *digest);
         let start = move || {
-            if !store.0.ledger.reserve(size) {
+            if !store.0.ledger.reserve_amply(size) {
                 return Err(Error::Full);
             }
             Incoming::start(digest, Reserved { size, store: store.0.clone() })
@@ -265,7 +265,7 @@ impl Store {
                 self.0.opened.forget(d);
                 self.0.blobs.take(d).map_err(Error::io("evict content"))
             };
-            let taken: Vec<Option<Temporary>> = self.0.ledger.make_room(size, take)?;
+            let taken: Vec<Option<Named>> = self.0.ledger.make_room(size, take)?;
             // Here, outside the ledger's lock, the files are removed.
             drop(taken);
         }

@@ -62,7 +62,8 @@ pub(super) enum Ready {
     Unkept,
 }
 
-type Key = (Repository, Digest);
+/// With the announced length: who was told another one must not end a reader's answer short.
+type Key = (Repository, Digest, u64);
 
 /// The fetches under way.
 #[derive(Default)]
@@ -106,7 +107,7 @@ impl Cache {
         repository: &Repository,
         blob: &Descriptor,
     ) -> Place {
-        let key = (repository.clone(), blob.digest);
+        let key = (repository.clone(), blob.digest, blob.size);
         let table = &self.0.fetches.0;
         let (arriving, told) = match table.entry(key.clone()) {
             // The place is taken under the entry's lock, so that a fetch that just found itself
@@ -356,7 +357,7 @@ mod tests {
         let mut place = place(Progress::Arriving(10));
         let table = Arc::new(DashMap::new());
         let repository = Repository::parse("registry.example/a").unwrap();
-        let key = (repository, Digest::sha256(b"x"));
+        let key = (repository, Digest::sha256(b"x"), 10);
         table.insert(key.clone(), place.arriving.clone());
         drop(Landing { table: table.clone(), key, arriving: place.arriving.clone() });
         assert!(table.is_empty());

@@ -17,8 +17,9 @@ const AT_ONCE: usize = 256 << 10;
 const FROM_DISK: usize = 1 << 20;
 /// So much behind it the disk is told to have ready.
 const AHEAD: u64 = 8 << 20;
-/// What the kernel is given to send at once: large enough to make mappings cheap.
-const SENT_AT_ONCE: usize = 4 << 20;
+/// What the kernel is given to send at once: large enough to make mappings cheap, small enough for a slow
+/// client to take it in time.
+const SENT_AT_ONCE: usize = 1 << 20;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 

@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
@@ -37,6 +38,8 @@ struct Parts {
     current: Current,
     state: Arc<State>,
     draining: CancellationToken,
+    /// Leave for one work on the store at a time.
+    upkeep: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -47,7 +50,7 @@ impl Admin {
         state: &Arc<State>,
         draining: &CancellationToken,
     ) -> io::Result<Self> {
-        let parts = Parts { current: current.clone(), state: state.clone(), draining: draining.clone() };
+        let parts = Parts::new(current, state, draining);
         Ok(Self { listener: TcpListener::bind(address).await?, parts })
     }
 
@@ -61,6 +64,17 @@ impl Admin {
         tokio::select! {
             served = axum::serve(self.listener, router(self.parts)) => served,
             () = shutdown => Ok(()),
+        }
+    }
+}
+
+impl Parts {
+    fn new(current: &Current, state: &Arc<State>, draining: &CancellationToken) -> Self {
+        Self {
+            current: current.clone(),
+            state: state.clone(),
+            draining: draining.clone(),
+            upkeep: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -128,7 +142,7 @@ mod tests {
         let text = "upstreams: { docker.io: { offline: true } }";
         let settings = config::parse(text, std::path::Path::new("/portcullis.yaml")).unwrap();
         let engine = Engine::build(settings, &state, None).unwrap();
-        Parts { current: Arc::new(ArcSwap::from_pointee(engine)), state, draining: CancellationToken::new() }
+        Parts::new(&Arc::new(ArcSwap::from_pointee(engine)), &state, &CancellationToken::new())
     }
 
     async fn get(parts: &Parts, path: &str) -> (u16, String) {
@@ -146,5 +160,23 @@ mod tests {
         assert!(get(&parts, "/metrics").await.1.contains("portcullis_build_info"));
         assert_eq!(get(&parts, "/v2/").await.0, 404);
         assert_eq!(get(&parts, "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn one_work_on_the_store_at_a_time() {
+        let parts = parts().await;
+        let verify = async || {
+            let request = Request::post("/store/verify").header(CONTENT_TYPE, "application/json");
+            let request = request.header("host", "127.0.0.1:9090").body(Body::empty()).unwrap();
+            let answer = router(parts.clone()).oneshot(request).await.unwrap();
+            let status = answer.status().as_u16();
+            (status, answer.into_body().collect().await.unwrap().to_bytes())
+        };
+        let turn = parts.upkeep.clone().try_acquire_owned().unwrap();
+        assert_eq!(verify().await.0, 409);
+        drop(turn);
+        assert_eq!(verify().await.0, 200);
+        tokio::task::yield_now().await;
+        assert_eq!(verify().await.0, 200, "its end gives the turn back");
     }
 }

@@ -30,6 +30,11 @@ pub(super) struct Blobs {
 /// A file that is being written. Goes when it is dropped, unless it was put in its place.
 pub(super) struct Temporary {
     pub(super) file: Arc<File>,
+    named: Named,
+}
+
+/// A name in `incoming/`, which goes with this value.
+pub(super) struct Named {
     name: Option<String>,
     blobs: Arc<Blobs>,
 }
@@ -68,17 +73,18 @@ impl Blobs {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        let temporary = Temporary { file: Arc::new(file.into()), name: Some(name), blobs: self.clone() };
+        let temporary =
+            Temporary { file: Arc::new(file.into()), named: Named { name: Some(name), blobs: self.clone() } };
         allocate(&temporary.file, size)?;
         Ok(temporary)
     }
 
     /// Moves written content into its place. The caller has proven it and made it durable.
     pub(super) fn place(&self, mut temporary: Temporary, digest: &Digest) -> io::Result<()> {
-        if let Some(name) = &temporary.name {
+        if let Some(name) = &temporary.named.name {
             rustix::fs::renameat(&self.incoming, name, self.folder(digest), digest.hex())?;
         }
-        temporary.name = None;
+        temporary.named.name = None;
         Ok(())
     }
 
@@ -89,11 +95,13 @@ impl Blobs {
 
     /// Takes content away. Returns what still has to be dropped, which may take the filesystem
     /// long; readers that have it open read on.
-    pub(super) fn take(self: &Arc<Self>, digest: &Digest) -> io::Result<Option<Temporary>> {
-        let Some(file) = self.find(digest)? else { return Ok(None) };
+    pub(super) fn take(self: &Arc<Self>, digest: &Digest) -> io::Result<Option<Named>> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-        rustix::fs::renameat(self.folder(digest), digest.hex(), &self.incoming, &name)?;
-        Ok(Some(Temporary { file: Arc::new(file), name: Some(name), blobs: self.clone() }))
+        match rustix::fs::renameat(self.folder(digest), digest.hex(), &self.incoming, &name) {
+            Ok(()) => Ok(Some(Named { name: Some(name), blobs: self.clone() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Whether the content of `digest` is this very file.
@@ -169,7 +177,7 @@ fn allocate(file: &File, size: u64) -> io::Result<()> {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for Named {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
             // What stays is cleared at the next start.

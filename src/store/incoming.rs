@@ -135,9 +135,19 @@ impl Proven {
         let Self { digest, size, temporary, reserved, store } = self;
         let file = temporary.file.clone();
         file.sync_all().map_err(Error::io("make content durable"))?;
-        store.ledger.quietly(|| store.blobs.place(temporary, &digest)).map_err(Error::io("name content"))?;
-        store.blobs.sync(&digest).map_err(Error::io("make a name durable"))?;
-        store.ledger.added(&digest, size, reserved.keep())?;
+        let place = || {
+            // Another fetch may have kept the same content before: its file has no name any more.
+            store.opened.forget(&digest);
+            store.blobs.place(temporary, &digest)
+        };
+        store.ledger.quietly(place).map_err(Error::io("name content"))?;
+        let synced = store.blobs.sync(&digest).map_err(Error::io("make a name durable"));
+        let entered = synced.and_then(|()| store.ledger.added(&digest, size, reserved.keep()));
+        if let Err(error) = entered {
+            // What the books do not have must not take room.
+            let _ = store.ledger.quietly(|| store.blobs.take(&digest));
+            return Err(error);
+        }
         Ok(StoredBlob { file, size })
     }
 }

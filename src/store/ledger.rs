@@ -93,6 +93,12 @@ impl Ledger {
         fits
     }
 
+    /// As [`Ledger::reserve`], where so much is free that the promise is nobody's loss if it comes to nothing.
+    pub(super) fn reserve_amply(&self, size: u64) -> bool {
+        let is_ample = self.lock().room(size.saturating_mul(8));
+        is_ample && self.reserve(size)
+    }
+
     /// Gives a promise back.
     pub(super) fn unreserve(&self, size: u64) {
         let mut state = self.lock();
@@ -112,9 +118,11 @@ impl Ledger {
             self.pressed.notify_one();
             return Err(Error::Full);
         }
+        let newest = self.last_use.load(Ordering::Relaxed);
         while !state.room(size) {
             let candidates = self.by_use.scan_now(&[], CANDIDATES)?;
-            if candidates.is_empty() {
+            // Those that were put behind all others a moment ago could not be taken.
+            if candidates.first().is_none_or(|(key, _)| read_u64(key) > newest) {
                 return Err(Error::Full);
             }
             for (key, _) in candidates {
@@ -228,7 +236,15 @@ impl Ledger {
             self.reorder(&digest, last_use)?;
             return Ok(None);
         }
-        let taken = take(&digest)?;
+        let taken = match take(&digest) {
+            Ok(taken) => taken,
+            Err(error) => {
+                // One that cannot be taken must not stand before all others for ever.
+                tracing::warn!(%digest, %error, "stored content cannot be evicted");
+                self.reorder(&digest, self.next_use())?;
+                return Ok(None);
+            }
+        };
         self.by_use.delete(key);
         self.strike(state, &digest)?;
         self.metrics.store_evictions.inc();

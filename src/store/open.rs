@@ -14,12 +14,16 @@ use super::incoming::blocking;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::opened::Opened;
-use super::records::Records;
+use super::records::{OpenFile, Records};
 use super::{Error, Inner, OpenError, Settings, Store};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
 
 const RECORDS: &str = "records.redb";
+/// Records that could not be used.
+const ASIDE: &str = "records.damaged.redb";
+/// Tables that hold what cannot be had again. Their form is their own, whatever the records' version.
+const IRREPLACEABLE: [&str; 2] = ["revoked", "clock"];
 /// Stands in the folder while the store is open: found at a start, the last end was none.
 const OPEN_MARK: &str = "open";
 
@@ -157,9 +161,22 @@ impl Place {
                     store = %path.display(), %why,
                     "the store's records cannot be used and are made anew; the old ones are in {aside}"
                 );
-                Ok((self.open_records().map_err(|e| broken(path, &e))?, true))
+                let records = self.open_records().map_err(|e| broken(path, &e))?;
+                self.carry_over(&records, path);
+                Ok((records, true))
             }
             Err(e) => Err(broken(path, &e)),
+        }
+    }
+
+    /// Takes from the records that were moved aside what nobody could be asked for again: noted revocations, and
+    /// the latest time that was seen.
+    fn carry_over(&self, records: &Records, path: &Path) {
+        if let Err(error) = records.take_over(self.records_file(ASIDE), &IRREPLACEABLE) {
+            tracing::error!(
+                store = %path.display(), %error,
+                "revocations that were noted, and the latest time that was seen, could not be taken over from {ASIDE}"
+            );
         }
     }
 
@@ -172,15 +189,18 @@ impl Place {
     }
 
     fn open_records(&self) -> Result<Records, Error> {
+        Records::in_file(self.records_file(RECORDS))
+    }
+
+    fn records_file(&self, name: &'static str) -> OpenFile {
         let root = self.root.clone();
-        Records::in_file(Box::new(move || {
+        Box::new(move || {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            Ok(rustix::fs::openat(&root, RECORDS, flags, Mode::RUSR | Mode::WUSR)?.into())
-        }))
+            Ok(rustix::fs::openat(&root, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+        })
     }
 
     fn move_records_aside(&self) -> io::Result<&'static str> {
-        const ASIDE: &str = "records.damaged.redb";
         rustix::fs::renameat(&self.root, RECORDS, &self.root, ASIDE)?;
         Ok(ASIDE)
     }

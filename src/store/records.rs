@@ -17,7 +17,7 @@ use pending::{News, Pending};
 use writer::Writer;
 
 /// Opens the records' file, again too after the disk has failed.
-type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
+pub(super) type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
 
 /// So many pending changes are looked through at a time, at least.
 const LEAST_NEWS: usize = 64;
@@ -85,6 +85,17 @@ impl Records {
             records.table(FORMAT_TABLE).put(FORMAT, [VERSION]);
         }
         Ok(records)
+    }
+
+    /// Copies `tables` out of other records.
+    pub(super) fn take_over(&self, from: OpenFile, tables: &[&'static str]) -> Result<(), Error> {
+        let from = Backend::in_file(from)?;
+        for name in tables {
+            let table = self.table(name);
+            let entries = from.scan(name, &[], &[], usize::MAX)?;
+            self.apply(entries.into_iter().map(|(key, value)| table.putting(key, value)));
+        }
+        Ok(())
     }
 
     /// The table of that name, made when first written.

@@ -5,6 +5,7 @@ mod hashing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::key::of_digest;
@@ -92,9 +93,10 @@ impl Scrub {
             self.stand_at(Vec::new());
             return Ok(None);
         };
-        let finding = self.look(&digest, size, rate).await?;
+        let finding = self.look(&digest, size, rate).await;
+        // Also where it could not be looked at: the next call goes on behind it.
         self.stand_at(after(&of_digest(&digest)));
-        Ok(Some(Looked { digest, size, finding }))
+        Ok(Some(Looked { digest, size, finding: finding? }))
     }
 
     /// Records that a whole pass ended at `now`.
@@ -132,7 +134,16 @@ impl Scrub {
             match hashed {
                 Ok(found) if found == *digest => return Ok(Finding::Whole),
                 Ok(found) => format!("its content has the digest {found}"),
-                Err(error) => format!("it cannot be read: {error}"),
+                // The disk's own word that this content is lost, or no file at all. What else may go wrong says
+                // nothing of it.
+                Err(error)
+                    if [Errno::IO, Errno::ISDIR]
+                        .map(|e| Some(e.raw_os_error()))
+                        .contains(&error.raw_os_error()) =>
+                {
+                    format!("it cannot be read: {error}")
+                }
+                Err(error) => return Err(Error::io("read content")(error)),
             }
         } else {
             format!("it has {length} bytes where {size} belong")

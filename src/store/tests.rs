@@ -287,3 +287,35 @@ async fn what_is_at_hand_needs_no_disk_and_keeps_no_room() {
     assert!(store.open_at_hand(&of_large).is_none(), "it was evicted");
     assert!(store.open_blob(&of_large).await.unwrap().is_none());
 }
+
+/// What nobody could be asked for again outlives records that cannot be used; a disk that fails moves nothing.
+#[tokio::test]
+async fn what_cannot_be_had_again_is_taken_over_from_records_of_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let table = |store: &Store, name| store.records().table(name);
+    for name in ["revoked", "clock", "tags"] {
+        table(&store, name).put("key", name);
+    }
+    table(&store, "format").put("version", [0]);
+    store.records().flush().await.unwrap();
+    drop(store);
+    let store = open(folder.path(), 1 << 20);
+    assert!(folder.path().join("records.damaged.redb").exists());
+    let value = async |name| table(&store, name).get(b"key").await.unwrap();
+    assert_eq!(value("revoked").await.as_deref(), Some(&b"revoked"[..]));
+    assert_eq!(value("clock").await.as_deref(), Some(&b"clock"[..]));
+    assert_eq!(value("tags").await, None);
+}
+
+#[test]
+fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.redb");
+    drop(open(folder.path(), 1 << 20));
+    let whole = std::fs::read(&path).unwrap();
+    // A handle that may not read fails as a disk does, and not as damage would.
+    let unreadable = Box::new(move || std::fs::File::options().write(true).open(&path));
+    assert!(matches!(Records::in_file(unreadable).err(), Some(Error::Io { .. })));
+    assert_eq!(std::fs::read(folder.path().join("records.redb")).unwrap(), whole);
+}

@@ -17,6 +17,9 @@ const OPEN: Duration = Duration::from_secs(10);
 /// An upstream that says itself that it will be out for longer is left alone for at most so long:
 /// what one request met need not be so for the others.
 const LONGEST_OPEN: Duration = Duration::from_secs(60);
+/// A pause that it asks for is kept for at most so long; then one request asks again: what one repository's
+/// limit is need not be the others', and nobody else would ever find out.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// So long after it last left a question without an answer an upstream is suspect, unless it answers
 /// another. Longer, and a short outage in the evening would have old tags served in the morning.
 const SUSPICION: Duration = Duration::from_secs(300);
@@ -147,7 +150,7 @@ impl Pass<'_> {
         let mut state = self.breaker.state();
         state.outages = 0;
         state.suspect(now);
-        if let Some(wait) = wait {
+        if let Some(wait) = wait.map(|wait| wait.min(LONGEST_PAUSE)) {
             state.throttled_until = state.throttled_until.max(Some(now + wait));
             state.open(now + wait);
         }

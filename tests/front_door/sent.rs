@@ -17,10 +17,8 @@ async fn kept() -> (Running, Bytes, String) {
     let blob = noise(SIZE);
     let package = Package::artifact("application/x-test", [("application/x-test", blob.clone())]);
     let layer = package.layer();
-    let proxy = TestProxy::new()
-        .upstream(move |registry| push_signed(registry, "app", "1", &package))
-        .start()
-        .await;
+    let proxy =
+        TestProxy::new().upstream(move |registry| push_signed(registry, "app", "1", &package)).start().await;
     assert_eq!(proxy.get("app:1").await.status, 200);
     served(&proxy.blob("app", &layer).await, &blob);
     // The commit follows the last byte; from then on the store alone can have it.

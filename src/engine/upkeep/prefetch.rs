@@ -1,6 +1,7 @@
 //! Pulls references as a client would, so that they are there when one comes: what an index lists, configs,
 //! layers, and what is attached. Each goes through the gate; what is refused is told, and the others go on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::oci::{Algorithm, Descriptor, Digest, Kind, Manifest, Reference, Repos
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 4;
+/// At most so many manifests are pulled for one reference.
+const MAX_MANIFESTS: usize = 1024;
 /// How often trouble is met with another attempt, and after how long.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
@@ -144,6 +147,7 @@ impl Pull<'_> {
     /// The manifest, and below it all that is wanted.
     async fn tree(&mut self, target: &Target) -> Result<(), Fault> {
         let top = self.manifest(target).await?;
+        let mut seen = HashSet::from([*top.digest()]);
         let mut level = vec![top];
         for _ in 0..MAX_DEPTH {
             let mut below = Vec::new();
@@ -152,13 +156,24 @@ impl Pull<'_> {
                 self.attached(manifest.digest()).await?;
                 let listed = manifest.manifests().iter();
                 let wanted: Vec<_> = listed.filter(|child| runs_on(child, self.platform)).collect();
-                for child in wanted {
+                if let (true, Some(platform), false) =
+                    (wanted.is_empty(), self.platform, manifest.manifests().is_empty())
+                {
+                    return Err(Fault::Refused(format!("nothing that it lists runs on {platform}")));
+                }
+                for child in wanted.into_iter().filter(|child| seen.insert(child.digest)) {
                     below.push(self.manifest(&Target::Digest(child.digest)).await?);
+                }
+                if seen.len() > MAX_MANIFESTS {
+                    return Err(Fault::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
                 }
             }
             level = below;
         }
-        Ok(())
+        match level.is_empty() {
+            true => Ok(()),
+            false => Err(Fault::Refused(format!("its indexes lie deeper than {MAX_DEPTH} in each other"))),
+        }
     }
 
     async fn manifest(&mut self, target: &Target) -> Result<Arc<Manifest>, Fault> {
@@ -175,6 +190,12 @@ impl Pull<'_> {
             let blob = admitted.into_content();
             if blob.source() == Source::Store {
                 continue;
+            }
+            if !blob.accepts_ranges() {
+                let digest = blob.digest();
+                return Err(Fault::Trouble(format!(
+                    "the store has no room for blob {digest}: see store.max_size"
+                )));
             }
             let (size, digest) = (blob.size(), *blob.digest());
             let mut reader = blob.read(0..size, None);

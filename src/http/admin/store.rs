@@ -36,9 +36,19 @@ pub(super) async fn work(Shared(parts): Shared<Parts>, Path(work): Path<String>,
         },
         _ => return (StatusCode::NOT_FOUND, "there are verify, gc and prefetch\n").into_response(),
     };
+    let Ok(turn) = parts.upkeep.clone().try_acquire_owned() else {
+        let message = "verify, gc or prefetch is under way already; try again when it is done\n";
+        return (StatusCode::CONFLICT, message).into_response();
+    };
     let (tell, steps) = mpsc::channel(UNREAD);
     let (state, engine) = (parts.state.clone(), parts.current.load_full());
-    tokio::spawn(async move { upkeep::run(order, &state, &engine, &tell).await });
+    tokio::spawn(async move {
+        let _turn = turn;
+        tokio::select! {
+            () = upkeep::run(order, &state, &engine, &tell) => {}
+            () = tell.closed() => {}
+        }
+    });
     let lines = stream::unfold(steps, |mut steps| async move {
         let step = steps.recv().await?;
         Some((Ok::<_, Infallible>(line(&step)), steps))

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::pulse::{Patience, Pulse, Watched};
+use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
 use crate::access::Principal;
 use crate::http::front::Front;
@@ -29,7 +29,7 @@ use crate::telemetry::metrics::Gauge;
 const MAX_CONNECTIONS: usize = 8192;
 
 /// How long a client may take.
-const PATIENCE: Patience = Patience { head: Duration::from_secs(30), write: Duration::from_secs(60) };
+const PATIENCE: Patience = Patience { head: Duration::from_secs(30), piece: Duration::from_secs(300) };
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -143,9 +143,9 @@ async fn connection(stream: TcpStream, way: Arc<Way>, watcher: Watcher) {
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
         let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
-        return way.requests(Watched::new(wire, &client.pulse), client, watcher).await;
+        return way.requests(wire, client, watcher).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(Watched::new(stream, &pulse))).await {
+    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
@@ -178,6 +178,7 @@ impl Way {
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::select! {
+            biased;
             ended = watcher.watch(connection) => if let Err(error) = ended {
                 // A client that hangs up is no event; what else is wrong helps its owner only.
                 tracing::debug!(%error, "a connection ended early");

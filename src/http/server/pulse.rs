@@ -1,16 +1,16 @@
 //! Whether a connection is alive: a client that dawdles over a request, does nothing, or does not take
-//! what it asked for, gives its place to others. Requests only note what they do; one timer a
-//! connection looks at the notes now and then.
+//! what it asked for, gives its place to others. Answers only note what they do; one timer a connection
+//! looks at the notes now and then.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
 /// How long a client may take for what.
@@ -18,23 +18,21 @@ use tokio::time::{Instant, sleep};
 pub(super) struct Patience {
     /// For a request's head, an idle connection's next one included.
     pub(super) head: Duration,
-    /// For taking anything of an answer.
-    pub(super) write: Duration,
+    /// For taking a piece of an answer, all streams of the connection together.
+    pub(super) piece: Duration,
 }
 
 /// The notes of one connection.
 #[derive(Debug)]
 pub(super) struct Pulse {
     start: Instant,
-    /// Requests that are not answered to the end.
+    /// Requests whose answers are not handed over to the end.
     busy: AtomicUsize,
-    /// When the last one was, in milliseconds since the start.
-    idle_since: AtomicU64,
-    /// Since when the client takes nothing, likewise; [`TAKES`] while it does.
-    stuck_since: AtomicU64,
+    /// Pieces of answers that are handed over and not taken.
+    waiting: AtomicUsize,
+    /// When a request ended or a piece was handed over or taken, in milliseconds since the start.
+    moved: AtomicU64,
 }
-
-const TAKES: u64 = u64::MAX;
 
 /// A request under way.
 pub(super) struct Busy(Arc<Pulse>);
@@ -42,13 +40,12 @@ pub(super) struct Busy(Arc<Pulse>);
 /// A body whose request is under way until it is gone.
 pub(super) struct During<B> {
     body: B,
-    _busy: Busy,
+    busy: Busy,
 }
 
-/// A connection that notes whether its client takes what is written.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
+/// A piece of an answer, until the client has taken it: the connection drops what it has sent.
+pub(super) struct Piece<D> {
+    data: D,
     pulse: Arc<Pulse>,
 }
 
@@ -57,8 +54,8 @@ impl Pulse {
         Arc::new(Self {
             start: Instant::now(),
             busy: AtomicUsize::new(0),
-            idle_since: AtomicU64::new(0),
-            stuck_since: AtomicU64::new(TAKES),
+            waiting: AtomicUsize::new(0),
+            moved: AtomicU64::new(0),
         })
     }
 
@@ -70,61 +67,56 @@ impl Pulse {
 
     /// Ends when the client has tried `patience`, saying how.
     pub(super) async fn lost(&self, patience: Patience) -> &'static str {
-        let pause = patience.head.min(patience.write) / 4;
+        let pause = patience.head.min(patience.piece) / 4;
         loop {
             sleep(pause).await;
-            let now = self.now();
-            let longer =
-                |since: u64, patience: Duration| Duration::from_millis(now.saturating_sub(since)) >= patience;
-            let stuck = self.stuck_since.load(Ordering::Relaxed);
-            if stuck != TAKES && longer(stuck, patience.write) {
+            let still = Duration::from_millis(self.now().saturating_sub(self.moved.load(Ordering::Acquire)));
+            let is_waiting = self.waiting.load(Ordering::Acquire) > 0;
+            if is_waiting && still >= patience.piece {
                 return "the client takes nothing of its answer";
             }
-            let is_idle = self.busy.load(Ordering::Relaxed) == 0;
-            if is_idle && longer(self.idle_since.load(Ordering::Relaxed), patience.head) {
+            let is_busy = is_waiting || self.busy.load(Ordering::Acquire) > 0;
+            if !is_busy && still >= patience.head {
                 return "no request came";
             }
         }
     }
 
+    fn note_move(&self) {
+        self.moved.store(self.now(), Ordering::Release);
+    }
+
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(TAKES - 1)
-    }
-
-    fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
-        let stuck = self.stuck_since.load(Ordering::Relaxed);
-        match written {
-            Poll::Pending if stuck == TAKES => self.stuck_since.store(self.now(), Ordering::Relaxed),
-            Poll::Ready(_) if stuck != TAKES => self.stuck_since.store(TAKES, Ordering::Relaxed),
-            _ => {}
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        // First, so that nobody sees the connection idle since long ago.
-        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
-        self.0.busy.fetch_sub(1, Ordering::Release);
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Busy {
     /// Lasts as long as `body`.
     pub(super) fn during<B>(self, body: B) -> During<B> {
-        During { body, _busy: self }
+        During { body, busy: self }
     }
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for During<B> {
-    type Data = B::Data;
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // First, so that nobody sees the connection idle since long ago.
+        self.0.note_move();
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<B: Body + Unpin> Body for During<B> {
+    type Data = Piece<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let pulse = &self.busy.0;
+        polled.map(|frame| frame.map(|frame| frame.map(|f| f.map_data(|data| Piece::of(data, pulse)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -136,109 +128,134 @@ impl<B: http_body::Body + Unpin> http_body::Body for During<B> {
     }
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, pulse: &Arc<Pulse>) -> Self {
-        Self { stream, pulse: Arc::clone(pulse) }
+impl<D> Piece<D> {
+    fn of(data: D, pulse: &Arc<Pulse>) -> Self {
+        pulse.note_move();
+        pulse.waiting.fetch_add(1, Ordering::AcqRel);
+        Self { data, pulse: Arc::clone(pulse) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+impl<D> Drop for Piece<D> {
+    fn drop(&mut self) {
+        self.pulse.note_move();
+        self.pulse.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.pulse.note_write(&written);
-        written
+impl<D: Buf> Buf for Piece<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.pulse.note_write(&written);
-        written
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(slices)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Full};
+    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
     const PATIENCE: Patience =
-        Patience { head: Duration::from_millis(100), write: Duration::from_millis(200) };
+        Patience { head: Duration::from_millis(100), piece: Duration::from_millis(200) };
+    /// Times are noted in milliseconds.
+    const SLACK: Duration = Duration::from_millis(2);
+
+    async fn longer(pulse: &Pulse, than: Duration) -> bool {
+        tokio::time::timeout(than, pulse.lost(PATIENCE)).await.is_err()
+    }
 
     #[tokio::test]
     async fn a_connection_without_a_request_is_lost_and_one_with_is_not() {
         let pulse = Pulse::new();
         let busy = pulse.busy();
-        let longer = tokio::time::timeout(5 * PATIENCE.head, pulse.lost(PATIENCE));
-        assert!(longer.await.is_err());
+        assert!(longer(&pulse, 5 * PATIENCE.head).await);
         drop(busy);
         let since = Instant::now();
         assert_eq!(pulse.lost(PATIENCE).await, "no request came");
+        assert!(since.elapsed() + SLACK >= PATIENCE.head);
+    }
+
+    /// The body is gone as soon as its last piece was handed over; the client may take it slowly.
+    #[tokio::test]
+    async fn the_end_of_an_answer_is_no_idleness_and_takes_its_own_time() {
+        let pulse = Pulse::new();
+        let mut body = pulse.busy().during(Full::new(Bytes::from_static(b"piece")));
+        let piece = body.frame().await.unwrap().unwrap().into_data().ok().unwrap();
+        drop(body);
+        assert_eq!(piece.chunk(), b"piece");
         assert!(
-            since.elapsed() + Duration::from_millis(2) >= PATIENCE.head,
-            "times are noted in milliseconds"
+            longer(&pulse, PATIENCE.piece - Duration::from_millis(50)).await,
+            "longer than a head may take"
         );
-    }
-
-    #[tokio::test]
-    async fn what_is_not_taken_is_noted() {
-        let (pulse, (server, mut client)) = (Pulse::new(), tokio::io::duplex(1000));
-        let mut server = Watched::new(server, &pulse);
-        let written = tokio::spawn(async move { server.write_all(&[7; 5000]).await });
-        let _busy = pulse.busy();
-        client.read_exact(&mut [0; 2500]).await.unwrap();
         assert_eq!(pulse.lost(PATIENCE).await, "the client takes nothing of its answer");
-        client.read_exact(&mut [0; 2500]).await.unwrap();
-        written.await.unwrap().unwrap();
-        assert_eq!(pulse.stuck_since.load(Ordering::Relaxed), TAKES);
+        drop(piece);
+        let since = Instant::now();
+        assert_eq!(pulse.lost(PATIENCE).await, "no request came");
+        assert!(since.elapsed() + SLACK >= PATIENCE.head);
+    }
+
+    /// Through hyper, whose connection drops the body long before its end is written.
+    #[tokio::test]
+    async fn a_slow_client_gets_all_of_its_answer() {
+        let (pulse, (server, mut client)) = (Pulse::new(), tokio::io::duplex(16 << 10));
+        let service = hyper::service::service_fn(|_| {
+            let pieces = (0..8).map(|_| Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![7; 64 << 10]))));
+            let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
+            let answer = http::Response::new(pulse.busy().during(body));
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        let connection = http.max_buf_size(64 << 10).serve_connection(TokioIo::new(server), service);
+        let reading = async {
+            client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+            let (mut all, mut piece) = (0, [0; 8 << 10]);
+            loop {
+                match client.read(&mut piece).await.unwrap() {
+                    0 => return all,
+                    read => all += read,
+                }
+                sleep(Duration::from_millis(12)).await;
+            }
+        };
+        let served = async {
+            tokio::select! {
+                ended = connection => ended.unwrap(),
+                why = pulse.lost(PATIENCE) => panic!("{why}"),
+            }
+        };
+        let (all, ()) = tokio::join!(reading, served);
+        assert!(all > 8 * (64 << 10), "{all} bytes");
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_lost_and_a_slow_one_is_not() {
+    async fn a_slow_client_that_takes_piece_after_piece_is_not_lost() {
         let pulse = Pulse::new();
         let _busy = pulse.busy();
         let takes = async {
             for _ in 0..5 {
-                pulse.note_write::<()>(&Poll::Pending);
-                sleep(PATIENCE.write / 2).await;
-                pulse.note_write(&Poll::Ready(Ok(())));
+                let piece = Piece::of(Bytes::new(), &pulse);
+                sleep(PATIENCE.piece / 2).await;
+                drop(piece);
             }
-            pulse.note_write::<()>(&Poll::Pending);
-            Instant::now()
         };
-        let (since, (why, lost)) =
-            tokio::join!(takes, async { (pulse.lost(PATIENCE).await, Instant::now()) });
-        assert_eq!(why, "the client takes nothing of its answer");
-        assert!(lost - since + Duration::from_millis(2) >= PATIENCE.write, "times are noted in milliseconds");
+        tokio::select! {
+            () = takes => {}
+            why = pulse.lost(PATIENCE) => panic!("{why}"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Where records are durable: a redb file, or memory.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -160,9 +161,9 @@ fn commit(database: &Database, group: &Group) -> Result<(), Error> {
 fn open_file(open: &OpenFile) -> Result<Database, Error> {
     let file = open().map_err(Error::io("open the records' file"))?;
     guarded(|| {
-        let backend = FileBackend::new(file).map_err(failed)?;
+        let backend = FileBackend::new(file).map_err(unopened)?;
         let database =
-            Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(failed)?;
+            Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(unopened)?;
         probe(&database)?;
         Ok(database)
     })
@@ -176,13 +177,24 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 fn probe(database: &Database) -> Result<(), Error> {
-    let transaction = database.begin_read().map_err(failed)?;
-    for table in transaction.list_tables().map_err(failed)? {
-        let table = transaction.open_table(Definition::new(table.name())).map_err(failed)?;
-        table.first().map_err(failed)?;
-        table.last().map_err(failed)?;
+    let transaction = database.begin_read().map_err(unopened)?;
+    for table in transaction.list_tables().map_err(unopened)? {
+        let table = transaction.open_table(Definition::new(table.name())).map_err(unopened)?;
+        table.first().map_err(unopened)?;
+        table.last().map_err(unopened)?;
     }
     Ok(())
+}
+
+/// A disk that fails says nothing about the file, which must stay where it is then; a file that ends too
+/// early is damaged.
+fn unopened(error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        redb::Error::Io(e) if !matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {
+            Error::io("open the records")(e)
+        }
+        damage => failed(damage),
+    }
 }
 
 fn closed() -> Error {

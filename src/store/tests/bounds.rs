@@ -87,3 +87,24 @@ async fn room_that_holds_take_is_asked_back() {
     assert!(matches!(store.incoming(&Digest::sha256(b"x"), 5).await, Err(Error::Full)));
     store.pressed().await;
 }
+
+/// What cannot be taken away is passed over; where nothing else is left the store is full.
+#[tokio::test]
+async fn content_that_cannot_be_evicted_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 12);
+    let mut kept = Vec::new();
+    for content in ["aaaa", "bbbb", "cccc"] {
+        let digest = Digest::sha256(content.as_bytes());
+        store.write(&digest, content.into()).await.unwrap();
+        kept.push(digest);
+    }
+    let refuse = |stuck: &[Digest], digest: &Digest| {
+        let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        if stuck.contains(digest) { Err(Error::io("evict content")(refused)) } else { Ok(*digest) }
+    };
+    let taken = store.0.ledger.make_room(4, |digest| refuse(&kept[..1], digest)).unwrap();
+    assert_eq!(taken, kept[1..2], "the next one goes in place of the oldest");
+    let none = store.0.ledger.make_room(8, |digest| refuse(&kept, digest));
+    assert!(matches!(none, Err(Error::Full)), "{none:?}");
+}
