@@ -27,7 +27,8 @@ fn main() {
         return hold(Path::new(&arguments[at + 1]));
     }
     // As criterion tells it: `cargo bench` says so, `cargo test` does not.
-    let is_test = !arguments.iter().any(|argument| argument == "--bench");
+    let is_test = arguments.iter().any(|argument| argument == "--test")
+        || !arguments.iter().any(|argument| argument == "--bench");
     let wanted = std::env::var("GROWTH").ok().and_then(|number| number.parse().ok());
     let manifests = wanted.unwrap_or(if is_test { 200 } else { 1000 });
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{}", std::process::id()));

@@ -19,7 +19,7 @@ const FROM_DISK: usize = 1 << 20;
 const AHEAD: u64 = 8 << 20;
 /// What the kernel is given to send at once: large enough to make mappings cheap, small enough for a slow
 /// client to take it in time.
-const SENT_AT_ONCE: usize = 1 << 20;
+const SENT_AT_ONCE: usize = 4 << 20;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 

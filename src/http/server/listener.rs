@@ -29,7 +29,7 @@ use crate::telemetry::metrics::Gauge;
 const MAX_CONNECTIONS: usize = 8192;
 
 /// How long a client may take.
-const PATIENCE: Patience = Patience { head: Duration::from_secs(30), piece: Duration::from_secs(300) };
+const PATIENCE: Patience = Patience { head: Duration::from_secs(30), piece: Duration::from_secs(600) };
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
