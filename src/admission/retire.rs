@@ -18,7 +18,7 @@ const HELD_SHARE: u64 = 4;
 /// One manifest for so many bytes of the store: rows have a size too, which `max_size` does not count.
 const BYTES_A_MANIFEST: u64 = 16 << 10;
 /// What was used so short a time ago stays: a client may be on its way through an image's layers.
-const IN_USE: Duration = Duration::from_secs(15 * 60);
+const IN_USE: Duration = Duration::from_secs(45 * 60);
 /// How many rows are looked at at a time.
 const PAGE: usize = 256;
 
