@@ -319,3 +319,35 @@ fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
     assert!(matches!(Records::in_file(unreadable).err(), Some(Error::Io { .. })));
     assert_eq!(std::fs::read(folder.path().join("records.redb")).unwrap(), whole);
 }
+
+/// Two fetches of the same content: the file that lost its name is not served from any more, since nobody looks
+/// after it.
+#[tokio::test]
+async fn a_file_that_was_replaced_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = Digest::sha256(b"content");
+    let proven = async || {
+        let incoming = store.incoming(&digest, 7).await.unwrap();
+        incoming.append(vec![Bytes::from_static(b"content")], |_| {}).await.unwrap().prove().unwrap()
+    };
+    let (first, second) = (proven().await, proven().await);
+    first.commit().await.unwrap();
+    assert!(store.open_blob(&digest).await.unwrap().is_some());
+    second.commit().await.unwrap();
+    assert!(store.open_at_hand(&digest).is_none());
+    assert_eq!(sizes(&store), (7, 0));
+}
+
+/// An upstream that is only being waited for must not hold what others need.
+#[tokio::test]
+async fn room_is_taken_ahead_only_where_there_is_plenty() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 800);
+    let digest = Digest::sha256(b"content");
+    assert!(store.incoming_in_free_room(&digest, 101).await.is_none());
+    let ahead = store.incoming_in_free_room(&digest, 100).await;
+    assert_eq!((ahead.is_some(), sizes(&store)), (true, (0, 100)));
+    drop(ahead);
+    assert_eq!(sizes(&store), (0, 0));
+}

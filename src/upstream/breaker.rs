@@ -291,4 +291,15 @@ mod tests {
         drop(breaker.enter().unwrap());
         assert!(!breaker.is_suspect(), "given up at once");
     }
+
+    #[test]
+    fn a_pause_of_a_day_lets_one_try_after_a_quarter_of_an_hour() {
+        let breaker = Breaker::after(OUTAGES);
+        breaker.enter().unwrap().throttled(Some(24 * 60 * MINUTE));
+        let now = Instant::now();
+        assert!(matches!(breaker.enter_at(now + 14 * MINUTE), Err(Shut::Throttled(_))));
+        let probe = breaker.enter_at(now + 15 * MINUTE).unwrap();
+        assert!(breaker.enter_at(now + 15 * MINUTE).is_err(), "one at a time");
+        drop(probe);
+    }
 }

@@ -277,3 +277,16 @@ async fn the_empty_blob_needs_nobody() {
     assert!(bed.cache.blob(&bed.upstream, &repository("a"), &liar).await.is_err());
     assert_eq!(bed.asked(&[""]), 0);
 }
+
+/// A manifest that tells another length of the same digest must not have its reader's answer end there.
+#[tokio::test]
+async fn a_fetch_is_shared_by_those_who_were_told_the_same_length() {
+    let bed = Bed::new().await;
+    let blob = blob_of(&noise(100_000));
+    let shorter = Descriptor { size: 50_000, ..blob.clone() };
+    let under_way = |blob: &Descriptor| bed.cache.arriving(&bed.upstream, &repository("a"), blob);
+    let _places = [under_way(&blob), under_way(&blob)];
+    assert_eq!(bed.cache.0.fetches.len(), 1);
+    let _other = under_way(&shorter);
+    assert_eq!(bed.cache.0.fetches.len(), 2);
+}
