@@ -56,6 +56,20 @@ async fn a_range_is_sent_without_being_touched() {
     assert_eq!(piece, content[4321..4_004_321], "whoever reads it finds the same");
 }
 
+/// The end of a file that fills no packet would otherwise leave a fifth of a second later.
+#[tokio::test]
+async fn packets_are_held_back_until_the_flush_and_no_longer() {
+    let (mut wire, _client) = pair().await;
+    let piece = wire.lane().piece(&file(&noise(100_000)), 0, 100_000).unwrap();
+    let corked = |wire: &Wire| rustix::net::sockopt::tcp_cork(&wire.stream).unwrap();
+    wire.write_all(b"small").await.unwrap();
+    assert!(!corked(&wire), "what is copied leaves at once");
+    wire.write_all(&piece).await.unwrap();
+    assert!(corked(&wire));
+    wire.flush().await.unwrap();
+    assert!(!corked(&wire));
+}
+
 #[tokio::test]
 async fn a_file_that_was_cut_is_an_error_and_no_signal() {
     let (mut wire, _client) = pair().await;

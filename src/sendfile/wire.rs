@@ -14,18 +14,32 @@ use super::Lane;
 pub struct Wire {
     stream: TcpStream,
     lane: Lane,
+    /// Whether the kernel holds back what does not fill a packet, until the next flush.
+    is_corked: bool,
 }
 
 impl Wire {
     /// Over `stream`, with a lane of its own.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, lane: Lane::default() }
+        Self { stream, lane: Lane::default(), is_corked: false }
     }
 
     /// What tells this connection which bytes are files.
     pub fn lane(&self) -> &Lane {
         &self.lane
     }
+
+    /// `sendfile(2)` hands on 64 KiB at a time, and each would leave in packets of its own. Where the
+    /// socket cannot be corked that is slower, and nothing else.
+    #[cfg(target_os = "linux")]
+    fn cork(&mut self, wanted: bool) {
+        if self.is_corked != wanted && rustix::net::sockopt::set_tcp_cork(&self.stream, wanted).is_ok() {
+            self.is_corked = wanted;
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn cork(&mut self, _: bool) {}
 }
 
 impl AsyncRead for Wire {
@@ -46,6 +60,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         #[cfg(target_os = "linux")]
         if let Some((file, offset)) = self.lane.find(bytes) {
+            self.cork(true);
             return linux::send_file(&mut self.stream, context, &file, offset, bytes);
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -74,6 +89,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cork(false);
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
