@@ -32,7 +32,8 @@ impl Gate {
                 warm.answers_tags().then_some(warm)?
             }
         };
-        Admitted::new(warm.leave.decision(), warm.leave.unlocks(), Arc::clone(&warm.manifest), false)
+        let manifest = Arc::clone(&warm.manifest);
+        self.hit(Admitted::new(warm.leave.decision(), warm.leave.unlocks(), manifest, false))
     }
 
     /// As [`Gate::blob`], of what is in memory or open already.
@@ -44,7 +45,7 @@ impl Gate {
     ) -> Option<Admitted<Blob>> {
         let (warm, link) = self.blob_way_at_hand(repository, digest, who)?;
         let blob = self.memory().cache.blob_at_hand(repository, &link.child)?;
-        Admitted::new(warm.leave.decision(), warm.leave.unlocks_blob(&link)?, blob, false)
+        self.hit(self.lend(repository, &warm.leave, &link, blob))
     }
 
     /// As [`Gate::blob_descriptor`], of what is in memory.
@@ -55,7 +56,12 @@ impl Gate {
         who: &Principal,
     ) -> Option<Admitted<Descriptor>> {
         let (warm, link) = self.blob_way_at_hand(repository, digest, who)?;
-        Admitted::new(warm.leave.decision(), warm.leave.unlocks_blob(&link)?, link.child, false)
+        let unlocks = warm.leave.unlocks_blob(&link)?;
+        self.hit(Admitted::new(warm.leave.decision(), unlocks, link.child, false))
+    }
+
+    fn hit<T>(&self, answer: Option<Admitted<T>>) -> Option<Admitted<T>> {
+        answer.inspect(|_| self.memory().hit())
     }
 
     /// A hot manifest that names the blob, and the link between them.

@@ -15,6 +15,7 @@ use crate::audit::Refused;
 use crate::cache::{Blob, Freshness};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
 use crate::policy::{Decision, Limits, Policies};
+use crate::store;
 use crate::trust::RevocationSources;
 use crate::upstream::{TagPage, Upstream, Upstreams};
 
@@ -91,8 +92,7 @@ impl Gate {
             .blob(&request.upstream, repository, &link.child)
             .await
             .map_err(|e| refusal(e, Unknown::Blob))?;
-        let unlocks = leave.unlocks_blob(&link).ok_or(Refusal::Unknown(Unknown::Blob))?;
-        Admitted::new(leave.decision(), unlocks, blob, false).ok_or(Refusal::Unknown(Unknown::Blob))
+        self.lend(repository, &leave, &link, blob).ok_or(Refusal::Unknown(Unknown::Blob))
     }
 
     /// What an admitted manifest says of a config or layer: answers `HEAD` without the upstream.
@@ -216,6 +216,26 @@ impl Gate {
 
     pub(super) fn memory(&self) -> &Arc<Memory> {
         &self.0.memory
+    }
+
+    /// Admits a blob through a link. As long as it is on its way to the client, what led to it is in use: a
+    /// client asks for an image's next layer when it has this one.
+    pub(super) fn lend(
+        &self,
+        repository: &Repository,
+        leave: &Leave,
+        link: &Link,
+        blob: Blob,
+    ) -> Option<Admitted<Blob>> {
+        let unlocks = leave.unlocks_blob(link)?;
+        let takes_time = blob.size() > store::SMALL;
+        let blob = match takes_time {
+            true => {
+                blob.keeping(self.memory().lent.begin(repository, leave.decision().subject(), &link.parent))
+            }
+            false => blob,
+        };
+        Admitted::new(leave.decision(), unlocks, blob, false)
     }
 
     async fn blob_leave(&self, request: &Request, digest: &Digest) -> Result<(Leave, Link), Refusal> {

@@ -2,6 +2,7 @@
 //! decisions, hot manifests, links, kept signatures, the latest time that was seen.
 
 mod hot;
+mod lent;
 mod time;
 
 use std::collections::HashMap;
@@ -57,6 +58,7 @@ pub struct Memory {
     by_id: Map<String, Arc<Decision>, ByReports>,
     pub(super) hot: hot::HotMap,
     pub(super) uses: Uses,
+    pub(super) lent: lent::Lent,
     pub(super) cooling: Mutex<Cooling>,
     /// Raised when a decision falls: what is hot must be looked at again.
     epoch: AtomicU64,
@@ -171,6 +173,7 @@ impl Memory {
             by_id: Map::with_weighter(MAX_DECISIONS_BY_ID, MAX_REPORTS_BY_ID, ByReports),
             hot: hot::map(),
             uses: Uses::open(store.records())?,
+            lent: lent::Lent::default(),
             cooling: Mutex::default(),
             epoch: AtomicU64::new(0),
             latest: AtomicU64::new(latest.min(time::END_OF_TIME)),

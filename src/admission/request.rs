@@ -201,7 +201,8 @@ impl Request {
     }
 
     pub(super) fn hot(&self, digest: &Digest) -> Option<Arc<Warm>> {
-        self.memory().hot(&self.gate, &self.repository, &self.who, digest)
+        let hot = self.memory().hot(&self.gate, &self.repository, &self.who, digest);
+        hot.inspect(|_| self.memory().hit())
     }
 
     pub(super) fn policy(&self) -> Option<&Arc<Policy>> {

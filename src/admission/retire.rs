@@ -43,6 +43,7 @@ impl Memory {
         // One at a time: what this one has taken to write is neither noted nor written for another.
         let mut cooling = self.cooling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.note_hot();
+        self.note_lent();
         cooling.retain(|name, warm| match Arc::get_mut(warm) {
             Some(warm) => {
                 self.note_warm(name, warm);
@@ -101,15 +102,18 @@ impl Memory {
         let signed = self.store.holdings_now(&owner)?.into_iter();
         let signed = signed.map(|child| Way { parent: *digest, role: Role::Referrer, child });
         let ways: Vec<Way> = content.into_iter().flatten().chain(signed).collect();
-        let links = ways.iter().map(|way| self.links.striking(repository, way));
-        let changes = links.chain([self.kept.striking(repository, digest)]).collect();
-        self.uses.strike(entry, changes, || {
+        let release = || {
+            let free = self.store.release_all_now(&owner)?;
+            let links = ways.iter().map(|way| self.links.striking(repository, way));
+            Ok((links.chain([self.kept.striking(repository, digest)]).collect(), free))
+        };
+        self.uses.strike(entry, release, |free| {
             for way in &ways {
                 self.links.struck(repository, way);
             }
             self.forget(&Key { repository: repository.clone(), subject: *digest, tag: None });
             let blobs = self.unlinked(repository, &ways)?;
-            let signed = self.orphaned(repository, self.store.release_all_now(&owner)?)?;
+            let signed = self.orphaned(repository, free)?;
             let forgotten = self.cache.forget_now(repository, digest, &[blobs, signed].concat());
             forgotten.map_err(|e| Error::Records(e.to_string()))
         })
@@ -148,6 +152,14 @@ impl Memory {
     fn note_hot(&self) {
         for (name, warm) in self.hot.iter() {
             self.note_warm(&name, &warm);
+        }
+    }
+
+    /// Notes what layers are on their way to clients through.
+    fn note_lent(&self) {
+        let now = seconds(self.moment().now);
+        for name in self.lent.names() {
+            self.uses.note_if_kept(name, now);
         }
     }
 

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use super::memory::Memory;
 use super::uses::Uses;
 use crate::oci::Digest;
-use crate::store::key::{REPOSITORY, take_digest};
-use crate::store::{Error, Table, after};
-
-/// How many rows are read at a time.
-const PAGE: usize = 4096;
+use crate::store::key::{REPOSITORY, put_digest, take_digest};
+use crate::store::{Error, Table};
 
 impl Memory {
     /// Takes away links whose parents are no longer kept, kept signatures of subjects that are not, and
@@ -24,41 +21,49 @@ impl Memory {
     }
 
     fn sweep_now(&self) -> Result<u64, Error> {
-        let is_kept = |repository: &[u8], digest: &Digest| self.uses.has_key(repository, digest);
-        let links = sweep(self.links.table(), |key| match super::links::parent(key) {
-            Some((repository, parent)) => is_kept(repository, &parent),
-            None => Ok(false),
+        let mut swept = 0;
+        let mut in_the_name_of = |table: &Table, key: Vec<u8>, manifest: Option<Digest>| {
+            swept += u64::from(self.uses.strike_unless_kept(table, key, manifest)?);
+            Ok(())
+        };
+        let links = self.links.table();
+        links.walk_now(|(key, _)| {
+            let parent = super::links::parent(&key);
+            in_the_name_of(links, key, parent)
         })?;
-        let signatures = sweep(self.kept.table(), |key| {
-            let subject = key.split_at_checked(REPOSITORY);
-            let subject = subject.and_then(|(r, rest)| Some((r, take_digest(rest)?.0)));
-            subject.map_or(Ok(false), |(repository, subject)| is_kept(repository, &subject))
+        let signatures = self.kept.table();
+        signatures.walk_now(|(key, _)| {
+            let subject = key.get(REPOSITORY..).and_then(take_digest).map(|(subject, _)| subject);
+            in_the_name_of(signatures, key, subject)
         })?;
-        let cached = self.cache.sweep_now(&is_kept).map_err(|e| Error::Records(e.to_string()))?;
-        Ok(links + signatures + cached)
-    }
-}
-
-/// Takes away the rows whose keys are not `kept`.
-fn sweep(table: &Table, kept: impl Fn(&[u8]) -> Result<bool, Error>) -> Result<u64, Error> {
-    let (mut from, mut swept) = (Vec::new(), 0);
-    loop {
-        let page = table.page_now(&from, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(swept) };
-        from = after(last);
-        for (key, _) in page {
-            if !kept(&key)? {
-                table.delete(key);
-                swept += 1;
-            }
-        }
+        let gone = self.cache.sweep_now(&mut in_the_name_of).map_err(|e| Error::Records(e.to_string()))?;
+        Ok(swept + gone)
     }
 }
 
 impl Uses {
-    fn has_key(&self, repository: &[u8], digest: &Digest) -> Result<bool, Error> {
-        let mut key = repository.to_vec();
-        crate::store::key::put_digest(&mut key, digest);
-        Ok(self.table().get_now(&key)?.is_some())
+    /// Takes away a row, whose key begins with a repository's, in the name of a manifest of which nothing
+    /// is kept there, or of none. Says whether it did. Who enters the manifest writes rows after that, so
+    /// none of those is lost.
+    fn strike_unless_kept(
+        &self,
+        table: &Table,
+        key: Vec<u8>,
+        manifest: Option<Digest>,
+    ) -> Result<bool, Error> {
+        let mut name = key.get(..REPOSITORY).unwrap_or_default().to_vec();
+        if let Some(manifest) = manifest {
+            put_digest(&mut name, &manifest);
+            // Most are, and need no lock.
+            if self.has_key(&name)? {
+                return Ok(false);
+            }
+        }
+        let books = self.lock();
+        let is_kept = manifest.is_some() && (self.has_key(&name)? || books.notes(&name));
+        if !is_kept {
+            table.delete(key);
+        }
+        Ok(!is_kept)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Uses {
     books: Mutex<Books>,
 }
 
-struct Books {
+pub(super) struct Books {
     /// Uses that are not written yet.
     noted: HashMap<Name, Noted>,
     /// How many rows there are.
@@ -155,22 +155,24 @@ impl Uses {
         Ok((entries, next))
     }
 
-    /// Strikes a manifest with all that `changes` take away, unless it was used meanwhile. While `beside`
-    /// runs nobody uses it. Says whether it did.
+    /// Strikes a manifest with all that the changes of `first` take away, unless it was used meanwhile. While
+    /// `first` and `then` run nobody uses it. What `first` writes by itself is written before the row
+    /// goes: after a crash between the two the row is there still, and leads to the rest. Says whether it did.
     ///
     /// # Errors
-    /// What the records cannot read, or `beside`.
-    pub(super) fn strike(
+    /// What the records cannot read, `first`, or `then`.
+    pub(super) fn strike<T>(
         &self,
         entry: &Entry,
-        changes: Vec<Change>,
-        beside: impl FnOnce() -> Result<(), Error>,
+        first: impl FnOnce() -> Result<(Vec<Change>, T), Error>,
+        then: impl FnOnce(T) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let mut books = self.lock();
         let row = self.row(&entry.name)?;
         if books.noted.contains_key(&entry.name) || row.is_none_or(|row| row.last_use != entry.last_use) {
             return Ok(false);
         }
+        let (changes, found) = first()?;
         books.count = books.count.saturating_sub(1);
         let key = within(&entry.name.0, &entry.name.1);
         let own = [
@@ -179,7 +181,7 @@ impl Uses {
             self.totals.putting(COUNT, books.count.to_be_bytes()),
         ];
         self.records.apply(changes.into_iter().chain(own));
-        beside()?;
+        then(found)?;
         Ok(true)
     }
 
@@ -191,9 +193,9 @@ impl Uses {
         Ok(self.row(name)?.is_some())
     }
 
-    /// The rows themselves, by repository and digest.
-    pub(super) fn table(&self) -> &Table {
-        &self.table
+    /// As [`Uses::has`], by the row's key.
+    pub(super) fn has_key(&self, key: &[u8]) -> Result<bool, Error> {
+        Ok(self.table.get_now(key)?.is_some())
     }
 
     fn write(&self, books: &mut Books, name: &Name, before: Option<&Row>, row: &Row) {
@@ -224,12 +226,17 @@ impl Uses {
         Ok(row.map(|row| Entry { name: (row.repository, digest), last_use, is_linked: row.is_linked }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Books> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Books {
+    /// Whether a use is noted that will have a row by this key.
+    pub(super) fn notes(&self, key: &[u8]) -> bool {
+        self.noted.iter().any(|(name, noted)| noted.is_kept && within(&name.0, &name.1) == key)
+    }
+
     fn note(&mut self, name: Name, new: Noted) {
         let noted = self.noted.entry(name).or_insert(new);
         noted.at = noted.at.max(new.at);

@@ -25,7 +25,11 @@ const WORTH_SENDING: u64 = 4 << 20;
 pub struct Blob {
     descriptor: Descriptor,
     way: Way,
+    kept: Option<Kept>,
 }
+
+/// What lives as long as a blob is being read.
+type Kept = Box<dyn Send>;
 
 /// Where a blob's bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,10 @@ enum Way {
 }
 
 /// A blob's bytes.
-pub struct BlobReader(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>);
+pub struct BlobReader {
+    bytes: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
+    _kept: Option<Kept>,
+}
 
 impl Cache {
     /// A blob, kept or arriving. Returns with the upstream's answer, not with the blob's last byte.
@@ -60,7 +67,7 @@ impl Cache {
         blob: &Descriptor,
     ) -> Result<Blob, Error> {
         let way = self.way_to(upstream, repository, blob).await?;
-        Ok(Blob { descriptor: blob.clone(), way })
+        Ok(Blob { descriptor: blob.clone(), way, kept: None })
     }
 
     /// A blob that is in memory or open already, where this repository may have it: no disk, no wait.
@@ -75,7 +82,7 @@ impl Cache {
                 Way::Kept(self.0.store.open_at_hand(&blob.digest).filter(|b| fits(b.size()))?.file().clone())
             }
         };
-        Some(Blob { descriptor: blob.clone(), way })
+        Some(Blob { descriptor: blob.clone(), way, kept: None })
     }
 
     /// The kept file, where this repository may have it.
@@ -165,6 +172,11 @@ impl Blob {
         self.descriptor.size
     }
 
+    /// Has `kept` live until the blob has been read, or is dropped.
+    pub fn keeping(self, kept: impl Send + 'static) -> Self {
+        Self { kept: Some(Box::new(kept)), ..self }
+    }
+
     /// Where its bytes come from.
     pub fn source(&self) -> Source {
         match self.way {
@@ -186,7 +198,7 @@ impl Blob {
         let end = range.end.min(self.descriptor.size);
         let is_part = range.start != 0 || end != self.descriptor.size;
         let at = range.start;
-        match self.way {
+        let reader = match self.way {
             Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
             Way::Kept(file) => {
                 let lane = lane.filter(|_| end - at >= WORTH_SENDING);
@@ -200,7 +212,8 @@ impl Blob {
                 "a part was asked for of a blob that is passing through unkept",
             )),
             Way::Passing(body) => BlobReader::passing(*body, &self.descriptor),
-        }
+        };
+        BlobReader { _kept: self.kept, ..reader }
     }
 }
 
@@ -234,16 +247,20 @@ impl Reading {
 }
 
 impl BlobReader {
+    fn new(bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Self { bytes: Box::pin(bytes), _kept: None }
+    }
+
     fn over(reading: Reading) -> Self {
-        Self(Box::pin(stream::try_unfold(reading, |mut reading| async move {
+        Self::new(stream::try_unfold(reading, |mut reading| async move {
             Ok(reading.next().await?.map(|bytes| (bytes, reading)))
-        })))
+        }))
     }
 
     /// Hashes on the way. The piece with the last byte leaves only when the digest is right.
     fn passing(body: Body, blob: &Descriptor) -> Self {
         let start = (body, Some(Hasher::new(blob.digest.algorithm())), blob.size, blob.digest);
-        Self(Box::pin(stream::try_unfold(start, |(mut body, mut hasher, mut left, digest)| async move {
+        Self::new(stream::try_unfold(start, |(mut body, mut hasher, mut left, digest)| async move {
             let Some(piece) = body.next().await.map_err(io::Error::other)? else { return Ok(None) };
             left -= (piece.len() as u64).min(left);
             if let Some(hasher) = &mut hasher {
@@ -259,17 +276,17 @@ impl BlobReader {
                 }
             }
             Ok(Some((piece, (body, hasher, left, digest))))
-        })))
+        }))
     }
 
     fn whole(bytes: &Bytes, at: u64, end: u64) -> Self {
         let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
         let part = bytes.slice(place(at)..place(end).max(place(at)));
-        Self(Box::pin(stream::iter((!part.is_empty()).then_some(Ok(part)))))
+        Self::new(stream::iter((!part.is_empty()).then_some(Ok(part))))
     }
 
     fn failed(error: io::Error) -> Self {
-        Self(Box::pin(stream::once(std::future::ready(Err(error)))))
+        Self::new(stream::once(std::future::ready(Err(error))))
     }
 }
 
@@ -277,7 +294,7 @@ impl Stream for BlobReader {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context)
+        self.bytes.as_mut().poll_next(context)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::{Cache, Error, Role};
 use crate::oci::{Digest, Repository, Tag};
 use crate::store::key::{REPOSITORY, take_digest};
-use crate::store::{self, Table, after};
+use crate::store::{self, Table};
 
-/// How many rows are read at a time.
-const PAGE: usize = 4096;
+/// Takes a row away unless something is kept of the manifest that it is in the name of.
+pub type Strike<'a> = &'a mut dyn FnMut(&Table, Vec<u8>, Option<Digest>) -> Result<(), store::Error>;
 
 impl Cache {
     /// Forgets a manifest in a repository: the tags that name it or are about it, its list of referrers,
@@ -29,31 +29,36 @@ impl Cache {
         Ok(())
     }
 
-    /// Takes away what is recorded of manifests that are not `kept` in the repository of that key, and of
-    /// content that is not in the store. Says how many records that were. On a thread that may wait.
+    /// Takes away what is recorded of content that is not in the store, and has `strike` look at every row
+    /// that is in the name of a manifest: table, key, manifest. Says how many rows went of the former. On a
+    /// thread that may wait.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn sweep_now(
-        &self,
-        kept: &dyn Fn(&[u8], &Digest) -> Result<bool, store::Error>,
-    ) -> Result<u64, Error> {
-        let digest = |rest: &[u8]| take_digest(rest).map(|(digest, _)| digest);
+    pub fn sweep_now(&self, strike: Strike<'_>) -> Result<u64, Error> {
+        let digest = |key: &[u8], at: usize| Some(take_digest(key.get(REPOSITORY + at..)?)?.0);
         let [tags, by_digest] = self.0.tags.tables();
-        let swept = [
-            sweep(self.0.lists.table(), |r, rest, _| digest(rest).map_or(Ok(false), |d| kept(r, &d)))?,
-            sweep(by_digest, |r, rest, _| digest(rest).map_or(Ok(false), |d| kept(r, &d)))?,
-            sweep(tags, |r, tag, record| match named(tag, record) {
-                Some(named) => kept(r, &named),
-                None => Ok(false),
-            })?,
-            // What has to be fetched anew shows itself anew.
-            sweep(self.0.seen.table(), |_, rest, _| match rest.get(1..).and_then(digest) {
-                Some(digest) => Ok(self.0.store.size_now(&digest)?.is_some()),
-                None => Ok(false),
-            })?,
-        ];
-        Ok(swept.iter().sum())
+        for table in [self.0.lists.table(), by_digest] {
+            table.walk_now(|(key, _)| {
+                let manifest = digest(&key, 0);
+                strike(table, key, manifest)
+            })?;
+        }
+        tags.walk_now(|(key, record)| {
+            let manifest = key.get(REPOSITORY..).and_then(|tag| named(tag, &record));
+            strike(tags, key, manifest)
+        })?;
+        // What has to be fetched anew shows itself anew.
+        let (seen, mut gone) = (self.0.seen.table(), 0);
+        seen.walk_now(|(key, _)| {
+            let content = digest(&key, 1).map(|content| self.0.store.size_now(&content)).transpose()?;
+            if content.flatten().is_none() {
+                seen.delete(key);
+                gone += 1;
+            }
+            Ok(())
+        })?;
+        Ok(gone)
     }
 }
 
@@ -63,25 +68,5 @@ fn named(tag: &[u8], record: &[u8]) -> Option<Digest> {
     match tag.names_subject() {
         Some((subject, _)) => Some(subject),
         None => super::tags::named(record),
-    }
-}
-
-/// Takes away the rows that are not `kept`: by repository, what follows it, and value.
-fn sweep(
-    table: &Table,
-    kept: impl Fn(&[u8], &[u8], &[u8]) -> Result<bool, store::Error>,
-) -> Result<u64, Error> {
-    let (mut from, mut swept) = (Vec::new(), 0);
-    loop {
-        let page = table.page_now(&from, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(swept) };
-        from = after(last);
-        for (key, value) in page {
-            let (repository, rest) = key.split_at(REPOSITORY.min(key.len()));
-            if !kept(repository, rest, &value)? {
-                table.delete(key);
-                swept += 1;
-            }
-        }
     }
 }

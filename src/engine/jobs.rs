@@ -70,7 +70,7 @@ async fn scrubbing(state: Arc<State>, current: Current) {
     }
 }
 
-/// A pass, or what is left of one, where it is due.
+/// A pass, or what is left of one, where it is due; then the records that lead nowhere go.
 async fn scrub(state: &State, current: &Current) -> Result<(), store::Error> {
     let settings = || current.load().settings().store.scrub.clone();
     let store = state.memory.store();
@@ -88,7 +88,8 @@ async fn scrub(state: &State, current: &Current) -> Result<(), store::Error> {
         }
     }
     pass.passed(state.clock.now());
-    Ok(())
+    // Of signatures that nobody believed nothing is kept but that they were seen.
+    state.memory.sweep().await.map(drop)
 }
 
 async fn every<F: Future<Output = ()>>(period: Duration, step: impl Fn() -> F) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::key::{of_digest, take_digest};
-use super::records::{Change, Records, Table, after};
+use super::records::{Change, Records, Table};
 use super::{Error, Sizes};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
@@ -21,8 +21,6 @@ use row::{Row, read_u64, use_key};
 const MOST_TOUCHED: usize = 16_384;
 /// How many candidates are looked up at a time.
 const CANDIDATES: usize = 256;
-/// How many rows are read at a time when all are.
-const PAGE: usize = 4096;
 
 pub(super) struct Ledger {
     records: Records,
@@ -190,19 +188,17 @@ impl Ledger {
 
     /// Strikes what is not on disk. Says how many rows that were.
     pub(super) fn strike_missing(&self, exists: impl Fn(&Digest) -> bool) -> Result<u64, Error> {
-        let (mut from, mut struck) = (Vec::new(), 0);
-        loop {
-            let page = self.blobs.page_now(&from, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(struck) };
-            from = after(last);
-            for digest in page.iter().filter_map(|(key, _)| take_digest(key).map(|(digest, _)| digest)) {
-                let mut state = self.lock();
-                if !exists(&digest) {
-                    self.strike(&mut state, &digest)?;
-                    struck += 1;
-                }
+        let mut struck = 0;
+        self.blobs.walk_now(|(key, _)| {
+            let Some((digest, _)) = take_digest(&key) else { return Ok(()) };
+            let mut state = self.lock();
+            if !exists(&digest) {
+                self.strike(&mut state, &digest)?;
+                struck += 1;
             }
-        }
+            Ok(())
+        })?;
+        Ok(struck)
     }
 
     /// The first content from the key `from` on, with its size.

@@ -21,6 +21,8 @@ pub(super) type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
 
 /// So many pending changes are looked through at a time, at least.
 const LEAST_NEWS: usize = 64;
+/// How many rows are read at a time when all are.
+const PAGE: usize = 4096;
 
 /// Where the records say how they are written. What is written otherwise is not read: it can be asked for
 /// again.
@@ -242,6 +244,20 @@ impl Table {
     /// As [`Table::get`].
     pub fn page_now(&self, from: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
         self.records.scan_now(self.name, &[], from, limit)
+    }
+
+    /// Shows `visit` all entries by their keys; what it deletes meanwhile is nothing to it.
+    ///
+    /// # Errors
+    /// As [`Table::get`], and those of `visit`.
+    pub fn walk_now(&self, mut visit: impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
+        let mut from = Vec::new();
+        loop {
+            let page = self.page_now(&from, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = after(last);
+            page.into_iter().try_for_each(&mut visit)?;
+        }
     }
 
     pub(super) fn last_key_now(&self) -> Result<Option<Vec<u8>>, Error> {

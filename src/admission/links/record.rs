@@ -58,11 +58,10 @@ pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Link> {
     Some(Link { parent, role, child })
 }
 
-/// The parent of a link's record, in the repository's key: for whom the link stands.
-pub(in crate::admission) fn parent(key: &[u8]) -> Option<(&[u8], Digest)> {
-    let (repository, rest) = key.split_at_checked(key::REPOSITORY)?;
-    let (_, rest) = key::take_digest(rest)?;
-    Some((repository, key::take_digest(rest.get(1..)?)?.0))
+/// The parent of a link's record: for whom the link stands.
+pub(in crate::admission) fn parent(key: &[u8]) -> Option<Digest> {
+    let (_, rest) = key::take_digest(key.get(key::REPOSITORY..)?)?;
+    Some(key::take_digest(rest.get(1..)?)?.0)
 }
 
 #[cfg(test)]
@@ -84,7 +83,7 @@ mod tests {
                 assert_eq!(read(&key[..key.len() - 1], &value), None);
                 assert_eq!(read(&[key.as_slice(), b"x"].concat(), &value), None);
                 assert_eq!(read(&key, &value[..7]), None);
-                assert_eq!(super::parent(&key).map(|(_, digest)| digest), Some(parent));
+                assert_eq!(super::parent(&key), Some(parent));
             }
         }
     }

@@ -86,6 +86,7 @@ impl Hot {
 
 impl Memory {
     /// The hot manifest, where its leave still holds: the same repository, a live decision, the same policy.
+    /// Who answers from it says so with [`Memory::hit`].
     pub(in crate::admission) fn hot(
         &self,
         gate: &Gate,
@@ -110,9 +111,13 @@ impl Memory {
             }
             request.renew_behind(decision.subject(), None);
         }
-        self.metrics.decision_cache_hits.inc();
         warm.used.store(seconds(moment.now), Ordering::Relaxed);
         Some(warm)
+    }
+
+    /// Counts a request that a live decision answers.
+    pub(in crate::admission) fn hit(&self) {
+        self.metrics.decision_cache_hits.inc();
     }
 
     /// Makes an admitted manifest hot, where its leave is by the decision in memory.

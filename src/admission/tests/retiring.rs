@@ -120,6 +120,55 @@ async fn what_is_in_use_stays_though_it_is_answered_from_memory() {
     assert_eq!(stand.rows().await[0], ("manifests", 0));
 }
 
+/// Who takes a layer for longer than anything counts as in use finds the next one still.
+#[tokio::test]
+async fn what_a_layer_is_on_its_way_through_is_in_use() {
+    let stand = Stand::new("require: acme").await;
+    let layer = vec![7; 100_000].into();
+    let image = Package::artifact("application/x-test", [("application/x-test", layer)]);
+    let index = Package::index([image.clone()]);
+    stand.push_signed("1", &index);
+    stand.pull(":1").await.unwrap();
+    stand.pull_digest(&image.digest()).await.unwrap();
+    let on_its_way = stand.blob(&image.layer()).await.unwrap().into_content().read(0..100_000, None);
+    stand.retire().await;
+    stand.memory().store.set_max_size(4);
+    let before = stand.rows().await;
+    for _ in 0..3 {
+        stand.clock.advance(HOUR);
+        stand.retire().await;
+    }
+    assert_eq!(stand.rows().await[..3], before[..3]);
+    drop(on_its_way);
+    stand.clock.advance(HOUR);
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], ("manifests", 0));
+}
+
+/// What a crash left is taken away, and nothing that is kept or was just asked for.
+#[tokio::test]
+async fn rows_that_lead_nowhere_are_swept_and_no_others() {
+    let stand = Stand::new("require: acme").await;
+    let [kept, lost] = ["kept", "lost"].map(Package::image);
+    for (tag, image) in [("kept", &kept), ("lost", &lost)] {
+        stand.push_signed(tag, image);
+        stand.pull(&format!(":{tag}")).await.unwrap();
+    }
+    stand.memory().retire().await.unwrap();
+    // Its use is noted, and has no row yet.
+    stand.push("noted", &Package::image("unsigned"));
+    denial(stand.pull(":noted").await);
+    let before = stand.rows().await;
+    assert_eq!(stand.memory().sweep().await.unwrap(), 0);
+    assert_eq!(stand.rows().await, before);
+    let key = crate::store::key::within(&repository(), &lost.digest());
+    stand.memory().store.records().table("manifests").delete(key);
+    // Three links, its kept signature, its list of referrers, and its tag by two keys.
+    assert_eq!(stand.memory().sweep().await.unwrap(), 7);
+    stand.pull(":kept").await.unwrap();
+    assert_eq!(stand.rows().await[2], ("links", 3));
+}
+
 /// The bound is on rows too, whatever they hold.
 #[tokio::test]
 async fn there_are_no_more_manifests_than_the_store_has_room_for() {
@@ -154,6 +203,7 @@ async fn requests_and_retiring_do_not_break_each_other() {
         let retires = tokio::spawn(async move {
             while !ended.is_cancelled() {
                 retiring.retire().await.unwrap();
+                retiring.sweep().await.unwrap();
                 taken.fetch_add(1, Ordering::SeqCst);
             }
         });
@@ -178,4 +228,9 @@ async fn requests_and_retiring_do_not_break_each_other() {
         retires.await.unwrap();
     }
     assert!(stand.state.metrics().store_retired.get() > 0);
+    for image in images.iter() {
+        stand.pull_digest(&image.digest()).await.unwrap();
+    }
+    let links = stand.rows().await[2].1;
+    assert_eq!(links, images.len() * 3, "a config, a layer and a signature each");
 }

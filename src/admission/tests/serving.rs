@@ -1,7 +1,7 @@
 //! Who is served what, in the plain case.
 
 use super::*;
-use crate::oci::Digest;
+use crate::oci::{Digest, Target};
 
 #[tokio::test]
 async fn what_is_signed_is_served_and_what_is_not_is_denied() {
@@ -129,4 +129,23 @@ async fn an_allow_that_cannot_be_recorded_is_not_given() {
     }
     stand.reload(&["require: acme"], "dangerous_skip_audit: true");
     stand.pull(":v1").await.unwrap();
+}
+
+/// A layer that has to be fetched is asked for in memory first, and then again.
+#[tokio::test]
+async fn a_request_is_counted_as_a_hit_once() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    stand.push_signed("1", &image);
+    stand.pull(":1").await.unwrap();
+    let hits = || stand.state.metrics().decision_cache_hits.get();
+    let before = hits();
+    let who = Principal::Anonymous;
+    assert!(stand.gate().blob_at_hand(&repository(), &image.layer(), &who).is_none());
+    stand.blob(&image.layer()).await.unwrap();
+    assert_eq!(hits() - before, 1);
+    let target = Target::Digest(image.digest());
+    stand.gate().manifest_at_hand(&repository(), &target, &who).unwrap();
+    stand.gate().blob_descriptor_at_hand(&repository(), &image.layer(), &who).unwrap();
+    assert_eq!(hits() - before, 3);
 }
