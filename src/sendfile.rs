@@ -35,11 +35,12 @@ struct Piece {
 }
 
 impl Lane {
-    /// The `length` bytes of `file` from `offset` on, which the file has, as bytes that this
-    /// connection's [`Wire`] has the kernel send. The file's bytes must never change.
+    /// The `length` bytes of `file` from `offset` on, as bytes that this connection's [`Wire`] has the
+    /// kernel send. The file's bytes must never change.
     ///
     /// # Errors
     /// The system's, where it cannot map files: then they can still be read.
+    /// [`io::ErrorKind::UnexpectedEof`] where the file does not have them all.
     #[cfg(target_os = "linux")]
     pub fn piece(&self, file: &Arc<File>, offset: u64, length: usize) -> io::Result<Bytes> {
         let mapping = mapping::Mapping::of(file, offset, length)?;

@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod open;
 mod opened;
+mod quarantine;
 pub mod records;
 mod scrub;
 mod settings;
@@ -39,7 +40,7 @@ pub use incoming::{Incoming, Proven};
 pub use opened::SMALL;
 pub use records::{Change, Records, Table, after};
 pub use scrub::{Finding, Looked, Scrub};
-pub use settings::{Scrubbing, Settings};
+pub use settings::{LEAST_SCRUB_RATE, Scrubbing, Settings};
 
 /// All that is kept. Cheap to clone.
 #[derive(Clone)]
@@ -65,7 +66,6 @@ struct Inner {
     records: Records,
     metrics: Arc<Metrics>,
     // Last: they go when everything above has been written and closed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "held for its end"))]
     place: open::Place,
 }
 
@@ -85,8 +85,8 @@ impl Store {
     /// Kept content of at most `limit` bytes, hashed again on the way. What rotted is moved aside.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for rotten content, which the next call finds gone; [`Error::TooLarge`];
-    /// [`Error::Io`]. Never `None` for what could not be read.
+    /// [`Error::Corrupt`] for rotten content, and [`Error::Io`] for what the disk has lost, which the next call
+    /// finds gone; [`Error::TooLarge`]; [`Error::Io`] for all else. Never `None` for what could not be read.
     pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
         if let Some(bytes) = self.read_at_hand(digest).filter(|bytes| bytes.len() as u64 <= limit) {
             return Ok(Some(bytes));
@@ -203,15 +203,6 @@ impl Store {
         self.0.ledger.sizes()
     }
 
-    /// Moves rotten content aside, so that it is never served again and can be had anew.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub async fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
-        let (store, digest) = (self.clone(), *digest);
-        blocking("quarantine content", move || store.quarantine_now(&digest)).await
-    }
-
     /// As [`Store::read`], on a thread that may wait.
     ///
     /// # Errors
@@ -224,7 +215,12 @@ impl Store {
             return Err(Error::TooLarge { digest: *digest, size, limit });
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-        file.read_exact_at(&mut bytes, 0).map_err(&failed)?;
+        if let Err(error) = file.read_exact_at(&mut bytes, 0) {
+            if quarantine::is_lost(&error) {
+                self.quarantine_this(digest, &file)?;
+            }
+            return Err(failed(error));
+        }
         let found = Digest::of(digest.algorithm(), &bytes);
         if found != *digest {
             self.quarantine_now(digest)?;
@@ -270,27 +266,6 @@ impl Store {
             drop(taken);
         }
         Ok(Reserved { size, store: self.0.clone() })
-    }
-
-    /// As [`Store::quarantine`], unless the name stands for another file by now. Says whether it was moved.
-    fn quarantine_this(&self, digest: &Digest, file: &File) -> Result<bool, Error> {
-        let is_named = self.0.blobs.is_named(digest, file).map_err(Error::io("look for content"))?;
-        if is_named {
-            self.quarantine_now(digest)?;
-        }
-        Ok(is_named)
-    }
-
-    fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {
-        let moved = self.0.ledger.quietly(|| {
-            self.0.opened.forget(digest);
-            self.0.blobs.quarantine(digest)
-        });
-        moved.map_err(Error::io("quarantine content"))?;
-        self.0.ledger.removed(digest)?;
-        self.0.metrics.store_corrupt.inc();
-        tracing::error!(%digest, "stored content is not what its digest says; it was moved to quarantine");
-        Ok(())
     }
 }
 

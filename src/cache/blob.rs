@@ -15,7 +15,7 @@ use super::body::Body;
 use super::{Cache, Error, Role, reading};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 use crate::sendfile::Lane;
-use crate::store::{self, StoredBlob};
+use crate::store::{self, Store, StoredBlob};
 use crate::upstream::Upstream;
 
 /// Less than this is read faster than it is mapped and sent page by page.
@@ -43,7 +43,7 @@ pub enum Source {
 enum Way {
     /// All of it, in memory.
     Whole(Bytes),
-    Kept(Arc<File>),
+    Kept(Arc<File>, Store),
     Arriving(Arc<File>, Place),
     Passing(Box<Body>),
 }
@@ -78,9 +78,7 @@ impl Cache {
         let fits = |size: u64| size == blob.size;
         let way = match self.0.store.read_at_hand(&blob.digest).filter(|bytes| fits(bytes.len() as u64)) {
             Some(bytes) => Way::Whole(bytes),
-            None => {
-                Way::Kept(self.0.store.open_at_hand(&blob.digest).filter(|b| fits(b.size()))?.file().clone())
-            }
+            None => self.kept_as(&self.0.store.open_at_hand(&blob.digest).filter(|b| fits(b.size()))?),
         };
         Some(Blob { descriptor: blob.clone(), way, kept: None })
     }
@@ -116,7 +114,7 @@ impl Cache {
             return Err(Error::Offline);
         }
         if let Some(kept) = self.kept_elsewhere(upstream, repository, blob).await? {
-            return Ok(Way::Kept(kept.file().clone()));
+            return Ok(self.kept_as(&kept));
         }
         match self.arriving(upstream, repository, blob).ready().await? {
             Ready::File(file, place) => Ok(Way::Arriving(file, place)),
@@ -130,7 +128,11 @@ impl Cache {
             return Ok(self.kept_small_blob(repository, blob).await?.map(Way::Whole));
         }
         let kept = self.kept_blob(repository, blob).await?;
-        Ok(kept.map(|kept| Way::Kept(kept.file().clone())))
+        Ok(kept.map(|kept| self.kept_as(&kept)))
+    }
+
+    fn kept_as(&self, kept: &StoredBlob) -> Way {
+        Way::Kept(kept.file().clone(), self.0.store.clone())
     }
 
     /// What the store has for another repository, once this one's upstream has shown that it holds
@@ -180,7 +182,7 @@ impl Blob {
     /// Where its bytes come from.
     pub fn source(&self) -> Source {
         match self.way {
-            Way::Whole(_) | Way::Kept(_) => Source::Store,
+            Way::Whole(_) | Way::Kept(..) => Source::Store,
             Way::Arriving(..) | Way::Passing(_) => Source::Upstream,
         }
     }
@@ -200,14 +202,21 @@ impl Blob {
         let at = range.start;
         let reader = match self.way {
             Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
-            Way::Kept(file) => {
+            Way::Kept(file, store) => {
+                let kept = Some((store, self.descriptor.digest));
                 let lane = lane.filter(|_| end - at >= WORTH_SENDING);
-                BlobReader::over(Reading { file, at, end, is_part, place: None, lane })
+                BlobReader::over(Reading { file, at, end, is_part, place: None, kept, lane })
             }
             // What has just been written is in the processor's cache: nothing is cheaper to copy.
-            Way::Arriving(file, place) => {
-                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), lane: None })
-            }
+            Way::Arriving(file, place) => BlobReader::over(Reading {
+                file,
+                at,
+                end,
+                is_part,
+                place: Some(place),
+                kept: None,
+                lane: None,
+            }),
             Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",
             )),
@@ -224,6 +233,8 @@ struct Reading {
     end: u64,
     is_part: bool,
     place: Option<Place>,
+    /// The store that has the file, and as what.
+    kept: Option<(Store, Digest)>,
     lane: Option<Lane>,
 }
 
@@ -237,10 +248,14 @@ impl Reading {
             Some(place) => place.limit(self.at, self.end, self.is_part).await.map_err(io::Error::other)?,
         };
         let most = limit - self.at;
-        let bytes = match &self.lane {
-            Some(lane) => reading::send(&self.file, self.at, most, lane).await?,
-            None => reading::read(&self.file, self.at, most).await?,
+        let read = match &self.lane {
+            Some(lane) => reading::send(&self.file, self.at, most, lane).await,
+            None => reading::read(&self.file, self.at, most).await,
         };
+        if let (Err(error), Some((store, digest))) = (&read, &self.kept) {
+            store.heal(digest, &self.file, error).await;
+        }
+        let bytes = read?;
         self.at += bytes.len() as u64;
         Ok(Some(bytes))
     }

@@ -10,8 +10,11 @@ mod verify;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
 use super::{exit, report, runtime};
 use crate::config::Settings;
+use crate::store::Store;
 use place::Place;
 
 #[derive(clap::Args)]
@@ -63,10 +66,28 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             return exit::USAGE;
         }
     };
+    if let Err(error) = has_a_store(&arguments.action, &settings) {
+        report(&error);
+        return exit::USAGE;
+    }
     runtime().and_then(|runtime| runtime.block_on(act(&arguments.action, settings))).unwrap_or_else(|error| {
         report(&error);
         exit::UNDECIDED
     })
+}
+
+/// What looks at a store makes none: where there is none, the configuration is another one than was meant.
+fn has_a_store(action: &Action, settings: &Settings) -> anyhow::Result<()> {
+    let path = &settings.store.path;
+    let looked = || format!("store.path: {}", path.display());
+    if matches!(action, Action::Prefetch(_)) || Store::exists(path).with_context(looked)? {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "store.path: there is no store at {}; give the configuration of the server whose store it is with --config \
+         (`store prefetch` makes a store where there is none)",
+        path.display()
+    )
 }
 
 async fn act(action: &Action, settings: Settings) -> anyhow::Result<u8> {

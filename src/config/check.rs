@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Settings, Tls};
 use crate::oci::Registry;
 use crate::setting::SettingError;
+use crate::store;
 use crate::upstream::{self, Credentials};
 
 const MAX_SIGNER_NAME: usize = 64;
@@ -148,6 +149,16 @@ fn limits(settings: &Settings) -> Result<(), SettingError> {
     }
     if settings.store.max_size == 0 {
         return Err(SettingError::new(["store", "max_size"], "must be more than 0"));
+    }
+    let rate = settings.store.scrub.rate;
+    if rate != 0 && rate < store::LEAST_SCRUB_RATE {
+        return Err(SettingError::new(
+            ["store", "scrub", "rate"],
+            format!(
+                "{rate} bytes a second would never come to an end: give at least 64KiB, `0` for as fast as the disk, or \
+                 switch the scrub off with `store.scrub.every: 0s`"
+            ),
+        ));
     }
     Ok(())
 }

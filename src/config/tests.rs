@@ -163,6 +163,7 @@ fn contradictions_are_refused_at_their_key() {
         ),
         ("decisions: { allow_max_age: 0s }", ":1:14: decisions.allow_max_age: must be longer"),
         ("store: { max_size: 0 }", ":1:10: store.max_size: must be more"),
+        ("store: { scrub: { rate: 65535 } }", ":1:19: store.scrub.rate: 65535 bytes a second would never"),
     ] {
         assert!(fault(text).starts_with(start), "{text}: {}", fault(text));
     }

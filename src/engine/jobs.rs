@@ -24,7 +24,8 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         let state = Arc::clone(&uses);
         async move { told("last uses could not be recorded", state.memory.store().write_back().await) }
     }));
-    jobs.spawn(retiring(Arc::clone(state)));
+    let retired = Arc::clone(state);
+    jobs.spawn(async move { retiring(&retired).await });
     jobs.spawn(scrubbing(Arc::clone(state), Arc::clone(current)));
     let asking = Arc::clone(current);
     jobs.spawn(every(Duration::from_secs(60), move || {
@@ -47,8 +48,8 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
     jobs
 }
 
-/// Retires every now and then, and at once when the store has no room for what is held.
-async fn retiring(state: Arc<State>) {
+/// Retires every now and then, and at once when the store has no room for what is held. Never ready.
+pub async fn retiring(state: &State) {
     let mut ticks = interval(Duration::from_secs(10));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -82,7 +83,7 @@ async fn scrub(state: &State, current: &Current) -> Result<(), store::Error> {
     if settings().every.is_zero() || (!pass.is_under_way() && age.is_some_and(|age| age < settings().every)) {
         return Ok(());
     }
-    while pass.next(settings().rate).await?.is_some() {
+    while pass.next(|| settings().rate).await?.is_some() {
         if settings().every.is_zero() {
             return Ok(());
         }

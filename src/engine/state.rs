@@ -94,6 +94,11 @@ impl State {
         &self.metrics
     }
 
+    /// A name for this opening of the store, which no other has had or will have.
+    pub fn opening(&self) -> &str {
+        self.memory.store().opening()
+    }
+
     /// Whether the store can be written to: what readiness means.
     pub async fn is_ready(&self) -> bool {
         self.memory.store().records().flush().await.is_ok()

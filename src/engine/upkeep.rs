@@ -14,8 +14,11 @@ use tokio::sync::mpsc;
 use super::{Engine, State};
 use crate::oci::Digest;
 
-pub use prefetch::{Outcome, Prefetch, Pulled};
+pub use prefetch::{Outcome, Platform, Prefetch, Pulled, Refused};
 pub use stats::Stats;
+
+/// The header of a request by which a command says which opening of a store it means ([`State::opening`]).
+pub const OPENING: &str = "portcullis-store-opening";
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,7 +81,7 @@ pub async fn run(order: Order, state: &Arc<State>, engine: &Arc<Engine>, tell: &
     let done = match order {
         Order::Verify => verify::run(state, tell).await,
         Order::Gc { compact } => gc::run(state, compact, tell).await,
-        Order::Prefetch(prefetch) => prefetch::run(prefetch, engine, tell).await,
+        Order::Prefetch(prefetch) => prefetch::run(prefetch, state, engine, tell).await,
     };
     let last = match done {
         Ok(()) => Progress::Done,

@@ -80,13 +80,17 @@ impl Parts {
 }
 
 fn router(parts: Parts) -> Router {
+    let meant = from_fn_with_state(parts.clone(), guard::meant);
+    let store = Router::new()
+        .route("/store", get(store::stats))
+        .route("/store/{work}", post(store::work).layer(from_fn_with_state(parts.clone(), guard::check)))
+        .layer(meant);
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/decisions/{id}", get(decision))
-        .route("/store", get(store::stats))
-        .route("/store/{work}", post(store::work).layer(from_fn_with_state(parts.clone(), guard::check)))
+        .merge(store)
         .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
         .with_state(parts)
 }

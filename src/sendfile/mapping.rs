@@ -24,12 +24,20 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the `length` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// The system's, and [`io::ErrorKind::UnexpectedEof`] where the file ends before the range does: to touch
+    /// mapped pages beyond a file's end is a signal (`SIGBUS`), not an error.
     pub(super) fn of(file: &File, offset: u64, length: usize) -> io::Result<Self> {
+        let size = file.metadata()?.len();
         let page = rustix::param::page_size() as u64;
         let start = usize::try_from(offset % page).unwrap_or_default();
         let mapped = start.checked_add(length).ok_or(io::ErrorKind::InvalidInput)?;
         if length == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if offset.checked_add(length as u64).is_none_or(|end| end > size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing. Its bytes are
         // those of a file of the store, which are written once, before they are mapped, and never

@@ -81,6 +81,17 @@ async fn a_file_that_was_cut_is_an_error_and_no_signal() {
 }
 
 #[tokio::test]
+async fn there_is_no_piece_beyond_the_end_of_a_file() {
+    let (lane, file) = (Lane::default(), file(&noise(100_000)));
+    assert!(lane.piece(&file, 99_999, 1).is_ok());
+    for (offset, length) in [(0, 100_001), (99_999, 2), (100_000, 1), (1 << 40, 1), (u64::MAX, 1)] {
+        let error = lane.piece(&file, offset, length).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{offset} {length}");
+    }
+    assert!(lane.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_gone_means_nothing_any_more() {
     let (mut wire, mut client) = pair().await;
     let (lane, file) = (wire.lane().clone(), file(&noise(100_000)));

@@ -15,8 +15,10 @@ use super::Error;
 use crate::oci::Digest;
 use crate::oci::digest::Algorithm;
 
+/// The folder of all content, in the store's.
+pub(super) const FOLDER_NAME: &str = "blobs";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// How many rotten files are kept for whoever wants to look at them.
+/// How many rotten files, the latest, are kept for whoever wants to look at them.
 const MOST_QUARANTINED: usize = 16;
 
 pub(super) struct Blobs {
@@ -43,7 +45,7 @@ impl Blobs {
     /// Opens the folders under `root`, makes those that are missing, and clears away what an
     /// earlier process left half-written.
     pub(super) fn open(root: &OwnedFd) -> io::Result<Self> {
-        let blobs = folder(root, "blobs")?;
+        let blobs = folder(root, FOLDER_NAME)?;
         let opened = Self {
             sha256: folder(&blobs, Algorithm::Sha256.as_str())?,
             sha512: folder(&blobs, Algorithm::Sha512.as_str())?,
@@ -114,10 +116,20 @@ impl Blobs {
         }
     }
 
-    /// Puts content aside that is not what its name says. It is moved, never cut: it may be open.
+    /// Puts content aside that is not what its name says, and lets go of what was put there longest ago. It is
+    /// moved, never cut: it may be open.
     pub(super) fn quarantine(&self, digest: &Digest) -> io::Result<()> {
-        let kept = names(&self.quarantine)?;
-        for old in kept.iter().take(kept.len().saturating_sub(MOST_QUARANTINED - 1)) {
+        let mut kept = Vec::new();
+        for name in names(&self.quarantine)? {
+            match rustix::fs::statat(&self.quarantine, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+                // A rename changes the status alone: when it was written stays for whoever looks at it.
+                Ok(stat) => kept.push(((stat.st_ctime, stat.st_ctime_nsec), name)),
+                Err(Errno::NOENT) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        kept.sort_unstable();
+        for (_, old) in kept.iter().take(kept.len().saturating_sub(MOST_QUARANTINED - 1)) {
             rustix::fs::unlinkat(&self.quarantine, old.as_str(), AtFlags::empty())?;
         }
         let aside = format!("{}-{}", digest.algorithm().as_str(), digest.hex());

@@ -74,8 +74,10 @@ pub enum OpenError {
     Locked {
         /// The store's folder.
         path: PathBuf,
-        /// ` (process 123)`, where it is known.
+        /// ` (123)`, the process, where it is known.
         holder: String,
+        /// [`Store::opening`](super::Store::opening) in that process, where it is known.
+        opening: Option<String>,
     },
     /// The folder or a file in it could not be made or opened.
     #[error("the store {}: {doing}: {source}", .path.display())]

@@ -14,6 +14,7 @@ use super::OpenError;
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+    opening: String,
 }
 
 impl Lock {
@@ -30,22 +31,31 @@ impl Lock {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                return Err(OpenError::Locked { path: path.to_owned(), holder: holder(&mut file) });
+                let (holder, opening) = holder(&mut file);
+                return Err(OpenError::Locked { path: path.to_owned(), holder, opening });
             }
             Err(e) => return Err(failed(e.into())),
         }
         file.set_len(0).map_err(failed)?;
-        write!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        let opening = ulid::Ulid::generate().to_string();
+        write!(file, "{} {opening}", std::process::id()).map_err(failed)?;
+        Ok(Self { _file: file, opening })
+    }
+
+    /// A name for this holding of the lock, which no other has had or will have.
+    pub(super) fn opening(&self) -> &str {
+        &self.opening
     }
 }
 
-/// Who has it, for the message: nothing relies on it.
-fn holder(file: &mut File) -> String {
+/// Who has it, for the message, and what this holding is called. Neither where the holder has not written it yet.
+fn holder(file: &mut File) -> (String, Option<String>) {
     let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut text));
-    match (read, text.trim().parse::<u32>()) {
-        (Ok(_), Ok(id)) => format!(" ({id})"),
-        _ => String::new(),
+    if file.rewind().and_then(|()| file.take(64).read_to_string(&mut text)).is_err() {
+        return (String::new(), None);
     }
+    let mut words = text.split_whitespace();
+    let process = words.next().and_then(|id| id.parse::<u32>().ok());
+    let opening = words.next().and_then(|opening| opening.parse::<ulid::Ulid>().ok());
+    (process.map(|id| format!(" ({id})")).unwrap_or_default(), opening.map(|opening| opening.to_string()))
 }

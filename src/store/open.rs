@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::blobs::Blobs;
+use super::blobs::{self, Blobs};
 use super::incoming::blocking;
 use super::ledger::Ledger;
 use super::lock::Lock;
@@ -34,7 +34,7 @@ pub(super) struct Place {
     ephemeral: Option<PathBuf>,
     /// The store came up, so that its end leaves nothing to be checked at the next start.
     up: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -61,6 +61,20 @@ impl Store {
             store.reconcile_behind();
         }
         Ok(store)
+    }
+
+    /// Whether there is a store at `path`: a folder that has been opened as one.
+    ///
+    /// # Errors
+    /// What keeps us from looking.
+    pub fn exists(path: &Path) -> io::Result<bool> {
+        path.join(blobs::FOLDER_NAME).try_exists()
+    }
+
+    /// A name for this opening of the store, which no other has had or will have. Who finds the store locked finds
+    /// it there ([`OpenError::Locked`]), and knows by it the process that has the store.
+    pub fn opening(&self) -> &str {
+        self.0.place.opening()
     }
 
     /// A store of this process alone, with records in memory and content in a private folder that
@@ -128,7 +142,11 @@ impl Place {
         let root = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|e| failed(path, "open the folder")(e.into()))?;
         let lock = Lock::take(&root, path)?;
-        Ok(Self { root: Arc::new(root), ephemeral, up: false, _lock: lock })
+        Ok(Self { root: Arc::new(root), ephemeral, up: false, lock })
+    }
+
+    fn opening(&self) -> &str {
+        self.lock.opening()
     }
 
     #[cfg(test)]

@@ -5,10 +5,10 @@ mod hashing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::key::of_digest;
+use super::quarantine::is_lost;
 use super::records::{Table, after};
 use super::{Error, Store};
 use crate::oci::Digest;
@@ -83,12 +83,12 @@ impl Store {
 }
 
 impl Scrub {
-    /// Looks at the next content, reading at most `rate` bytes a second (0: as fast as it goes). `None` at the
-    /// end of the pass; the next call begins anew.
+    /// Looks at the next content, reading at most as many bytes a second as `rate` says at each moment (0: as
+    /// fast as it goes). `None` at the end of the pass; the next call begins anew.
     ///
     /// # Errors
     /// What says nothing about content: [`Error::Records`], [`Error::Io`] where a file cannot be opened.
-    pub async fn next(&mut self, rate: u64) -> Result<Option<Looked>, Error> {
+    pub async fn next(&mut self, rate: impl Fn() -> u64) -> Result<Option<Looked>, Error> {
         let Some((digest, size)) = self.store.0.ledger.next(&self.at)? else {
             self.stand_at(Vec::new());
             return Ok(None);
@@ -124,7 +124,7 @@ impl Scrub {
         self.at = at;
     }
 
-    async fn look(&self, digest: &Digest, size: u64, rate: u64) -> Result<Finding, Error> {
+    async fn look(&self, digest: &Digest, size: u64, rate: impl Fn() -> u64) -> Result<Finding, Error> {
         let found = self.store.0.blobs.find(digest).map_err(Error::io("open content"))?;
         let Some(file) = found else { return Ok(Finding::Gone) };
         let length = file.metadata().map_err(Error::io("open content"))?.len();
@@ -134,15 +134,7 @@ impl Scrub {
             match hashed {
                 Ok(found) if found == *digest => return Ok(Finding::Whole),
                 Ok(found) => format!("its content has the digest {found}"),
-                // The disk's own word that this content is lost, or no file at all. What else may go wrong says
-                // nothing of it.
-                Err(error)
-                    if [Errno::IO, Errno::ISDIR]
-                        .map(|e| Some(e.raw_os_error()))
-                        .contains(&error.raw_os_error()) =>
-                {
-                    format!("it cannot be read: {error}")
-                }
+                Err(error) if is_lost(&error) => format!("it cannot be read: {error}"),
                 Err(error) => return Err(Error::io("read content")(error)),
             }
         } else {

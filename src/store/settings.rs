@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::setting::{duration, size};
 
+/// Less than this a second reads no store to its end: 64 KiB are 5 GiB a day.
+pub const LEAST_SCRUB_RATE: u64 = 64 << 10;
+
 /// Where content is kept and how much of it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -31,7 +34,7 @@ pub struct Scrubbing {
     #[serde(with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub every: Duration,
-    /// The most bytes that are read a second.
+    /// The most bytes that are read a second, at least 64KiB; `0`: as fast as it goes.
     #[serde(with = "size")]
     #[cfg_attr(test, schemars(with = "size::Written"))]
     pub rate: u64,

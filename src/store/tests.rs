@@ -351,3 +351,43 @@ async fn room_is_taken_ahead_only_where_there_is_plenty() {
     drop(ahead);
     assert_eq!(sizes(&store), (0, 0));
 }
+
+/// A folder can be opened and not read, as a file on a bad sector. It has the length of what it stands for.
+async fn unreadable(store: &Store, path: &Path) -> Digest {
+    let stand_in = path.join("stand-in");
+    std::fs::create_dir(&stand_in).unwrap();
+    std::fs::write(stand_in.join("x".repeat(200)), "").unwrap();
+    let length = std::fs::metadata(&stand_in).unwrap().len();
+    let content = Bytes::from(vec![7; usize::try_from(length).unwrap()]);
+    let digest = Digest::sha256(&content);
+    store.write(&digest, content).await.unwrap();
+    std::fs::remove_file(file_of(path, &digest)).unwrap();
+    std::fs::rename(stand_in, file_of(path, &digest)).unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn what_the_disk_has_lost_is_moved_aside_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = unreadable(&store, folder.path()).await;
+    assert!(matches!(store.read(&digest, 1 << 20).await, Err(Error::Io { .. })));
+    assert!(store.read(&digest, 1 << 20).await.unwrap().is_none());
+    assert_eq!(names(&folder.path().join("quarantine")), 1);
+    assert_eq!((store.0.metrics.store_corrupt.get(), sizes(&store)), (1, (0, 0)));
+}
+
+#[tokio::test]
+async fn only_what_is_lost_is_moved_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = keep(&store, b"content").await;
+    let file = store.open_blob(&digest).await.unwrap().unwrap().file().clone();
+    let failure = |errno: rustix::io::Errno| std::io::Error::from(errno);
+    for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NOMEM, rustix::io::Errno::INTR] {
+        store.heal(&digest, &file, &failure(errno)).await;
+        assert!(store.open_blob(&digest).await.unwrap().is_some(), "{errno}");
+    }
+    store.heal(&digest, &file, &failure(rustix::io::Errno::IO)).await;
+    assert!(store.open_blob(&digest).await.unwrap().is_none());
+}

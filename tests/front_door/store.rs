@@ -3,15 +3,19 @@
 
 use std::net::TcpListener;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HOST};
 use portcullis::demo::client::{Answer, Client};
+use portcullis::demo::package::descriptor_of;
+use portcullis::demo::signing::nv2;
 use portcullis::demo::{Fault, Package};
 use serde_json::Value;
 
-use crate::test_proxy::{Running, TestProxy, push_signed, served, signed, unsigned};
+use crate::test_proxy::{
+    Running, TestProxy, WABBIT, push_signed, served, signature, signature_with, signed, unsigned,
+};
 
 const JSON: (http::header::HeaderName, &str) = (CONTENT_TYPE, "application/json");
 
@@ -192,6 +196,167 @@ async fn commands_ask_the_server_that_has_the_store() {
     assert!(err.contains("admin.address 127.0.0.1:1") && err.contains("running server"), "{err}");
 }
 
+/// Each step is done whatever became of the others, and the trouble is told behind them.
+#[tokio::test]
+async fn a_store_that_holds_too_much_is_cleared_of_all_else() {
+    let mut proxy = TestProxy::new().upstream(|r| push_signed(r, "app0", "1", &heavy(0))).start().await;
+    let image = heavy(0);
+    served(&proxy.get("app0:1").await, image.bytes());
+    served(&proxy.blob("app0", &image.layer()).await, image.blobs().last().unwrap());
+    let path = proxy.kept(&image).await;
+    proxy.stop().await;
+    std::fs::remove_file(path).unwrap();
+    configure(&proxy, "64MiB", "8KiB");
+    let (code, out, err) = store(&proxy, &["gc"], "").await;
+    assert_eq!(code, 2, "{out}{err}");
+    for step in
+        ["books of content that is gone: 1", "records that lead nowhere: ", "unused pages of the records: "]
+    {
+        assert!(out.contains(step), "{step}: {out}");
+    }
+    assert!(err.contains("over its limit") && err.contains("store.max_size allows 8192"), "{err}");
+}
+
+/// Another server answers at the address that the command finds in its configuration.
+#[tokio::test]
+async fn commands_do_nothing_on_another_store_than_was_meant() {
+    let meant = TestProxy::new().upstream(signed("app")).start().await;
+    let other = TestProxy::new().upstream(signed("app")).start().await;
+    let address = other.proxy().admin_url().trim_start_matches("http://").to_owned();
+    let text = format!("store: {{ path: store }}\nadmin: {{ address: \"{address}\" }}\n");
+    meant.folder.write("portcullis.yaml", &text).unwrap();
+    for action in [&["stats"][..], &["verify"], &["gc"], &["prefetch", "-"]] {
+        let (code, out, err) = store(&meant, action, "registry.test/app:1").await;
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        let (path, others) = (meant.folder.path().join("store"), other.folder.path().join("store"));
+        assert!(!err.contains(path.to_str().unwrap()), "{err}");
+        let why = format!("409 Conflict this server has the store {}, and another", others.display());
+        assert!(err.contains(&why), "{err}");
+    }
+    assert_eq!(other.upstream().count("GET /v2/app"), 0);
+    assert_eq!(other.metric("portcullis_store_scrub_bytes_total").await, 0.0);
+    assert_eq!(other.admin(Method::GET, "/store", &[]).await.status, 200, "who means none gets it");
+}
+
+#[tokio::test]
+async fn commands_that_look_at_a_store_make_none() {
+    let mut proxy = with_content().start().await;
+    configure(&proxy, "path: store", "path: stoer");
+    let path = proxy.folder.path().join("stoer");
+    for is_there in [false, true] {
+        for action in ["stats", "verify", "gc"] {
+            let (code, out, err) = store(&proxy, &[action], "").await;
+            assert_eq!((code, out.as_str()), (64, ""), "{action}: {err}");
+            let why = format!("store.path: there is no store at {}", path.display());
+            assert!(err.contains(&why), "{action}: {err}");
+            assert_eq!(path.exists(), is_there);
+        }
+        std::fs::create_dir_all(&path).unwrap();
+    }
+    proxy.stop().await;
+    let (code, out, err) = store(&proxy, &["prefetch", "-"], "registry.test/app:1").await;
+    assert_eq!((code, path.join("blobs").exists()), (0, true), "{out}{err}");
+    assert_eq!(store(&proxy, &["verify"], "").await.0, 0);
+}
+
+/// The children that are signed are there, and those that are not are told, one by one.
+#[tokio::test]
+async fn a_refused_child_stops_none_of_the_others() {
+    let index = Package::multi_arch("multi");
+    let (good, bad) = (index.children()[1].clone(), index.children()[0].digest());
+    let mut proxy = TestProxy::new()
+        .with("admin", &admin())
+        .policy("require: wabbit, index: both")
+        .upstream(move |registry| {
+            push_signed(registry, "multi", "1", &index);
+            registry.push("multi", None, &signature(&WABBIT, index.children()[1].descriptor()));
+        })
+        .start()
+        .await;
+    proxy.stop().await;
+    let (code, out, err) = store(&proxy, &["prefetch", "-"], "registry.test/multi:1").await;
+    assert_eq!(code, 1, "{out}{err}");
+    let mut lines = out.lines();
+    assert_eq!(
+        lines.next(),
+        Some("registry.test/multi:1: refused: 1 of the 2 manifests that it lists"),
+        "{out}"
+    );
+    let told = lines.next().unwrap();
+    assert!(told.starts_with(&format!("  {bad} (linux/amd64): refused: ")), "{out}");
+    assert!(told.contains("no trusted signature"), "{out}");
+    assert_eq!(lines.next(), None, "{out}");
+    assert!(proxy.folder.path().join("store/blobs/sha256").join(good.layer().hex()).exists());
+}
+
+#[tokio::test]
+async fn a_platform_is_one_or_is_refused() {
+    let proxy = with_content().start().await;
+    let (code, _, err) =
+        store(&proxy, &["prefetch", "--platform", "amd64", "-"], "registry.test/app:1").await;
+    assert_eq!(code, 64);
+    assert!(
+        err.contains("expected OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/amd64"),
+        "{err}"
+    );
+}
+
+/// What passes through a store without room is not there afterwards.
+#[tokio::test]
+async fn what_a_store_has_no_room_for_is_not_told_as_kept() {
+    let large = image_with("large", 100 << 10);
+    let digest = large.layer();
+    let mut proxy = TestProxy::new()
+        .with("store", "{ path: store, max_size: 64KiB }")
+        .with("admin", &admin())
+        .upstream(move |registry| {
+            signed("app")(registry);
+            push_signed(registry, "large", "1", &large);
+        })
+        .start()
+        .await;
+    proxy.stop().await;
+    let list = "registry.test/app:1\nregistry.test/large:1\n";
+    let (code, out, err) = store(&proxy, &["prefetch", "-"], list).await;
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(out.contains("registry.test/app:1: kept"), "{out}{err}");
+    let why = format!(
+        "registry.test/large:1: trouble: the store has no room for blob {digest}: see store.max_size"
+    );
+    assert!(out.contains(&why), "{out}{err}");
+}
+
+/// No server's jobs retire what was used longest ago when nothing else is left to give up, so the command does.
+#[tokio::test]
+async fn a_prefetch_without_a_server_finds_room_as_one_does() {
+    let long_ago = SystemTime::now() - Duration::from_secs(55 * 60);
+    let large = image_with("large", 80 << 10);
+    let layer = large.layer();
+    let mut proxy = TestProxy::new()
+        .with("store", "{ path: store, max_size: 128KiB }")
+        .with("admin", &admin())
+        .upstream(move |registry| {
+            push_signed(registry, "large", "1", &large);
+            let mut claim = nv2::Claim::new(&["registry.test/app:1"]);
+            claim.issued = long_ago;
+            for at in 0..4 {
+                registry.push(&format!("app{at}"), "1", &heavy(at));
+                let signature = signature_with(&WABBIT, &claim, heavy(at).descriptor());
+                registry.push(&format!("app{at}"), None, &signature);
+            }
+        })
+        .start_at(long_ago)
+        .await;
+    for at in 0..4 {
+        served(&proxy.get(&format!("app{at}:1")).await, heavy(at).bytes());
+    }
+    assert!(proxy.metric("portcullis_store_held_bytes").await > f64::from(80 << 10));
+    proxy.stop().await;
+    let (code, out, err) = store(&proxy, &["prefetch", "-"], "registry.test/large:1").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(proxy.folder.path().join("store/blobs/sha256").join(layer.hex()).exists());
+}
+
 /// A store that is full of images goes on, and what it gave up is judged again.
 #[tokio::test]
 async fn a_small_store_goes_on_for_ever() {
@@ -217,6 +382,22 @@ async fn a_small_store_goes_on_for_ever() {
     assert_eq!(proxy.metric("portcullis_store_full_total").await, 0.0);
     served(&proxy.get("app0:1").await, heavy(0).bytes());
     served(&proxy.blob("app0", &heavy(0).layer()).await, heavy(0).blobs().last().unwrap());
+}
+
+/// An image whose layer has so many bytes.
+fn image_with(name: &str, length: usize) -> Package {
+    let layer = bytes::Bytes::from(vec![7; length]);
+    let descriptor = descriptor_of("application/vnd.oci.image.layer.v1.tar", &layer);
+    Package::image(name)
+        .edited(|manifest| manifest["layers"] = serde_json::json!([descriptor]))
+        .with_blob(layer)
+}
+
+/// Writes something else into the configuration.
+fn configure(proxy: &Running, old: &str, new: &str) {
+    let text = std::fs::read_to_string(proxy.folder.path().join("portcullis.yaml")).unwrap();
+    assert!(text.contains(old), "{text}");
+    proxy.folder.write("portcullis.yaml", &text.replace(old, new)).unwrap();
 }
 
 fn heavy(at: usize) -> Package {

@@ -89,7 +89,12 @@ impl TestProxy {
         self
     }
 
-    pub async fn start(mut self) -> Running {
+    pub async fn start(self) -> Running {
+        self.start_at(SystemTime::now()).await
+    }
+
+    /// Starts a proxy that takes `time` for the present.
+    pub async fn start_at(mut self, time: SystemTime) -> Running {
         let mut upstreams = BTreeMap::new();
         let mut lines = Vec::new();
         for (host, registry, settings) in self.upstreams.drain(..) {
@@ -111,7 +116,7 @@ impl TestProxy {
         self.keys.entry("upstreams").or_insert(format!("{{ {} }}", lines.join(", ")));
         let folder = Folder::new().unwrap();
         folder.write("trust/wabbit/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
-        let clock = Clock::manual(SystemTime::now());
+        let clock = Clock::manual(time);
         let mut running =
             Running { clock, folder, keys: self.keys, upstreams, client: Client::new(), proxy: None };
         running.begin().await;

@@ -290,3 +290,28 @@ async fn a_fetch_is_shared_by_those_who_were_told_the_same_length() {
     let _other = under_way(&shorter);
     assert_eq!(bed.cache.0.fetches.len(), 2);
 }
+
+/// A folder can be opened and not read, as a file on a bad sector. It has the length of what it stands for.
+#[tokio::test]
+async fn a_blob_that_the_disk_has_lost_is_had_anew() {
+    let bed = Bed::new().await;
+    let stand_in = bed.folder.path().join("stand-in");
+    std::fs::create_dir(&stand_in).unwrap();
+    std::fs::write(stand_in.join("x".repeat(200)), "").unwrap();
+    let bytes = noise(usize::try_from(std::fs::metadata(&stand_in).unwrap().len()).unwrap());
+    let blob = blob_of(&bytes);
+    bed.registry.push_blob("a", &bytes);
+    assert!(whole(&bed, "a", &blob).await.1);
+    settled(&bed).await;
+    std::fs::remove_file(bed.blob_path(&blob.digest)).unwrap();
+    std::fs::rename(stand_in, bed.blob_path(&blob.digest)).unwrap();
+    bed.cache.0.store.open_blob(&blob.digest).await.unwrap().unwrap();
+
+    let opened = bed.cache.blob_at_hand(&repository("a"), &blob).unwrap();
+    assert_eq!(drain(opened.read(0..blob.size, None)).await, (Vec::new(), false));
+    assert!(bed.cache.blob_at_hand(&repository("a"), &blob).is_none());
+    assert_eq!(whole(&bed, "a", &blob).await, (bytes.to_vec(), true));
+    settled(&bed).await;
+    assert!(bed.blob_path(&blob.digest).is_file());
+    assert_eq!(bed.metrics.store_corrupt.get(), 1);
+}

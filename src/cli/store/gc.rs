@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
             freed.push((what, count, bytes));
         }
     };
-    place.run(Order::Gc { compact: true }, step).await?;
+    let done = place.run(Order::Gc { compact: true }, step).await;
     let mut out = std::io::stdout().lock();
     match arguments.common.output {
         Output::Json => {
@@ -37,10 +37,11 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
                 let size = if *size > 0 { format!(", {}", bytes(*size)) } else { String::new() };
                 writeln!(out, "{what}: {count}{size}")?;
             }
-            if matches!(place, Place::Server(_)) {
+            if done.is_ok() && matches!(place, Place::Server(_)) {
                 writeln!(out, "the records' file is rewritten only while no server has it open")?;
             }
         }
     }
-    Ok(exit::OK)
+    // What was done is done, whatever else there was trouble with.
+    done.map(|()| exit::OK)
 }

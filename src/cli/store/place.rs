@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::upkeep::{self, Order, Progress, Stats};
-use crate::engine::{Engine, OpenError, State, Unmatched};
+use crate::engine::{Engine, OpenError, State, Unmatched, jobs};
 use crate::store;
 use server::Server;
 
@@ -30,8 +30,15 @@ impl Place {
                 let engine = Engine::build(settings, &state, None)?;
                 Ok(Self::Own(state, Arc::new(engine)))
             }
-            Err(OpenError::Store(store::OpenError::Locked { .. })) => {
-                Ok(Self::Server(Server(settings.admin.address)))
+            Err(OpenError::Store(store::OpenError::Locked { path, holder, opening })) => {
+                let Some(opening) = opening else {
+                    anyhow::bail!(
+                        "the store {} is in use by a process{holder} that does not say by what to know it: it is \
+                         starting, or of another version; try again, or stop it",
+                        path.display()
+                    );
+                };
+                Ok(Self::Server(Server { address: settings.admin.address, opening }))
             }
             Err(error) => Err(error.into()),
         }
@@ -50,7 +57,13 @@ impl Place {
             Self::Own(state, engine) => {
                 let (tell, mut steps) = mpsc::channel(64);
                 let (state, engine) = (Arc::clone(state), Arc::clone(engine));
-                tokio::spawn(async move { upkeep::run(order, &state, &engine, &tell).await });
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = upkeep::run(order, &state, &engine, &tell) => {}
+                        // Nobody else gives up what was used longest ago when there is no room for more.
+                        () = jobs::retiring(&state) => {}
+                    }
+                });
                 while let Some(step) = steps.recv().await {
                     if is_last(&step)? {
                         return Ok(());

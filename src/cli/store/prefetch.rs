@@ -8,15 +8,15 @@ use anyhow::Context as _;
 use super::{Common, Output, bar, bytes};
 use crate::cli::exit;
 use crate::cli::store::Place;
-use crate::engine::upkeep::{Order, Outcome, Prefetch, Progress, Pulled};
+use crate::engine::upkeep::{Order, Outcome, Platform, Prefetch, Progress, Pulled, Refused};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) common: Common,
     /// Of indexes only what runs on this; without it, everything.
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
-    platform: Option<String>,
+    #[arg(long, value_name = "OS/ARCHITECTURE[/VARIANT]")]
+    platform: Option<Platform>,
     /// So many references at once.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
 }
 
 fn print(out: &mut impl std::io::Write, pulled: &Pulled) -> std::io::Result<()> {
-    let Pulled { reference, outcome, reason, manifests, bytes: fetched } = pulled;
+    let Pulled { reference, outcome, reason, manifests, bytes: fetched, refused } = pulled;
     let reason = reason.as_deref().unwrap_or_default();
     match outcome {
         Outcome::Kept => {
@@ -58,7 +58,12 @@ fn print(out: &mut impl std::io::Write, pulled: &Pulled) -> std::io::Result<()> 
         }
         Outcome::Refused => writeln!(out, "{reference}: refused: {reason}"),
         Outcome::Trouble => writeln!(out, "{reference}: trouble: {reason}"),
+    }?;
+    for Refused { digest, platform, reason } in refused {
+        let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
+        writeln!(out, "  {digest}{platform}: refused: {reason}")?;
     }
+    Ok(())
 }
 
 fn code(all: &[Pulled]) -> u8 {
@@ -98,8 +103,14 @@ mod tests {
 
     #[test]
     fn trouble_goes_before_refusals() {
-        let pulled =
-            |outcome| Pulled { reference: "r".into(), outcome, reason: None, manifests: 0, bytes: 0 };
+        let pulled = |outcome| Pulled {
+            reference: "r".into(),
+            outcome,
+            reason: None,
+            manifests: 0,
+            bytes: 0,
+            refused: vec![],
+        };
         assert_eq!(code(&[]), exit::OK);
         assert_eq!(code(&[pulled(Outcome::Kept), pulled(Outcome::Refused)]), exit::DENIED);
         assert_eq!(code(&[pulled(Outcome::Trouble), pulled(Outcome::Refused)]), exit::UNDECIDED);

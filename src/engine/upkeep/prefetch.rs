@@ -1,7 +1,10 @@
 //! Pulls references as a client would, so that they are there when one comes: what an index lists, configs,
 //! layers, and what is attached. Each goes through the gate; what is refused is told, and the others go on.
 
+mod platform;
+
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +14,18 @@ use serde::{Deserialize, Serialize};
 use super::{Progress, Tell, told};
 use crate::access::Principal;
 use crate::admission::{Gate, Refusal, Source};
-use crate::engine::Engine;
+use crate::engine::{Engine, State};
 use crate::oci::{Algorithm, Descriptor, Digest, Kind, Manifest, Reference, Repository, Target};
+use crate::store::Store;
+
+pub use platform::Platform;
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 4;
 /// At most so many manifests are pulled for one reference.
 const MAX_MANIFESTS: usize = 1024;
+/// How long the first and the last pause is for content that is being made durable.
+const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
 /// How often trouble is met with another attempt, and after how long.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
@@ -26,9 +34,9 @@ const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 pub struct Prefetch {
     /// Tags or digests, by their source names.
     pub references: Vec<String>,
-    /// Of an index only what runs on this: `os/architecture`, with `/variant` where it matters.
+    /// Of an index only what runs on this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// So many references at once.
     #[serde(default = "four")]
     pub at_once: usize,
@@ -52,6 +60,21 @@ pub struct Pulled {
     pub manifests: u64,
     /// Bytes that came from the upstream for its configs and layers.
     pub bytes: u64,
+    /// What below it was refused; the others are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// A manifest below a reference that was refused, or something of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Which.
+    pub digest: Digest,
+    /// What it runs on, where its index says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Why.
+    pub reason: String,
 }
 
 /// Whether content is there.
@@ -69,17 +92,24 @@ pub enum Outcome {
 /// One reference on its way.
 struct Pull<'a> {
     gate: &'a Gate,
+    store: &'a Store,
     repository: &'a Repository,
-    platform: Option<&'a str>,
+    platform: Option<&'a Platform>,
     manifests: u64,
     bytes: u64,
+    refused: Vec<Refused>,
 }
 
-pub(super) async fn run(prefetch: Prefetch, engine: &Arc<Engine>, tell: &Tell) -> Result<(), String> {
+pub(super) async fn run(
+    prefetch: Prefetch,
+    state: &State,
+    engine: &Engine,
+    tell: &Tell,
+) -> Result<(), String> {
     let Prefetch { references, platform, at_once } = prefetch;
-    let pulls = references.into_iter().map(|reference| {
-        let platform = platform.as_deref();
-        async move { told(tell, Progress::Pulled(pull(engine.gate(), reference, platform).await)).await }
+    let (gate, store, platform) = (engine.gate(), state.memory.store(), platform.as_ref());
+    let pulls = references.into_iter().map(|reference| async move {
+        told(tell, Progress::Pulled(pull(gate, store, reference, platform).await)).await
     });
     let mut pulls = stream::iter(pulls).buffer_unordered(at_once.clamp(1, 64));
     while let Some(told) = pulls.next().await {
@@ -88,33 +118,24 @@ pub(super) async fn run(prefetch: Prefetch, engine: &Arc<Engine>, tell: &Tell) -
     Ok(())
 }
 
-async fn pull(gate: &Gate, text: String, platform: Option<&str>) -> Pulled {
-    let refused = |outcome, reason| Pulled {
-        reference: text.clone(),
-        outcome,
-        reason: Some(reason),
-        manifests: 0,
-        bytes: 0,
+async fn pull(gate: &Gate, store: &Store, reference: String, platform: Option<&Platform>) -> Pulled {
+    let parsed = match Reference::parse(&reference) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let reason = Some(format!("this is no reference: {error}"));
+            let (outcome, refused) = (Outcome::Refused, Vec::new());
+            return Pulled { reference, outcome, reason, manifests: 0, bytes: 0, refused };
+        }
     };
-    let reference = match Reference::parse(&text) {
-        Ok(reference) => reference,
-        Err(error) => return refused(Outcome::Refused, format!("this is no reference: {error}")),
-    };
-    let repository = &reference.repository;
-    let mut pull = Pull { gate, repository, platform, manifests: 0, bytes: 0 };
-    let pulled = pull.patiently(&reference.target).await;
-    let (outcome, reason) = match pulled {
+    let repository = &parsed.repository;
+    let mut pull = Pull { gate, store, repository, platform, manifests: 0, bytes: 0, refused: Vec::new() };
+    let (outcome, reason) = match pull.patiently(&parsed.target).await {
         Ok(()) => (Outcome::Kept, None),
         Err(Fault::Refused(why)) => (Outcome::Refused, Some(why)),
         Err(Fault::Trouble(why)) => (Outcome::Trouble, Some(why)),
     };
-    Pulled {
-        outcome,
-        reason,
-        manifests: pull.manifests,
-        bytes: pull.bytes,
-        ..refused(outcome, String::new())
-    }
+    let Pull { manifests, bytes, refused, .. } = pull;
+    Pulled { reference, outcome, reason, manifests, bytes, refused }
 }
 
 enum Fault {
@@ -144,25 +165,19 @@ impl Pull<'_> {
         }
     }
 
-    /// The manifest, and below it all that is wanted.
+    /// The manifest, and below it all that is wanted. A refusal below it is noted, and the others go on.
     async fn tree(&mut self, target: &Target) -> Result<(), Fault> {
+        (self.manifests, self.refused) = (0, Vec::new());
         let top = self.manifest(target).await?;
+        self.around(&top).await?;
         let mut seen = HashSet::from([*top.digest()]);
         let mut level = vec![top];
         for _ in 0..MAX_DEPTH {
             let mut below = Vec::new();
-            for manifest in &level {
-                self.content(manifest).await?;
-                self.attached(manifest.digest()).await?;
-                let listed = manifest.manifests().iter();
-                let wanted: Vec<_> = listed.filter(|child| runs_on(child, self.platform)).collect();
-                if let (true, Some(platform), false) =
-                    (wanted.is_empty(), self.platform, manifest.manifests().is_empty())
-                {
-                    return Err(Fault::Refused(format!("nothing that it lists runs on {platform}")));
-                }
-                for child in wanted.into_iter().filter(|child| seen.insert(child.digest)) {
-                    below.push(self.manifest(&Target::Digest(child.digest)).await?);
+            for index in &level {
+                for child in self.wanted(index)?.into_iter().filter(|child| seen.insert(child.digest)) {
+                    let pulled = self.child(child).await;
+                    below.extend(self.unless_refused(child, pulled)?);
                 }
                 if seen.len() > MAX_MANIFESTS {
                     return Err(Fault::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
@@ -170,10 +185,54 @@ impl Pull<'_> {
             }
             level = below;
         }
-        match level.is_empty() {
-            true => Ok(()),
-            false => Err(Fault::Refused(format!("its indexes lie deeper than {MAX_DEPTH} in each other"))),
+        match (level.is_empty(), self.refused.len()) {
+            (true, 0) => Ok(()),
+            (true, refused) => {
+                Err(Fault::Refused(format!("{refused} of the {} manifests that it lists", seen.len() - 1)))
+            }
+            (false, _) => {
+                Err(Fault::Refused(format!("its indexes lie deeper than {MAX_DEPTH} in each other")))
+            }
         }
+    }
+
+    /// What of an index is asked for.
+    fn wanted<'m>(&self, index: &'m Manifest) -> Result<Vec<&'m Descriptor>, Fault> {
+        let listed = index.manifests();
+        let Some(platform) = self.platform else { return Ok(listed.iter().collect()) };
+        let wanted: Vec<_> = listed.iter().filter(|child| platform.runs(child)).collect();
+        if wanted.is_empty() && !listed.is_empty() {
+            return Err(Fault::Refused(format!("nothing that it lists runs on {platform}")));
+        }
+        Ok(wanted)
+    }
+
+    async fn child(&mut self, child: &Descriptor) -> Result<Arc<Manifest>, Fault> {
+        let manifest = self.manifest(&Target::Digest(child.digest)).await?;
+        self.around(&manifest).await?;
+        Ok(manifest)
+    }
+
+    fn unless_refused<T>(
+        &mut self,
+        child: &Descriptor,
+        pulled: Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        match pulled {
+            Ok(pulled) => Ok(Some(pulled)),
+            Err(Fault::Refused(reason)) => {
+                let platform = Platform::of(child);
+                self.refused.push(Refused { digest: child.digest, platform, reason });
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// All that belongs to a manifest and is no manifest that it lists.
+    async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        self.content(manifest).await?;
+        self.attached(manifest.digest()).await
     }
 
     async fn manifest(&mut self, target: &Target) -> Result<Arc<Manifest>, Fault> {
@@ -203,6 +262,21 @@ impl Pull<'_> {
                 let piece = piece.map_err(|e| Fault::Trouble(format!("blob {digest}: {e}")))?;
                 self.bytes += piece.len() as u64;
             }
+            self.settled(&digest).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until what was read is kept, which follows the last byte.
+    async fn settled(&self, digest: &Digest) -> Result<(), Fault> {
+        let trouble = |why: &dyn std::fmt::Display| Fault::Trouble(format!("blob {digest}: {why}"));
+        let mut pause = SETTLING.start;
+        while self.store.open_blob(digest).await.map_err(|e| trouble(&e))?.is_none() {
+            if pause > SETTLING.end {
+                return Err(trouble(&"it was fetched and could not be kept; the log says why"));
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
         Ok(())
     }
@@ -221,12 +295,4 @@ impl Pull<'_> {
         }
         Ok(())
     }
-}
-
-fn runs_on(child: &Descriptor, platform: Option<&str>) -> bool {
-    let Some((wanted, platform)) = platform.zip(child.platform.as_ref()) else { return true };
-    let short = format!("{}/{}", platform.os, platform.architecture);
-    let long = platform.variant.as_ref().map(|variant| format!("{short}/{variant}"));
-    // What says of itself that it runs nowhere is an attestation about one that does.
-    wanted == short || Some(wanted) == long.as_deref() || short == "unknown/unknown"
 }

@@ -11,7 +11,7 @@ pub(super) async fn run(state: &State, tell: &Tell) -> Result<(), String> {
     let store = state.memory.store();
     let (mut pass, of) = (store.scrub_anew(), store.sizes().kept);
     let (mut bytes, mut untold) = (0, 0);
-    while let Some(Looked { digest, size, finding }) = pass.next(0).await.map_err(|e| e.to_string())? {
+    while let Some(Looked { digest, size, finding }) = pass.next(|| 0).await.map_err(|e| e.to_string())? {
         bytes += size;
         untold += size;
         if let Finding::Rotten { found } = finding {

@@ -1,13 +1,14 @@
 //! Keeps browsers from changing anything: a page that an operator looks at can send requests to addresses
-//! that only the operator reaches.
+//! that only the operator reaches. Keeps commands from the wrong server.
 
 use axum::extract::{Request, State as Shared};
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::Parts;
+use crate::engine::upkeep::OPENING;
 
 /// Lets pass what says that it is JSON, which no form does and a script of a foreign page may not say unasked,
 /// and is meant for this host by a name of its own: a foreign name may lead here by DNS.
@@ -23,6 +24,18 @@ pub(super) async fn check(Shared(parts): Shared<Parts>, request: Request, next: 
         return (StatusCode::FORBIDDEN, message).into_response();
     }
     drop(engine);
+    next.run(request).await
+}
+
+/// Lets pass what means no certain store, or the one that this process has open: a command takes the address
+/// from its configuration, where another server may answer.
+pub(super) async fn meant(Shared(parts): Shared<Parts>, request: Request, next: Next) -> Response {
+    let is_other = |opening: &HeaderValue| opening.as_bytes() != parts.state.opening().as_bytes();
+    if request.headers().get_all(OPENING).iter().any(is_other) {
+        let path = parts.current.load().settings().store.path.display().to_string();
+        let message = format!("this server has the store {path}, and another one is meant\n");
+        return (StatusCode::CONFLICT, message).into_response();
+    }
     next.run(request).await
 }
 

@@ -5,10 +5,11 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::Advice;
 use rustix::io::ReadWriteFlags;
+use tokio::time::Instant;
 
 use crate::oci::digest::Algorithm;
 use crate::oci::{Digest, Hasher};
@@ -17,6 +18,8 @@ use crate::telemetry::metrics::Counter;
 
 /// What is read at once.
 const STEP: u64 = 1 << 20;
+/// So long a changed rate may go unnoticed.
+const NAP: Duration = Duration::from_secs(1);
 
 pub(super) struct Hashing {
     file: Arc<File>,
@@ -32,11 +35,11 @@ impl Hashing {
         &self.file
     }
 
-    /// Hashes the first `size` bytes. The inner error is the disk's about this content.
+    /// Hashes the first `size` bytes, within what `rate` says at each moment. The inner error is the disk's about this content.
     pub(super) async fn run(
         &mut self,
         size: u64,
-        rate: u64,
+        rate: impl Fn() -> u64,
         read: &Counter,
     ) -> Result<io::Result<Digest>, Error> {
         let mut at = 0;
@@ -51,7 +54,7 @@ impl Hashing {
             }
             at += length;
             read.inc_by(length);
-            rest(rate, length, began.elapsed()).await;
+            rest(&rate, length, began).await;
         }
         Ok(Ok(self.hasher.clone().finish()))
     }
@@ -81,11 +84,18 @@ fn read_cached(_: &File, _: &mut [u8], _: u64) -> bool {
     false
 }
 
-/// Waits until `length` bytes have taken as long as they may.
-async fn rest(rate: u64, length: u64, taken: Duration) {
-    if rate == 0 {
-        return;
+/// Waits until `length` bytes, begun with at `began`, have taken as long as they may, by the rate of the moment.
+async fn rest(rate: impl Fn() -> u64, length: u64, began: Instant) {
+    loop {
+        let rate = rate();
+        if rate == 0 {
+            return;
+        }
+        let due = Duration::from_secs_f64(length as f64 / rate as f64);
+        let left = due.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(NAP)).await;
     }
-    let due = Duration::from_secs_f64(length as f64 / rate as f64);
-    tokio::time::sleep(due.saturating_sub(taken)).await;
 }

@@ -24,7 +24,7 @@ fn file_of(path: &Path, digest: &Digest) -> std::path::PathBuf {
 
 async fn pass(scrub: &mut Scrub) -> Vec<Looked> {
     let mut all = Vec::new();
-    while let Some(looked) = scrub.next(0).await.unwrap() {
+    while let Some(looked) = scrub.next(|| 0).await.unwrap() {
         all.push(looked);
     }
     all
@@ -93,7 +93,7 @@ async fn a_pass_goes_on_where_it_was_after_a_restart() {
     assert!(!scrub.is_under_way());
     let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.push(scrub.next(0).await.unwrap().unwrap().digest);
+        seen.push(scrub.next(|| 0).await.unwrap().unwrap().digest);
     }
     assert!(scrub.is_under_way());
     drop((scrub, store));
@@ -116,8 +116,48 @@ async fn it_reads_no_faster_than_it_may() {
     let store = open(folder.path());
     keep(&store, vec![1; 2 << 20]).await;
     let began = std::time::Instant::now();
-    store.scrub_anew().next(8 << 20).await.unwrap().unwrap();
+    store.scrub_anew().next(|| 8 << 20).await.unwrap().unwrap();
     assert!(began.elapsed() > Duration::from_millis(200), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_latest_stay_in_quarantine_however_old_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut moved = Vec::new();
+    for at in 0..20 {
+        let digest = keep(&store, format!("content {at}")).await;
+        // Found late, it was written before all others.
+        let written = UNIX_EPOCH + Duration::from_secs(1_000_000 - at);
+        let file = std::fs::File::options().write(true).open(file_of(folder.path(), &digest)).unwrap();
+        file.set_modified(written).unwrap();
+        store.quarantine(&digest).await.unwrap();
+        moved.push(format!("sha256-{}", digest.hex()));
+        // The kernel's clock for files stands still for some milliseconds.
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    let names = std::fs::read_dir(folder.path().join("quarantine")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    let mut latest = moved[4..].to_vec();
+    latest.sort_unstable();
+    assert_eq!(names, latest);
+}
+
+/// At one byte a second the first step would take twelve days.
+#[tokio::test]
+async fn a_rate_that_is_raised_holds_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    keep(&store, vec![1; 1 << 20]).await;
+    let (began, looks) = (tokio::time::Instant::now(), std::cell::Cell::new(0));
+    let rate = || {
+        looks.set(looks.get() + 1);
+        u64::from(looks.get() < 2)
+    };
+    store.scrub_anew().next(rate).await.unwrap().unwrap();
+    assert_eq!(looks.get(), 2);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 /// What came anew while the old file was being read is not the old file.

@@ -10,10 +10,15 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use crate::engine::upkeep::{Order, Stats};
+use crate::engine::upkeep::{OPENING, Order, Stats};
 
-/// `admin.address` of the configuration that both have.
-pub(in crate::cli::store) struct Server(pub(super) SocketAddr);
+/// What the process answers to.
+pub(in crate::cli::store) struct Server {
+    /// `admin.address` of the configuration that both should have.
+    pub(super) address: SocketAddr,
+    /// What it called its opening of the store: another server at the address must not do the work on its own.
+    pub(super) opening: String,
+}
 
 /// An answer, line by line.
 pub(super) struct Lines {
@@ -37,12 +42,12 @@ impl Server {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Incoming> {
-        let address = reachable(self.0);
+        let address = reachable(self.address);
         let asked = format!(
             "a running server has the store, and its admin listener (admin.address {address}) does not do it: \
              give the configuration that it was started with, or stop it"
         );
-        let answer = exchange(address, method, path, body).await.with_context(|| asked.clone())?;
+        let answer = self.exchange(address, method, path, body).await.with_context(|| asked.clone())?;
         let (head, mut body) = answer.into_parts();
         if head.status.is_success() {
             return Ok(body);
@@ -50,20 +55,24 @@ impl Server {
         let why = body.frame().await.and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
         anyhow::bail!("{asked}: {} {}", head.status, String::from_utf8_lossy(&why).trim())
     }
-}
 
-async fn exchange(
-    address: SocketAddr,
-    method: Method,
-    path: &str,
-    body: Bytes,
-) -> anyhow::Result<http::Response<Incoming>> {
-    let stream = tokio::net::TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
-    let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(body))?;
-    Ok(sender.send_request(request).await?)
+    async fn exchange(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<http::Response<Incoming>> {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .header(OPENING, &self.opening)
+            .body(Full::new(body))?;
+        Ok(sender.send_request(request).await?)
+    }
 }
 
 /// A listener on all addresses is reached on the loopback.
