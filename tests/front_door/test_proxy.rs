@@ -90,11 +90,15 @@ impl TestProxy {
     }
 
     pub async fn start(self) -> Running {
-        self.start_at(SystemTime::now()).await
+        self.begun(None).await
     }
 
     /// Starts a proxy that takes `time` for the present.
-    pub async fn start_at(mut self, time: SystemTime) -> Running {
+    pub async fn start_at(self, time: SystemTime) -> Running {
+        self.begun(Some(time)).await
+    }
+
+    async fn begun(mut self, time: Option<SystemTime>) -> Running {
         let mut upstreams = BTreeMap::new();
         let mut lines = Vec::new();
         for (host, registry, settings) in self.upstreams.drain(..) {
@@ -116,7 +120,7 @@ impl TestProxy {
         self.keys.entry("upstreams").or_insert(format!("{{ {} }}", lines.join(", ")));
         let folder = Folder::new().unwrap();
         folder.write("trust/wabbit/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
-        let clock = Clock::manual(time);
+        let clock = Clock::manual(time.unwrap_or_else(SystemTime::now));
         let mut running =
             Running { clock, folder, keys: self.keys, upstreams, client: Client::new(), proxy: None };
         running.begin().await;
