@@ -12,7 +12,7 @@ use super::Lane;
 /// A connection with its lane.
 #[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
     lane: Lane,
     /// Whether the kernel holds back what does not fill a packet, until the next flush.
     is_corked: bool,
