@@ -44,7 +44,7 @@ impl Body {
         repository: &Repository,
         blob: &Descriptor,
     ) -> Result<Self, Error> {
-        let stream = upstream.blob(repository, &blob.digest, 0).await?;
+        let stream = upstream.blob(repository, blob, 0).await?;
         let (skip, pieces) = fitting(stream, blob, 0)?;
         Ok(Self {
             upstream: upstream.clone(),
@@ -105,7 +105,7 @@ impl Body {
                 return Err(why.into());
             }
             tokio::time::sleep(self.pause(&why)).await;
-            match self.upstream.blob(&self.repository, &self.blob.digest, self.position).await {
+            match self.upstream.blob(&self.repository, &self.blob, self.position).await {
                 Ok(stream) => {
                     (self.skip, self.pieces) = fitting(stream, &self.blob, self.position)?;
                     tracing::debug!(blob = %self.blob.digest, at = self.position, %why, "resumed a body");

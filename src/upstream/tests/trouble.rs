@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, pull, registry, repository, short, tag, upstream};
+use super::{MANIFEST, digest, layer, pull, registry, repository, short, tag, upstream};
 use crate::egress;
 use crate::telemetry::Metrics;
 use crate::upstream::{Error, PATIENCE, Settings, Upstream};
@@ -152,8 +152,8 @@ async fn a_question_that_is_given_up_tells_only_of_a_head_that_did_not_come() {
     }
     let server = scripted(vec![silent(Reply::ok("content"))]).await;
     let upstream = upstream(json!({"url": server.url()}));
-    let (repository, digest) = (repository("team/app"), digest());
-    let blob = tokio::time::timeout(longer, upstream.blob(&repository, &digest, 0)).await;
+    let repository = repository("team/app");
+    let blob = tokio::time::timeout(longer, upstream.blob(&repository, &layer(), 0)).await;
     assert!(blob.is_err() && !upstream.is_suspect(), "a slow blob tells nothing of the registry");
 }
 
@@ -200,7 +200,7 @@ async fn offline_means_that_nobody_is_asked() {
     let errors = [
         pull(&upstream).await.map(drop),
         upstream.head_manifest(&repository, &tag("v1")).await.map(drop),
-        upstream.blob(&repository, &digest, 0).await.map(drop),
+        upstream.blob(&repository, &layer(), 0).await.map(drop),
         upstream.head_blob(&repository, &digest).await.map(drop),
         upstream.referrers(&repository, &digest).await.map(drop),
         upstream.tags(&repository, None, None).await.map(drop),
