@@ -140,7 +140,7 @@ fn fitting(stream: BlobStream, blob: &Descriptor, position: u64) -> Result<(u64,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use futures_util::stream;
 
     use super::*;
@@ -167,6 +167,13 @@ mod tests {
             cuts: 0,
             fruitless: 0,
         }
+    }
+
+    /// A body that brings these pieces, and then nothing more.
+    pub(in crate::cache) fn stalling(pieces: &'static [&'static str]) -> Body {
+        let mut body = body(pieces, 1 << 20, 0);
+        body.pieces = Box::pin(body.pieces.chain(stream::pending()));
+        body
     }
 
     #[tokio::test]
