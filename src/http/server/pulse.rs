@@ -28,8 +28,7 @@ pub(super) struct Pulse {
     start: Instant,
     /// Requests whose answers are not handed over to the end.
     busy: AtomicUsize,
-    /// Pieces of answers that are handed over and not taken, and answers whose next piece is not asked for:
-    /// HTTP/2 asks for none while the client's window is used up.
+    /// Pieces of answers that are handed over and not taken.
     waiting: AtomicUsize,
     /// When a request ended or a piece was handed over or taken, in milliseconds since the start.
     moved: AtomicU64,
@@ -41,18 +40,13 @@ pub(super) struct Busy(Arc<Pulse>);
 /// A body whose request is under way until it is gone.
 pub(super) struct During<B> {
     body: B,
-    /// Until the connection asks for a piece that is not here yet: then it is not the client who is waited for.
-    held: Option<Held>,
     busy: Busy,
 }
-
-/// Something that waits for the client.
-struct Held(Arc<Pulse>);
 
 /// A piece of an answer, until the client has taken it: the connection drops what it has sent.
 pub(super) struct Piece<D> {
     data: D,
-    _held: Held,
+    pulse: Arc<Pulse>,
 }
 
 impl Pulse {
@@ -100,7 +94,7 @@ impl Pulse {
 impl Busy {
     /// Lasts as long as `body`.
     pub(super) fn during<B>(self, body: B) -> During<B> {
-        During { body, held: Some(Held::by(&self.0)), busy: self }
+        During { body, busy: self }
     }
 }
 
@@ -121,11 +115,6 @@ impl<B: Body + Unpin> Body for During<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_pending() {
-            self.held = None;
-        } else if self.held.is_none() {
-            self.held = Some(Held::by(&self.busy.0));
-        }
         let pulse = &self.busy.0;
         polled.map(|frame| frame.map(|frame| frame.map(|f| f.map_data(|data| Piece::of(data, pulse)))))
     }
@@ -141,22 +130,16 @@ impl<B: Body + Unpin> Body for During<B> {
 
 impl<D> Piece<D> {
     fn of(data: D, pulse: &Arc<Pulse>) -> Self {
-        Self { data, _held: Held::by(pulse) }
-    }
-}
-
-impl Held {
-    fn by(pulse: &Arc<Pulse>) -> Self {
         pulse.note_move();
         pulse.waiting.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(pulse))
+        Self { data, pulse: Arc::clone(pulse) }
     }
 }
 
-impl Drop for Held {
+impl<D> Drop for Piece<D> {
     fn drop(&mut self) {
-        self.0.note_move();
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.pulse.note_move();
+        self.pulse.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -257,18 +240,6 @@ mod tests {
         };
         let (all, ()) = tokio::join!(reading, served);
         assert!(all > 8 * (64 << 10), "{all} bytes");
-    }
-
-    /// While the upstream is waited for, the connection has asked in vain.
-    #[tokio::test]
-    async fn an_answer_that_nobody_asks_for_is_not_taken_and_one_that_is_late_is_not_the_clients() {
-        let pulse = Pulse::new();
-        let never = futures_util::stream::pending::<std::io::Result<Frame<Bytes>>>();
-        let mut late = pulse.busy().during(http_body_util::StreamBody::new(never));
-        assert!(tokio::time::timeout(Duration::from_millis(1), late.frame()).await.is_err());
-        assert!(longer(&pulse, 2 * PATIENCE.piece).await, "the upstream is waited for");
-        let _untouched = pulse.busy().during(Full::new(Bytes::from_static(b"piece")));
-        assert!(!longer(&pulse, 5 * PATIENCE.piece).await, "the client is waited for");
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ async fn an_idle_connection_is_told_that_it_ends() {
     }
 }
 
-/// Without a window nothing is asked of the answer; with one of a byte, the rest of a piece waits.
+/// A piece that has no window, or only a byte of one, is handed over and not taken.
 #[tokio::test]
 async fn a_client_that_grants_no_window_is_cut_off() {
     let patience = Patience { head: Duration::from_millis(100), piece: Duration::from_millis(300) };
