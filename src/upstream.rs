@@ -209,21 +209,22 @@ impl Upstream {
         }
     }
 
-    /// A blob from the byte `from` on, or from its start where the upstream cannot do that.
+    /// A blob from the byte `from` on, or from its start where the upstream cannot do that. A small one,
+    /// as a signature's payload, does not wait for layers.
     ///
     /// # Errors
     /// [`Error`], for the head; the body brings its own.
     pub async fn blob(
         &self,
         repository: &Repository,
-        digest: &Digest,
+        blob: &Descriptor,
         from: u64,
     ) -> Result<BlobStream, Error> {
         self.may_ask()?;
-        let permit = self.permits.body().await?;
+        let permit = self.permits.body(blob.size).await?;
         match &self.source {
-            Source::Remote(remote) => remote.blob(repository, digest, from, permit).await,
-            Source::Layout(layout) => layout.blob(repository, digest, from).await,
+            Source::Remote(remote) => remote.blob(repository, &blob.digest, from, permit).await,
+            Source::Layout(layout) => layout.blob(repository, &blob.digest, from).await,
         }
     }
 

@@ -28,10 +28,10 @@ class Load:
         return self.requests / self.seconds
 
 
-def wrk(contender, path, connections, seconds):
+def wrk(contender, path, connections, seconds, threads=1):
     """Requests for `path`, one after the other over each connection."""
     url = f"{contender.scheme}://127.0.0.1:{contender.port}{path}"
-    command = ["wrk", "-t", "1", "-c", connections, "-d", f"{seconds}s", "--timeout", "30s", "-s", DONE,
+    command = ["wrk", "-t", threads, "-c", connections, "-d", f"{seconds}s", "--timeout", "30s", "-s", DONE,
                "-H", ACCEPT, url]
     measured = json.loads(_output(command, contender).splitlines()[-1])
     if measured.pop("errors"):

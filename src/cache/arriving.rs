@@ -5,13 +5,14 @@
 //! proven, so a wrong blob is complete for nobody, and nothing of it is kept.
 
 use std::fs::File;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::{Cache, Error, Role};
@@ -224,29 +225,42 @@ impl Fetch {
     }
 }
 
-/// Hands the body on step by step; the first is what comes first.
+/// Hands the body on step by step; the first is what comes first, and what was gathered does not wait for
+/// what is late.
 async fn read(mut body: Body, ahead: mpsc::Sender<Vec<Bytes>>) -> Result<(), Error> {
-    let mut enough = 1;
+    let (mut step, mut size, mut enough, mut tell_at) = (Vec::new(), 0, 1, Instant::now());
     loop {
-        let step = gather(&mut body, enough).await?;
-        // Nobody takes it: what went wrong is told there.
-        if step.is_empty() || ahead.send(step).await.is_err() {
+        // Goes on beyond the time to tell: it may be asking for the rest of a body that was cut.
+        let mut next = pin!(body.next());
+        let piece = match step.is_empty() {
+            true => next.await?,
+            false => match timeout_at(tell_at, next.as_mut()).await {
+                Ok(piece) => piece?,
+                Err(_) => {
+                    // Nobody takes it: what went wrong is told there.
+                    if ahead.send(std::mem::take(&mut step)).await.is_err() {
+                        return Ok(());
+                    }
+                    next.await?
+                }
+            },
+        };
+        let is_end = piece.is_none();
+        if step.is_empty() {
+            (size, tell_at) = (0, Instant::now() + TELL_EVERY);
+        }
+        size += piece.as_ref().map_or(0, Bytes::len);
+        step.extend(piece);
+        if (is_end || size >= enough) && !step.is_empty() {
+            if ahead.send(std::mem::take(&mut step)).await.is_err() {
+                return Ok(());
+            }
+            enough = STEP;
+        }
+        if is_end {
             return Ok(());
         }
-        enough = STEP;
     }
-}
-
-/// The next pieces, until there is enough of them or it is time to tell. Empty at the end.
-async fn gather(body: &mut Body, enough: usize) -> Result<Vec<Bytes>, Error> {
-    let start = Instant::now();
-    let (mut pieces, mut size) = (Vec::new(), 0);
-    while size < enough && (pieces.is_empty() || start.elapsed() < TELL_EVERY) {
-        let Some(piece) = body.next().await? else { break };
-        size += piece.len();
-        pieces.push(piece);
-    }
-    Ok(pieces)
 }
 
 impl Arriving {
@@ -355,6 +369,16 @@ mod tests {
         place.arriving.tell(Progress::Proven);
         assert_eq!(place.limit(9, 10, false).await.unwrap(), 10);
         assert_eq!(place.limit(0, 5, true).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_stall_is_told_in_time() {
+        let (ahead, mut steps) = mpsc::channel(AHEAD);
+        let reading = tokio::spawn(read(crate::cache::body::tests::stalling(&["first", "second"]), ahead));
+        assert_eq!(steps.recv().await.unwrap(), ["first"]);
+        let told = tokio::time::timeout(5 * TELL_EVERY, steps.recv()).await;
+        assert_eq!(told.expect("it is told in time").unwrap(), ["second"]);
+        reading.abort();
     }
 
     #[tokio::test]

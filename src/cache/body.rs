@@ -44,7 +44,7 @@ impl Body {
         repository: &Repository,
         blob: &Descriptor,
     ) -> Result<Self, Error> {
-        let stream = upstream.blob(repository, &blob.digest, 0).await?;
+        let stream = upstream.blob(repository, blob, 0).await?;
         let (skip, pieces) = fitting(stream, blob, 0)?;
         Ok(Self {
             upstream: upstream.clone(),
@@ -105,7 +105,7 @@ impl Body {
                 return Err(why.into());
             }
             tokio::time::sleep(self.pause(&why)).await;
-            match self.upstream.blob(&self.repository, &self.blob.digest, self.position).await {
+            match self.upstream.blob(&self.repository, &self.blob, self.position).await {
                 Ok(stream) => {
                     (self.skip, self.pieces) = fitting(stream, &self.blob, self.position)?;
                     tracing::debug!(blob = %self.blob.digest, at = self.position, %why, "resumed a body");
@@ -140,7 +140,7 @@ fn fitting(stream: BlobStream, blob: &Descriptor, position: u64) -> Result<(u64,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use futures_util::stream;
 
     use super::*;
@@ -167,6 +167,13 @@ mod tests {
             cuts: 0,
             fruitless: 0,
         }
+    }
+
+    /// A body that brings these pieces, and then nothing more.
+    pub(in crate::cache) fn stalling(pieces: &'static [&'static str]) -> Body {
+        let mut body = body(pieces, 1 << 20, 0);
+        body.pieces = Box::pin(body.pieces.chain(stream::pending()));
+        body
     }
 
     #[tokio::test]

@@ -46,13 +46,17 @@ struct State {
 }
 
 /// Leave for one request. It tells how the request ended; one that was given up tells nothing but
-/// that it was late.
+/// that no head came in time.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
-    since: Instant,
+    /// Since when a head is waited for: not between attempts, nor while a body comes.
+    waiting: Option<Instant>,
+    /// The last head came late.
+    late: bool,
+    /// Another than the registry may be waited for.
+    elsewhere: bool,
     probe: bool,
-    told: bool,
 }
 
 /// Why there is no leave.
@@ -100,7 +104,7 @@ impl Breaker {
         }
         let probe = state.open_until.is_some();
         state.probing |= probe;
-        Ok(Pass { breaker: self, since: now, probe, told: false })
+        Ok(Pass { breaker: self, waiting: Some(now), late: false, elsewhere: false, probe })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,24 +133,49 @@ impl State {
 }
 
 impl Pass<'_> {
+    /// The registry may have sent us on, as to the storage of its blobs, whose silence is not its own: a
+    /// request that is given up then tells nothing.
+    pub(super) fn may_lead_elsewhere(&mut self) {
+        self.elsewhere = true;
+    }
+
+    /// A head is waited for from now on.
+    pub(super) fn asks(&mut self) {
+        self.waiting = Some(Instant::now());
+    }
+
+    /// The wait is over.
+    pub(super) fn heard(&mut self) -> Instant {
+        let now = Instant::now();
+        if let Some(since) = self.waiting.take() {
+            self.late = now.saturating_duration_since(since) > PATIENCE;
+        }
+        now
+    }
+
+    /// Our own rules did not let it be asked, which tells nothing about it.
+    pub(super) fn unasked(mut self) {
+        self.heard();
+    }
+
     /// The upstream answered, whatever it said. Late answers prove no health, and those to questions
     /// that were asked before a pause do not end it.
     pub(super) fn answered(mut self) {
-        let now = self.end();
+        let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = 0;
         if state.throttled_until.is_some_and(|until| now < until) {
             return;
         }
         (state.open_until, state.throttled_until, state.silent) = (None, None, false);
-        if now.saturating_duration_since(self.since) <= PATIENCE {
+        if !self.late {
             state.suspect_until = None;
         }
     }
 
     /// The upstream answered that it is asked too often, and maybe when to come again.
     pub(super) fn throttled(mut self, wait: Option<Duration>) {
-        let now = self.end();
+        let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = 0;
         state.suspect(now);
@@ -158,7 +187,7 @@ impl Pass<'_> {
 
     /// The upstream was out: it answered so, maybe saying for how long, or, `silent`, did not answer.
     pub(super) fn failed(mut self, silent: bool, wait: Duration) {
-        let now = self.end();
+        let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = state.outages.saturating_add(1);
         if silent {
@@ -168,18 +197,14 @@ impl Pass<'_> {
             state.open(now + wait.clamp(OPEN, LONGEST_OPEN));
         }
     }
-
-    fn end(&mut self) -> Instant {
-        self.told = true;
-        Instant::now()
-    }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let is_given_up = self.waiting.is_some() && !self.elsewhere;
+        let now = self.heard();
         let mut state = self.breaker.state();
-        if !self.told && now.saturating_duration_since(self.since) > PATIENCE {
+        if is_given_up && self.late {
             state.suspect(now);
         }
         if self.probe {
@@ -290,6 +315,42 @@ mod tests {
         breaker.enter().unwrap().answered();
         drop(breaker.enter().unwrap());
         assert!(!breaker.is_suspect(), "given up at once");
+    }
+
+    #[test]
+    fn what_is_given_up_tells_nothing_unless_a_head_of_the_registry_is_missing() {
+        let breaker = Breaker::after(OUTAGES);
+        let long_ago = || breaker.enter_at(Instant::now() - 2 * PATIENCE).unwrap();
+        let mut with_a_slow_body = long_ago();
+        with_a_slow_body.heard();
+        drop(with_a_slow_body);
+        let mut in_its_second_attempt = long_ago();
+        in_its_second_attempt.asks();
+        drop(in_its_second_attempt);
+        let mut of_a_blob = long_ago();
+        of_a_blob.may_lead_elsewhere();
+        drop(of_a_blob);
+        assert!(!breaker.is_suspect());
+    }
+
+    #[test]
+    fn an_answer_is_late_by_its_own_attempt_alone() {
+        let breaker = Breaker::after(OUTAGES);
+        breaker.doubt();
+        let mut pass = breaker.enter_at(Instant::now() - 2 * PATIENCE).unwrap();
+        pass.asks();
+        pass.answered();
+        assert!(!breaker.is_suspect());
+    }
+
+    #[test]
+    fn a_question_that_our_rules_forbid_tells_nothing() {
+        let (breaker, later) = opened();
+        breaker.enter_at(later).unwrap().unasked();
+        assert!(breaker.is_suspect() && breaker.is_silent() && breaker.enter().is_err());
+        let healthy = Breaker::after(OUTAGES);
+        healthy.enter_at(Instant::now() - 2 * PATIENCE).unwrap().unasked();
+        assert!(!healthy.is_suspect());
     }
 
     #[test]

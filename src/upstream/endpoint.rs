@@ -82,6 +82,12 @@ pub(super) struct Answer {
     pub(super) body: Option<Body>,
 }
 
+impl Ask<'_> {
+    fn is_blob(&self) -> bool {
+        self.what.starts_with("blobs/")
+    }
+}
+
 impl Endpoint {
     /// Where a question is asked.
     pub(super) fn url(&self, ask: &Ask<'_>) -> Url {
@@ -93,10 +99,13 @@ impl Endpoint {
 
     /// Asks, again after a pause where that may help, and not at all while the breaker is open.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
-        let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
+        let mut pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
+        if ask.is_blob() {
+            pass.may_lead_elsewhere();
+        }
         let mut attempt = 1;
         loop {
-            let failure = match self.attempt(ask).await {
+            let failure = match self.attempt(ask, &mut pass).await {
                 Ok(answer) => {
                     pass.answered();
                     return Ok(answer);
@@ -126,12 +135,14 @@ impl Endpoint {
 
     /// Asks once: anonymously or with the token that is kept, and once more with a new token where
     /// the registry wants that.
-    async fn attempt(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
+    async fn attempt(&self, ask: &Ask<'_>, pass: &mut Pass<'_>) -> Result<Answer, Failure> {
         let mut credential = self.tokens.kept(ask.repository.path()).await;
-        let mut response = self.exchange(ask, credential.clone()).await?;
+        let mut response = self.exchange(ask, credential.clone(), pass).await?;
         if self.is_challenge(&response) {
+            // Without its token server it answers nobody.
+            pass.asks();
             credential = Some(self.credential(ask.repository, &response.headers, credential.as_ref()).await?);
-            response = self.exchange(ask, credential).await?;
+            response = self.exchange(ask, credential, pass).await?;
         }
         let Response { status, headers, url, body } = answer::success(response).await?;
         let (bytes, body) = match ask.part {
@@ -146,6 +157,7 @@ impl Endpoint {
         &self,
         ask: &Ask<'_>,
         credential: Option<HeaderValue>,
+        pass: &mut Pass<'_>,
     ) -> Result<Response, egress::Error> {
         let url = self.url(ask);
         let request = match ask.part {
@@ -159,7 +171,9 @@ impl Endpoint {
         };
         let request = request.credential(credential);
         let started = Instant::now();
+        pass.asks();
         let result = self.client.follow(request).await;
+        pass.heard();
         self.meter.count(started.elapsed(), &result);
         result
     }
@@ -220,6 +234,7 @@ impl Failure {
         match &self.error {
             Error::Unavailable(_) => pass.failed(self.silent, wait),
             Error::Throttled { retry_after } => pass.throttled(*retry_after),
+            Error::Forbidden(_) if self.silent => pass.unasked(),
             _ => pass.answered(),
         }
     }

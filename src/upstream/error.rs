@@ -85,7 +85,8 @@ impl From<egress::Error> for Failure {
             egress::Error::Unreachable(_) | egress::Error::Broken(_) => (Again::After(Duration::ZERO), true),
             // Who waited once for a timeout does not wait three times.
             egress::Error::TimedOut(_) => (Again::Never, true),
-            egress::Error::TooLarge { .. } | egress::Error::Forbidden(_) => (Again::Never, false),
+            egress::Error::Forbidden(_) => (Again::Never, true),
+            egress::Error::TooLarge { .. } => (Again::Never, false),
         };
         Self { error: error.into(), again, silent }
     }

@@ -1,5 +1,5 @@
 //! How much is asked of an upstream at once. Bodies leave room for questions: those are short, and
-//! tags and manifests must not wait for layers.
+//! tags, manifests and signatures must not wait for layers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,14 @@ use super::error::Error;
 /// Who waits longer for one of `max_requests` gives up.
 const MAX_QUEUE: Duration = Duration::from_secs(60);
 
+/// A body of at most so many bytes is as short as a manifest, and may be a signature or a config.
+const SMALL: u64 = 1 << 20;
+
 /// The permits of one upstream.
 #[derive(Debug)]
 pub(super) struct Permits {
     requests: Arc<Semaphore>,
-    /// Three quarters of them: so many may be held by bodies.
+    /// Three quarters of them: so many may be held by bodies that are not small.
     bodies: Arc<Semaphore>,
 }
 
@@ -39,8 +42,11 @@ impl Permits {
         in_time(async { Some(Permit { _request: taken(&self.requests).await?, _body: None }) }).await
     }
 
-    /// Leave for a body.
-    pub(super) async fn body(&self) -> Result<Permit, Error> {
+    /// Leave for a body of so many bytes.
+    pub(super) async fn body(&self, size: u64) -> Result<Permit, Error> {
+        if size <= SMALL {
+            return self.question().await;
+        }
         in_time(async {
             let body = taken(&self.bodies).await?;
             Some(Permit { _request: taken(&self.requests).await?, _body: Some(body) })

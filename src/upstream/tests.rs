@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{Settings, Upstream};
 use crate::egress;
-use crate::oci::{Digest, Registry, Repository, Tag, Target};
+use crate::oci::{Descriptor, Digest, Registry, Repository, Tag, Target};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 
@@ -52,6 +52,11 @@ fn tag(text: &str) -> Target {
 
 fn digest() -> Digest {
     Digest::sha256(b"content")
+}
+
+/// Content as large as what waits for its turn.
+fn layer() -> Descriptor {
+    Descriptor::new("application/octet-stream", digest(), 64 << 20)
 }
 
 /// What most tests do to see whether a question is answered.

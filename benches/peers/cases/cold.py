@@ -10,6 +10,7 @@ CACHES = ["portcullis", "proxy_cache", "varnish", "distribution"]
 
 def cases():
     yield first_byte()
+    yield first_byte(delay=0.02)
     yield one_client("unthrottled", 200, None, ["direct", *CACHES], 1.5)
     yield one_client("unthrottled", 1000, None, ["direct", *CACHES], 1.8)
     yield one_client("1 Gbit/s", 200, 1e9, ["direct", "portcullis", "varnish"], 1.03)
@@ -17,15 +18,18 @@ def cases():
     yield crowd()
 
 
-def first_byte():
-    name = "cold 30 MB: first byte"
+def first_byte(delay=0.0):
+    far = f", upstream {delay * 1e3:.0f} ms away" if delay else ""
+    name = f"cold 30 MB{far}: first byte"
     row = Row(name, "ms", (at_most(1.3, "direct"),))
 
     def run(bench):
         admit(bench)
+        bench.origin.delay = delay
         for contender in bench.turns(["direct", *CACHES]):
             loads = [own(contender, "GET", path, 1, "1r") for path in bench.fresh("first byte", 30)]
             bench.record(row, contender.name, statistics.median(load.first_p50 for load in loads) * 1e3)
+        bench.origin.delay = 0.0
 
     return name, [row], run
 

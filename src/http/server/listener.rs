@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
@@ -30,6 +31,9 @@ const MAX_CONNECTIONS: usize = 8192;
 
 /// How long a client may take.
 const PATIENCE: Patience = Patience { head: Duration::from_secs(30), piece: Duration::from_secs(600) };
+
+/// How long a client that is given up may take to be told so (HTTP/2's GOAWAY: RFC 9113, section 6.8).
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,8 +88,9 @@ impl Listener {
     /// finish their answers, and cuts them off at the deadline.
     pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
         let Self { listener, tls, drain, patience } = self;
-        let way = Arc::new(Way { tls, front, builder: builder(), patience });
-        let graceful = GracefulShutdown::new();
+        let ending = CancellationToken::new();
+        let way = Way { tls, front, builder: builder(), patience, drain, ending: ending.clone() };
+        let way = Arc::new(way);
         let mut connections = JoinSet::new();
         let mut check = interval(CERTIFICATE_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,7 +100,7 @@ impl Listener {
                 () = &mut shutdown => break,
                 accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(stream, way.clone(), graceful.watcher()));
+                        connections.spawn(connection(stream, way.clone()));
                     }
                     Err(error) => stumble(&error).await,
                 },
@@ -104,7 +109,9 @@ impl Listener {
             }
         }
         drop(listener);
-        if timeout(drain, graceful.shutdown()).await.is_err() {
+        ending.cancel();
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(drain, ended).await.is_err() {
             tracing::warn!(left = connections.len(), "answers were cut off: they took longer than {drain:?}");
         }
     }
@@ -133,9 +140,12 @@ struct Way {
     front: Arc<Front>,
     builder: Builder<TokioExecutor>,
     patience: Patience,
+    drain: Duration,
+    /// The listener takes no more connections, and those that are open end in good order.
+    ending: CancellationToken,
 }
 
-async fn connection(stream: TcpStream, way: Arc<Way>, watcher: Watcher) {
+async fn connection(stream: TcpStream, way: Arc<Way>) {
     let _open = Open::count(&way.front.metrics().connections);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
@@ -143,13 +153,13 @@ async fn connection(stream: TcpStream, way: Arc<Way>, watcher: Watcher) {
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
         let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
-        return way.requests(wire, client, watcher).await;
+        return way.requests(wire, client).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
-            way.requests(stream, client, watcher).await;
+            way.requests(stream, client).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -164,7 +174,7 @@ struct Client {
 }
 
 impl Way {
-    async fn requests<S>(&self, stream: S, client: Client, watcher: Watcher)
+    async fn requests<S>(&self, stream: S, client: Client)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -176,15 +186,27 @@ impl Way {
             let answer = front.answer(request, &client.who, lane);
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let within = tokio::select! {
             biased;
-            ended = watcher.watch(connection) => if let Err(error) = ended {
-                // A client that hangs up is no event; what else is wrong helps its owner only.
-                tracing::debug!(%error, "a connection ended early");
-            },
-            why = pulse.lost(self.patience) => tracing::debug!(why, "a connection is closed"),
+            ended = connection.as_mut() => return note(ended),
+            () = self.ending.cancelled() => self.drain,
+            why = pulse.lost(self.patience) => {
+                tracing::debug!(why, "a connection is closed");
+                FAREWELL
+            }
+        };
+        connection.as_mut().graceful_shutdown();
+        if let Ok(ended) = timeout(within, connection).await {
+            note(ended);
         }
+    }
+}
+
+/// A client that hangs up is no event; what else is wrong helps its owner only.
+fn note<E: std::fmt::Display>(ended: Result<(), E>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -224,5 +246,7 @@ impl Drop for Open {
     }
 }
 
+#[cfg(test)]
+mod http2;
 #[cfg(test)]
 mod tests;

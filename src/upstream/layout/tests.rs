@@ -136,13 +136,14 @@ async fn blobs_are_read_from_any_byte_on() {
     let digest = folder.blob("0123456789");
     let (upstream, here) = (folder.upstream(), repository("team/app"));
     assert_eq!(upstream.head_blob(&here, &digest).await.unwrap(), 10);
+    let blob = Descriptor::new("application/octet-stream", digest, 10);
     for from in [0_u64, 4, 10] {
-        let stream = upstream.blob(&here, &digest, from).await.unwrap();
+        let stream = upstream.blob(&here, &blob, from).await.unwrap();
         assert_eq!((stream.offset, stream.size), (from, Some(10)));
         let body: Vec<Bytes> = stream.body.try_collect().await.unwrap();
         assert_eq!(body.concat(), &b"0123456789"[usize::try_from(from).unwrap()..]);
     }
-    assert!(upstream.blob(&here, &digest, 11).await.is_err());
+    assert!(upstream.blob(&here, &blob, 11).await.is_err());
     assert!(matches!(upstream.head_blob(&here, &Digest::sha256(b"x")).await, Err(Error::NotFound)));
 }
 

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{digest, repository, tag, upstream};
+use super::{digest, layer, repository, tag, upstream};
 use crate::oci::media_type::OCI_INDEX;
 use crate::oci::{Digest, Target};
 use crate::upstream::{BlobStream, Error, Head};
@@ -12,7 +12,7 @@ use crate::upstream::{BlobStream, Error, Head};
 async fn blob(reply: Reply, from: u64) -> (Server, Result<BlobStream, Error>) {
     let server = Server::start(move |_| reply.clone()).await;
     let upstream = upstream(json!({"url": server.url()}));
-    let blob = upstream.blob(&repository("team/app"), &digest(), from).await;
+    let blob = upstream.blob(&repository("team/app"), &layer(), from).await;
     (server, blob)
 }
 

@@ -7,8 +7,8 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, pull, repository, short, upstream};
-use crate::oci::MAX_MANIFEST_BYTES;
+use super::{MANIFEST, digest, layer, pull, repository, short, upstream};
+use crate::oci::{Descriptor, MAX_MANIFEST_BYTES};
 use crate::upstream::Error;
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_body_that_stalls_ends_with_an_error() {
         matches!(&error, Error::Unavailable(why) if why.contains("no more of the answer came")),
         "{error}"
     );
-    let mut blob = upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    let mut blob = upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     assert_eq!(blob.body.next().await.unwrap().unwrap(), "some");
     assert!(matches!(blob.body.next().await, Some(Err(Error::Unavailable(_)))));
 }
@@ -58,7 +58,7 @@ async fn a_readers_own_pause_is_not_the_upstreams() {
     let slow = Reply::ok("").pieces(vec![Bytes::from_static(b"ab"); 2]).spaced(Duration::from_millis(600));
     let server = Server::start(move |_| slow.clone()).await;
     let upstream = upstream(json!({"url": server.url(), "timeouts": {"idle": "800ms"}}));
-    let mut blob = upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    let mut blob = upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     // The reader comes late, when the first piece is here; then late again, when the second is on its way.
     tokio::time::sleep(Duration::from_millis(1000)).await;
     assert_eq!(blob.body.next().await.unwrap().unwrap(), "ab");
@@ -80,12 +80,12 @@ async fn a_body_that_is_cut_is_never_taken_for_whole() {
     let upstream = upstream(json!({"url": server.url()}));
     assert!(matches!(pull(&upstream).await, Err(Error::Unavailable(_))));
     assert_eq!(server.seen().len(), 3, "it may be whole the next time");
-    let blob = upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    let blob = upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     let pieces: Vec<_> = blob.body.collect().await;
     assert!(matches!(pieces.last(), Some(Err(Error::Unavailable(_)))), "{pieces:?}");
     let short = Server::start(|_| Reply::ok("some").header("content-length", "9").cut()).await;
     let upstream = super::upstream(json!({"url": short.url()}));
-    let blob = upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    let blob = upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     let pieces: Vec<_> = blob.body.collect().await;
     assert!(matches!(pieces.last(), Some(Err(Error::Unavailable(_)))), "{pieces:?}");
 }
@@ -104,7 +104,7 @@ async fn requests_carry_our_headers_and_no_others() {
     let server = Server::start(|_| Reply::ok(MANIFEST)).await;
     let upstream = upstream(json!({"url": server.url()}));
     pull(&upstream).await.unwrap();
-    upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     let [manifest, blob] = &server.seen()[..] else { panic!("two requests") };
     let names = |headers: &http::HeaderMap| headers.keys().map(|k| k.as_str().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&manifest.headers), ["user-agent", "accept-encoding", "accept", "host"]);
@@ -123,14 +123,17 @@ async fn questions_do_not_wait_for_bodies() {
         false => Reply::ok(MANIFEST),
     });
     let upstream = upstream(json!({"url": server.await.url(), "max_requests": 4}));
-    let (repository, digest) = (repository("team/app"), digest());
+    let repository = repository("team/app");
     let mut bodies = Vec::new();
     while let Ok(body) =
-        tokio::time::timeout(Duration::from_millis(300), upstream.blob(&repository, &digest, 0)).await
+        tokio::time::timeout(Duration::from_millis(300), upstream.blob(&repository, &layer(), 0)).await
     {
         bodies.push(body.unwrap());
     }
     assert_eq!(bodies.len(), 3);
+    let payload = Descriptor::new("application/octet-stream", digest(), 1 << 20);
+    let payload = tokio::time::timeout(Duration::from_secs(5), upstream.blob(&repository, &payload, 0)).await;
+    drop(payload.expect("a small one has its turn").unwrap());
     tokio::time::timeout(Duration::from_secs(5), pull(&upstream)).await.unwrap().unwrap();
 }
 
@@ -143,8 +146,8 @@ async fn so_many_at_once_and_a_blob_counts_until_it_ends() {
     assert_eq!(server.most_at_once(), 2);
 
     let repository = repository("team/app");
-    let mut first = upstream.blob(&repository, &digest(), 0).await.unwrap();
-    let second = upstream.blob(&repository, &digest(), 0).await.unwrap();
+    let mut first = upstream.blob(&repository, &layer(), 0).await.unwrap();
+    let second = upstream.blob(&repository, &layer(), 0).await.unwrap();
     let waits = tokio::time::timeout(Duration::from_millis(200), pull(&upstream)).await;
     assert!(waits.is_err(), "both are taken");
     while first.body.next().await.is_some() {}

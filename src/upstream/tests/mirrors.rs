@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, pull, repository, upstream};
+use super::{MANIFEST, digest, layer, pull, repository, upstream};
 use crate::oci::{Digest, Target};
 use crate::upstream::Error;
 
@@ -19,7 +19,7 @@ async fn mirrors_are_asked_in_order_and_by_digest() {
     let mirrors = json!([{"url": empty.url()}, {"url": full.url()}]);
     let upstream = upstream(json!({"url": home.url(), "mirrors": mirrors}));
     upstream.manifest(&repository("team/app"), &by_digest()).await.unwrap();
-    upstream.blob(&repository("team/app"), &digest(), 0).await.unwrap();
+    upstream.blob(&repository("team/app"), &layer(), 0).await.unwrap();
     assert_eq!((empty.seen().len(), full.seen().len(), home.seen().len()), (2, 2, 0));
     pull(&upstream).await.unwrap();
     assert_eq!((empty.seen().len(), full.seen().len(), home.seen().len()), (2, 2, 1));

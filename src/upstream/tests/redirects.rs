@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, in_environment, pull, repository, upstream};
+use super::{MANIFEST, in_environment, layer, pull, repository, upstream};
 use crate::upstream::Error;
 
 /// A registry that wants a password and redirects to `to`.
@@ -28,7 +28,7 @@ async fn the_login_stays_with_the_origin() {
     let elsewhere = Server::start(|_| Reply::ok("content")).await;
     let server = redirecting(format!("{}/blob?signed=1", elsewhere.url())).await;
     let upstream = upstream(settings(&server));
-    let blob = upstream.blob(&repository("team/app"), &digest(), 3).await.unwrap();
+    let blob = upstream.blob(&repository("team/app"), &layer(), 3).await.unwrap();
     assert_eq!((blob.offset, blob.size), (0, Some(7)));
     let seen = elsewhere.seen();
     assert_eq!((seen.len(), seen[0].target.as_str()), (1, "/blob?signed=1"));

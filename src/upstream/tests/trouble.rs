@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, digest, pull, registry, repository, short, tag, upstream};
+use super::{MANIFEST, digest, layer, pull, registry, repository, short, tag, upstream};
 use crate::egress;
 use crate::telemetry::Metrics;
-use crate::upstream::{Error, Settings, Upstream};
+use crate::upstream::{Error, PATIENCE, Settings, Upstream};
 
 /// A server that gives these answers in turn, the last one for ever.
 async fn scripted(replies: Vec<Reply>) -> Server {
@@ -135,6 +135,57 @@ async fn only_who_does_not_answer_is_suspect() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_given_up_tells_only_of_a_head_that_did_not_come() {
+    let longer = PATIENCE + Duration::from_millis(500);
+    let silent = |reply: Reply| reply.late(Duration::from_secs(60));
+    let cases = [
+        ("no head", vec![silent(Reply::ok(MANIFEST))], true),
+        ("no head after an outage", vec![Reply::new(503, ""), silent(Reply::ok(MANIFEST))], true),
+        ("a body that does not end", vec![Reply::ok("{").stalled()], false),
+        ("a pause that was asked for", vec![Reply::new(503, "").header("retry-after", "2")], false),
+    ];
+    for (what, replies, is_suspect) in cases {
+        let server = scripted(replies).await;
+        let upstream = upstream(json!({"url": server.url()}));
+        assert!(tokio::time::timeout(longer, pull(&upstream)).await.is_err(), "{what}");
+        assert_eq!(upstream.is_suspect(), is_suspect, "{what}");
+    }
+    let server = scripted(vec![silent(Reply::ok("content"))]).await;
+    let upstream = upstream(json!({"url": server.url()}));
+    let repository = repository("team/app");
+    let blob = tokio::time::timeout(longer, upstream.blob(&repository, &layer(), 0)).await;
+    assert!(blob.is_err() && !upstream.is_suspect(), "a slow blob tells nothing of the registry");
+}
+
+#[tokio::test]
+async fn an_answer_is_in_time_although_an_outage_was_waited_for() {
+    let server = scripted(vec![Reply::new(503, "").header("retry-after", "1"), Reply::ok(MANIFEST)]).await;
+    let upstream = upstream(json!({"url": server.url()}));
+    upstream.doubt();
+    pull(&upstream).await.unwrap();
+    assert!(!upstream.is_suspect());
+}
+
+#[tokio::test]
+async fn what_our_own_rules_forbid_tells_nothing_and_every_answer_that_it_is_alive() {
+    let realm = |url: &str| Reply::unauthorized(format!(r#"Bearer realm="{url}""#));
+    let cases = [
+        (Reply::redirect("http://169.254.169.254/"), true),
+        (realm("http://elsewhere.example/token"), false),
+        (Reply::new(403, ""), false),
+    ];
+    for (reply, is_suspect) in cases {
+        let what = format!("{reply:?}");
+        let server = scripted(vec![reply]).await;
+        let upstream = upstream(json!({"url": server.url()}));
+        upstream.doubt();
+        let error = pull(&upstream).await.unwrap_err();
+        assert!(matches!(error, Error::Forbidden(_) | Error::Refused { .. }), "{error}");
+        assert_eq!(upstream.is_suspect(), is_suspect, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_at_home_is_an_outage() {
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = pull(&upstream(json!({"url": format!("http://{gone}")}))).await.unwrap_err();
@@ -149,7 +200,7 @@ async fn offline_means_that_nobody_is_asked() {
     let errors = [
         pull(&upstream).await.map(drop),
         upstream.head_manifest(&repository, &tag("v1")).await.map(drop),
-        upstream.blob(&repository, &digest, 0).await.map(drop),
+        upstream.blob(&repository, &layer(), 0).await.map(drop),
         upstream.head_blob(&repository, &digest).await.map(drop),
         upstream.referrers(&repository, &digest).await.map(drop),
         upstream.tags(&repository, None, None).await.map(drop),

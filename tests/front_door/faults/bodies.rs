@@ -232,3 +232,31 @@ async fn a_body_that_is_always_reset_is_given_up() {
     assert!(stand.wire.asked().len() < 20, "{:?}", stand.wire.asked());
     stand.assert_recovers().await;
 }
+
+/// Bytes that came are told while the rest is asked for again, and that question is asked once however long
+/// it takes.
+#[tokio::test]
+async fn a_resumption_that_is_slower_than_what_is_told_is_not_begun_again() {
+    let blob = large();
+    let sent = blob.clone();
+    let stand = Stand::start(blob, move |mut conn| {
+        let sent = sent.clone();
+        async move {
+            if conn.number > 0 {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                let rest = conn.honest(&sent).await;
+                conn.body(rest).await;
+            } else {
+                let rest = conn.honest(&sent).await;
+                conn.body(&rest[..CUT]).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                conn.body(&rest[CUT..2 * CUT]).await;
+            }
+            conn.finish().await;
+        }
+    })
+    .await;
+    served(&stand.blob().await, &stand.blob);
+    assert_eq!(stand.wire.asked(), [0, 2 * CUT as u64]);
+    stand.assert_recovers().await;
+}

@@ -13,19 +13,23 @@ use tokio_rustls::client::TlsStream;
 use super::*;
 use crate::http::server::TlsFiles;
 
-struct Running {
-    address: SocketAddr,
-    front: Arc<Front>,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) front: Arc<Front>,
     tls: Option<Arc<Tls>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
+    start_with(tls, Patience { head: head_timeout, ..PATIENCE }).await
+}
+
+pub(super) async fn start_with(tls: Option<TlsFiles>, patience: Patience) -> Running {
     let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
     let mut server =
         Listener::bind(([127, 0, 0, 1], 0).into(), tls.clone(), Duration::from_millis(300)).await.unwrap();
-    server.patience.head = head_timeout;
+    server.patience = patience;
     let (address, front) = (server.address().unwrap(), crate::http::front::tests::front().await);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(front.clone(), async move {
