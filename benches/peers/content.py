@@ -41,6 +41,22 @@ class Blob:
         yield memoryview(self.tail)
 
 
+class Part:
+    """The bytes of `whole` from `first` on, before `end`."""
+
+    def __init__(self, whole, first, end):
+        self.whole, self.first, self.end = whole, first, min(end, whole.size)
+        self.size = self.end - self.first
+
+    def pieces(self, most):
+        at = 0
+        for piece in self.whole.pieces(most):
+            wanted = piece[max(0, self.first - at) : max(0, self.end - at)]
+            at += len(piece)
+            if wanted:
+                yield wanted
+
+
 class Bytes:
     """A small blob, held as it is."""
 

@@ -45,6 +45,20 @@ def own(contender, method, path, connections, until):
     return Load(**json.loads(_output(command, contender)))
 
 
+def ranges(contender, path, size, number):
+    """One GET of all of `size` bytes in so many parts at once, by curl."""
+    step, url = -(-size // number), f"{contender.scheme}://127.0.0.1:{contender.port}{path}"
+    parts = [(first, min(first + step, size)) for first in range(0, size, step)]
+    clients = [
+        subprocess.Popen(["curl", "-sf", "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
+                          "-r", f"{first}-{end - 1}", url], stdout=subprocess.PIPE, text=True)
+        for first, end in parts
+    ]
+    for client, (first, end) in zip(clients, parts):
+        if client.communicate()[0] != f"206 {end - first}":
+            raise SystemExit(f"{contender.name} does not answer for the bytes {first} to {end} of {path}")
+
+
 def _output(command, contender):
     done = subprocess.run([str(one) for one in command], capture_output=True, text=True)
     if done.returncode:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from content import MANIFEST, PIECE, Bytes, digest_of
+from content import MANIFEST, PIECE, Bytes, Part, digest_of
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 OCTETS = "application/octet-stream"
@@ -61,25 +61,30 @@ class Origin:
         try:
             while line := stream.readline():
                 method, target, _ = line.decode("latin-1").split(" ", 2)
-                body = _body(stream, _headers(stream))
+                headers = _headers(stream)
+                body = _body(stream, headers)
                 with self.lock:
                     self.requests += 1
                 self.answering.wait()
                 if self.delay:
                     time.sleep(self.delay)
-                self._answer(connection, method, target, body)
+                self._answer(connection, method, target, body, headers.get("range"))
         except (OSError, ValueError):
             pass  # It went away, or speaks no HTTP, as cosign does first: it tries TLS.
         finally:
             self.connections.discard(connection)
             connection.close()
 
-    def _answer(self, connection, method, target, body):
+    def _answer(self, connection, method, target, body, wanted):
         route = ROUTE.fullmatch(target)
         if method in ("GET", "HEAD"):
             status, headers, found = self._find(route, target)
         else:
             status, headers, found = self._push(method, route, target, body)
+        if wanted and status.startswith("200"):
+            first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+            headers = {**headers, "Content-Range": f"bytes {first}-{last}/{found.size}"}
+            status, found = "206 Partial Content", Part(found, first, last + 1)
         head = f"HTTP/1.1 {status}\r\nContent-Length: {found.size}\r\nDocker-Distribution-Api-Version: registry/2.0\r\n"
         head = (head + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode()
         if method == "HEAD":

@@ -1,9 +1,10 @@
 """Blobs nobody has asked for: one client beside the same client at the origin, and 64 clients at once."""
 
 import statistics
+import time
 
 from goals import Row, at_most
-from load import own
+from load import own, ranges
 
 CACHES = ["portcullis", "proxy_cache", "varnish", "distribution"]
 
@@ -15,6 +16,7 @@ def cases():
     yield one_client("unthrottled", 1000, None, ["direct", *CACHES], 1.8)
     yield one_client("1 Gbit/s", 200, 1e9, ["direct", "portcullis", "varnish"], 1.03)
     yield one_client("4 Gbit/s", 200, 4e9, ["direct", "portcullis", "varnish"], 1.03)
+    yield in_ranges(200, 4)
     yield crowd()
 
 
@@ -53,6 +55,24 @@ def one_client(link, megabytes, bits, names, most):
         bench.origin.rate = None
 
     return name, [total, sent], run, link == "1 Gbit/s" or (not bits and megabytes == 200)
+
+
+def in_ranges(megabytes, number):
+    """What it costs a client that takes a layer in parts at once that none of them is made of unproven bytes."""
+    name = f"cold {megabytes} MB in {number} ranges at once, 1 Gbit/s"
+    total = Row(name, "ms")
+
+    def run(bench):
+        admit(bench)
+        [path] = bench.fresh("ranges", megabytes)
+        bench.origin.rate = 1e9 / 8
+        for contender in bench.turns(["direct", "portcullis"]):
+            start = time.monotonic()
+            ranges(contender, path, megabytes * 1_000_000, number)
+            bench.record(total, contender.name, (time.monotonic() - start) * 1e3)
+        bench.origin.rate = None
+
+    return name, [total], run, False
 
 
 def crowd():
