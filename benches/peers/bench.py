@@ -17,6 +17,8 @@ MB = 1_000_000
 # The blobs that nobody has yet: the case that asks for them, their size in MB, and how many it needs a round.
 COLD = [
     ("first byte", 30, 10),
+    ("first byte, far", 30, 10),
+    ("ranges", 200, 1),
     ("unthrottled", 200, 1),
     ("unthrottled", 1000, 1),
     ("1 Gbit/s", 200, 1),

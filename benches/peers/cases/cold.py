@@ -23,13 +23,13 @@ def cases():
 def first_byte(delay=0.0):
     far = f", upstream {delay * 1e3:.0f} ms away" if delay else ""
     name = f"cold 30 MB{far}: first byte"
-    row = Row(name, "ms", (at_most(1.3, "direct"),))
+    row, blobs = Row(name, "ms", (at_most(1.3, "direct"),)), "first byte, far" if delay else "first byte"
 
     def run(bench):
         admit(bench)
         bench.origin.delay = delay
         for contender in bench.turns(["direct", *CACHES]):
-            loads = [own(contender, "GET", path, 1, "1r") for path in bench.fresh("first byte", 30)]
+            loads = [own(contender, "GET", path, 1, "1r") for path in bench.fresh(blobs, 30)]
             bench.record(row, contender.name, statistics.median(load.first_p50 for load in loads) * 1e3)
         bench.origin.delay = 0.0
 
