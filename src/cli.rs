@@ -3,6 +3,8 @@
 
 mod check;
 mod demo;
+mod login;
+mod nv2;
 mod serve;
 mod store;
 mod trust;
@@ -51,6 +53,8 @@ enum Command {
     Verify(Box<verify::Arguments>),
     /// Verify a sigstore bundle about a file or digest: exits 0 where it holds, else 1.
     VerifyBundle(verify_bundle::Arguments),
+    /// Sign and verify as the Notary v2 prototype does: exits 0 where it holds, else 1.
+    Nv2(nv2::Arguments),
     /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
+        Command::Nv2(arguments) => nv2::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -98,6 +103,12 @@ fn report(error: &anyhow::Error) {
 /// The runtime that the command's work runs on.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// A crash of this process writes no core file, in which its keys would be.
+fn keep_out_of_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
 /// The configuration of `--config`, or the built-in one.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::egress::{self, Environment};
+use crate::oci::media_type::ACCEPTED_MANIFESTS;
 use crate::oci::{Descriptor, Digest, Registry, Repository, Tag, Target};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
@@ -201,10 +202,24 @@ impl Upstream {
     /// # Errors
     /// [`Error`].
     pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Bytes, Error> {
+        self.manifest_of(repository, target, &ACCEPTED_MANIFESTS).await
+    }
+
+    /// As [`Upstream::manifest`], where only these media types are asked for. A registry may answer with
+    /// another.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn manifest_of(
+        &self,
+        repository: &Repository,
+        target: &Target,
+        types: &[&str],
+    ) -> Result<Bytes, Error> {
         self.may_ask()?;
         let _permit = self.permits.question().await?;
         match &self.source {
-            Source::Remote(remote) => remote.manifest(repository, target).await,
+            Source::Remote(remote) => remote.manifest(repository, target, types).await,
             Source::Layout(layout) => layout.manifest(repository, target).await,
         }
     }

@@ -15,6 +15,8 @@ mod links;
 mod modes;
 #[path = "front_door/names.rs"]
 mod names;
+#[path = "front_door/nv2.rs"]
+mod nv2;
 #[path = "front_door/protocol.rs"]
 mod protocol;
 #[path = "front_door/referrers.rs"]

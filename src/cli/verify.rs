@@ -4,7 +4,6 @@
 //! flags, what they name.
 
 mod cosign;
-mod login;
 mod notation;
 mod one_off;
 mod print;

@@ -1,5 +1,5 @@
-//! Signs the demo's content, with keys made on the spot, as the real tools would. Verifies nothing:
-//! signature/ does, and shares no code with this.
+//! Signs the demo's content, with keys made on the spot, as the real tools would, and, for the tests, as they
+//! would not. Verifies nothing.
 
 pub mod certificate;
 pub mod cosign;
@@ -15,6 +15,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 pub use certificate::{Authority, Identity, Profile};
 pub use key::{Key, KeyKind};
 
+use crate::signing::KeyError;
+
 /// A key or certificate could not be made or used.
 #[derive(Debug, thiserror::Error)]
 #[error("the demo's keys: {0}")]
@@ -26,14 +28,8 @@ impl From<rcgen::Error> for Error {
     }
 }
 
-impl From<aws_lc_rs::error::Unspecified> for Error {
-    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
-        Self("the signature could not be made".to_owned())
-    }
-}
-
-impl From<aws_lc_rs::error::KeyRejected> for Error {
-    fn from(error: aws_lc_rs::error::KeyRejected) -> Self {
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
         Self(error.to_string())
     }
 }

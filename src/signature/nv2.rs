@@ -12,7 +12,7 @@ mod verifier;
 mod tests;
 
 pub use settings::Settings;
-pub use verifier::verifier;
+pub use verifier::{key_id, may_claim, verifier};
 
 use super::{Rejection, Signature};
 use crate::oci::Descriptor;

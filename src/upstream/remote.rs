@@ -25,7 +25,7 @@ impl Remote {
         repository: &Repository,
         target: &Target,
     ) -> Result<Head, Error> {
-        let accept = accepted_manifests();
+        let accept = ACCEPTED_MANIFESTS.join(", ");
         let answer = self.ask(&manifest(repository, target, &accept, Part::Head), target).await?;
         let digest =
             answer.headers.get("docker-content-digest").and_then(|d| Digest::parse(d.to_str().ok()?).ok());
@@ -36,8 +36,13 @@ impl Remote {
         })
     }
 
-    pub(super) async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Bytes, Error> {
-        let accept = accepted_manifests();
+    pub(super) async fn manifest(
+        &self,
+        repository: &Repository,
+        target: &Target,
+        types: &[&str],
+    ) -> Result<Bytes, Error> {
+        let accept = types.join(", ");
         let whole = Part::Whole(MAX_MANIFEST_BYTES);
         let answer = self.ask(&manifest(repository, target, &accept, whole), target).await?;
         Ok(answer.bytes)
@@ -136,8 +141,4 @@ fn manifest<'a>(repository: &'a Repository, target: &Target, accept: &'a str, pa
 
 fn blob<'a>(repository: &'a Repository, digest: &Digest, part: Part) -> Ask<'a> {
     Ask { repository, what: format!("blobs/{digest}"), query: None, accept: None, part }
-}
-
-fn accepted_manifests() -> String {
-    ACCEPTED_MANIFESTS.join(", ")
 }

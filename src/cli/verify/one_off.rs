@@ -9,7 +9,8 @@ use crate::policy::{self, Mode, Require, Scope};
 use crate::signature::{SignerName, SignerSettings};
 use crate::upstream;
 
-use super::{login, target};
+use super::target;
+use crate::cli::login;
 
 /// Where the content is.
 #[derive(clap::Args)]

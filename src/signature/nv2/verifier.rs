@@ -159,23 +159,18 @@ impl Nv2 {
                 key: Fingerprint(leaf.fingerprint()),
             });
         }
-        for reference in token.claims.references() {
-            self.check_reference(reference, leaf)?;
-        }
-        if token.claims.references().is_empty() { Ok(()) } else { check_purpose(leaf) }
+        let references = token.claims.references();
+        references.iter().try_for_each(|reference| self.check_reference(reference, leaf))?;
+        if references.is_empty() { Ok(()) } else { check_purpose(leaf) }
     }
 
     fn check_reference(&self, reference: &str, leaf: &Certificate) -> Result<(), Rejection> {
-        let name = |expected: String| Rejection::Name { expected: expected.into(), found: reference.into() };
-        let host =
-            names::host(reference).ok_or_else(|| name("the form host/path[:tag][@digest]".to_owned()))?;
-        if !names::carries(leaf, host) {
-            return Err(name(format!("the names of the certificate ({})", names::shown(leaf))));
-        }
+        let host = named(reference, leaf)?;
         match &self.settings.names {
-            Some(allowed) if !allowed.iter().any(|a| a.eq_ignore_ascii_case(host)) => {
-                Err(name(format!("the names of signer {} ({})", self.signer, allowed.join(", "))))
-            }
+            Some(allowed) if !allowed.iter().any(|a| a.eq_ignore_ascii_case(host)) => Err(Rejection::Name {
+                expected: format!("the names of signer {} ({})", self.signer, allowed.join(", ")).into(),
+                found: reference.into(),
+            }),
             _ => Ok(()),
         }
     }
@@ -200,6 +195,27 @@ impl Nv2 {
         }
         evidence
     }
+}
+
+/// Whether a certificate's key may sign content of these references: what would be refused on its account
+/// is better not signed.
+///
+/// # Errors
+/// Why a verifier would not believe it.
+pub fn may_claim(leaf: &Certificate, references: &[String]) -> Result<(), Rejection> {
+    check_key_usage(leaf)?;
+    references.iter().try_for_each(|reference| named(reference, leaf).map(drop))?;
+    if references.is_empty() { Ok(()) } else { check_purpose(leaf) }
+}
+
+/// The host of a reference, where the certificate carries it.
+fn named<'a>(reference: &'a str, leaf: &Certificate) -> Result<&'a str, Rejection> {
+    let name = |expected: String| Rejection::Name { expected: expected.into(), found: reference.into() };
+    let host = names::host(reference).ok_or_else(|| name("the form host/path[:tag][@digest]".to_owned()))?;
+    if names::carries(leaf, host) {
+        return Ok(host);
+    }
+    Err(name(format!("the names of the certificate ({})", names::shown(leaf))))
 }
 
 fn check_key_usage(leaf: &Certificate) -> Result<(), Rejection> {
@@ -255,7 +271,7 @@ fn check_times(token: &Token, now: SystemTime) -> Result<(), Rejection> {
 
 /// libtrust's key id: the first 240 bits of SHA-256 over the SubjectPublicKeyInfo in base32 (RFC 4648),
 /// in twelve groups of four with colons between.
-pub(super) fn key_id(spki: &[u8]) -> String {
+pub fn key_id(spki: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let digest = crate::oci::Digest::sha256(spki);
     let mut id = String::with_capacity(59);

@@ -1,4 +1,4 @@
-//! Whose name `verify --notation-config` asks the registry in.
+//! In whose name a command asks a registry.
 
 use std::io::Read as _;
 use std::path::PathBuf;

@@ -1,0 +1,93 @@
+use super::*;
+use crate::demo::signing::{Key as Demo, KeyKind as Kind};
+
+const KINDS: [Kind; 7] =
+    [Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519, Kind::Rsa2048, Kind::Rsa3072, Kind::Rsa4096];
+const HASHES: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
+
+fn algorithms() -> impl Iterator<Item = Algorithm> {
+    let hashed = HASHES.into_iter().flat_map(|hash| {
+        let ecdsa = [Encoding::Asn1, Encoding::Fixed].map(|encoding| Algorithm::Ecdsa(hash, encoding));
+        ecdsa.into_iter().chain([Algorithm::RsaPkcs1(hash), Algorithm::RsaPss(hash)])
+    });
+    hashed.chain([Algorithm::Ed25519])
+}
+
+/// What a key signs by an algorithm, its public half verifies by that one and by no other.
+#[test]
+fn what_a_key_signs_its_public_half_verifies() {
+    for kind in KINDS {
+        let key = Key::from_pem(Demo::generate(kind).unwrap().private_pem().as_bytes()).unwrap();
+        let mut signed = 0;
+        for by in algorithms() {
+            let Ok(signature) = key.sign(by, b"message") else { continue };
+            signed += 1;
+            for other in algorithms() {
+                let verified = key.public().verify(other, b"message", &signature).is_ok();
+                assert_eq!(verified, by == other, "{kind:?} {by:?} {other:?}");
+            }
+            assert!(key.public().verify(by, b"massage", &signature).is_err());
+        }
+        let expected = match kind {
+            Kind::Ed25519 => 1,
+            Kind::P256 | Kind::P384 | Kind::P521 => 2,
+            _ => 6,
+        };
+        assert_eq!(signed, expected, "{kind:?}");
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// The same key in openssl's older forms, with what openssl writes beside it.
+#[test]
+fn older_forms_are_the_same_keys() {
+    let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let pkcs8 = rsa.serialized_der();
+    // PrivateKeyInfo: the version, rsaEncryption and two heads stand before the RSAPrivateKey.
+    let old = Key::from_pem(pem("RSA PRIVATE KEY", &pkcs8[26..]).as_bytes()).unwrap();
+    assert_eq!(old.public(), Key::from_pkcs8(pkcs8).unwrap().public());
+    for (_, asn1, _) in CURVES {
+        let pair = EcdsaKeyPair::generate(asn1).unwrap();
+        let der: aws_lc_rs::encoding::EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().unwrap();
+        let text = pem("EC PARAMETERS", &[6, 0]) + &pem("EC PRIVATE KEY", der.as_ref());
+        let spki = pair.public_key().as_der().unwrap();
+        assert_eq!(Key::from_pem(text.as_bytes()).unwrap().public().spki(), spki.as_ref());
+    }
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_not_shown() {
+    let key = Demo::generate(Kind::P256).unwrap().private_pem();
+    let broken = key.replacen("MIG", "MIH", 1);
+    let twice = format!("{key}{key}");
+    let small = pem("PRIVATE KEY", include_bytes!("../../../tests/fixtures/keys/rsa-1024.der"));
+    for (text, why) in [
+        ("", "found none"),
+        (&twice, "more than one"),
+        (&broken, "does not sign here"),
+        (&small, "does not sign here"),
+        (&pem("ENCRYPTED PRIVATE KEY", &[0]), "an encrypted key (ENCRYPTED PRIVATE KEY) does not sign here"),
+        (&pem("PUBLIC KEY", &[0]), "found PUBLIC KEY"),
+        ("-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", "a broken PEM block"),
+    ] {
+        let error = Key::from_pem(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let key = Key::from_pem(key.as_bytes()).unwrap();
+    assert_eq!(format!("{key:?}"), format!("Key({:?})", key.public()));
+}
+
+#[test]
+fn a_file_that_is_no_key_is_not_read_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.pem");
+    assert!(matches!(Key::read(&path), Err(KeyError::Unreadable(_))));
+    std::fs::write(&path, vec![b'\n'; 64 * 1024 + 1]).unwrap();
+    assert!(Key::read(&path).unwrap_err().to_string().contains("more than 65536 bytes"));
+}
