@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod login;
 mod nv2;
+mod password;
 mod serve;
 mod store;
 mod trust;

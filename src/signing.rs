@@ -3,7 +3,7 @@
 pub mod key;
 pub mod nv2;
 
-pub use key::{Key, KeyError};
+pub use key::{AskPassword, Key, KeyError};
 
 use crate::signature::Rejection;
 use crate::x509::KeyKind;

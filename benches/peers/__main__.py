@@ -1,6 +1,7 @@
 """Portcullis side by side with its peers; started by `benches/peers.sh`."""
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -54,6 +55,8 @@ def run(bench, case):
     """A fault ends the case for this round, not what else is measured; it is told at the end once more."""
     now = time.strftime("%T")
     print(f"{now} round {bench.round + 1} of {bench.options.rounds}: {case.name}", file=sys.stderr)
+    # What the case before has left to the disk is not this one's to wait for.
+    os.sync()
     try:
         case.run(bench)
     except SystemExit as fault:

@@ -1,5 +1,6 @@
 //! Private keys: read from PEM, and what they sign.
 
+mod encrypted;
 mod pem;
 
 use std::fmt;
@@ -38,6 +39,9 @@ pub enum KeyError {
     /// No private key, or a broken one. What stands there is not shown.
     #[error("expected one private key in PEM, found {0}")]
     Malformed(String),
+    /// The password is another one, or what it protects is damaged.
+    #[error("the password does not open it")]
+    Password,
     /// A key of a form or kind that does not sign here.
     #[error("{0} does not sign here")]
     Unsupported(String),
@@ -57,6 +61,9 @@ pub enum KeyError {
     Failed,
 }
 
+/// Asks for the password of an encrypted key.
+pub type AskPassword<'a> = &'a dyn Fn() -> io::Result<Zeroizing<String>>;
+
 /// A private key in memory, which the library wipes when it is dropped. Nothing shows it.
 pub struct Key {
     pair: Pair,
@@ -70,22 +77,24 @@ enum Pair {
 }
 
 impl Key {
-    /// Reads a PEM file: `PRIVATE KEY` (PKCS #8), `EC PRIVATE KEY` (RFC 5915) or `RSA PRIVATE KEY` (PKCS #1).
+    /// Reads a PEM file: `PRIVATE KEY` (PKCS #8), `EC PRIVATE KEY` (RFC 5915), `RSA PRIVATE KEY` (PKCS #1), or,
+    /// encrypted, `ENCRYPTED PRIVATE KEY` (PKCS #8) and `ENCRYPTED SIGSTORE PRIVATE KEY` (cosign). Of encrypted ones the
+    /// password is asked for.
     ///
     /// # Errors
-    /// Absent, unreadable, or not one key of a supported kind.
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
+    /// Absent, unreadable, or not one key of a supported kind; another password.
+    pub fn read(path: &Path, password: AskPassword<'_>) -> Result<Self, KeyError> {
         let text = files::read_within(path, MAX_FILE)?.map(Zeroizing::new);
         let text = text.ok_or_else(|| KeyError::Malformed(format!("more than {MAX_FILE} bytes")))?;
-        Self::from_pem(&text)
+        Self::from_pem(&text, password)
     }
 
     /// As [`Key::read`], of text.
     ///
     /// # Errors
     /// As [`Key::read`].
-    pub fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
-        pem::read(text)
+    pub fn from_pem(text: &[u8], password: AskPassword<'_>) -> Result<Self, KeyError> {
+        pem::read(text, password)
     }
 
     /// Reads a DER PrivateKeyInfo (RFC 5958).

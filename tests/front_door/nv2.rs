@@ -125,6 +125,23 @@ fn what_cannot_be_signed_says_why() {
     assert!(err.contains("expected file:PATH, -, docker://REFERENCE or oci://REFERENCE"), "{err}");
 }
 
+/// Keys as openssl and cosign encrypt them, with the password in a file.
+#[test]
+fn an_encrypted_key_signs_with_its_password() {
+    let desk = Desk::new();
+    desk.write("right", "password\n");
+    desk.write("wrong", "passwort");
+    for name in ["p256-pbkdf2.pem", "p256-scrypt.pem", "cosign.pem"] {
+        let key = fixtures("keys").join(name).display().to_string();
+        let sign = ["sign", "-k", &key, "-o", "s.jwt", "--key-password-file"];
+        desk.fails(&[&sign[..], &["wrong", "file:manifest.json"]].concat(), "the password does not open it");
+        desk.fails(&[&sign[..], &["absent", "file:manifest.json"]].concat(), "absent: No such file");
+        assert!(!desk.0.path().join("s.jwt").exists());
+        desk.passes(&[&sign[..], &["right", "file:manifest.json"]].concat());
+        fs::remove_file(desk.0.path().join("s.jwt")).unwrap();
+    }
+}
+
 /// The scheme says whose types are asked for; the digest is of the bytes, whatever the registry calls it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_in_a_registry_is_signed_and_verified() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::subject;
-use crate::cli::keep_out_of_core_dumps;
+use crate::cli::{keep_out_of_core_dumps, password};
 use crate::clock::Clock;
 use crate::setting::duration;
 use crate::signing::{self, Key};
@@ -21,6 +21,8 @@ pub(super) struct Arguments {
     /// The private key (PEM).
     #[arg(short, long, value_name = "FILE")]
     key: PathBuf,
+    #[command(flatten)]
+    password: password::Flags,
     /// The key's certificate, with what leads to its authority behind it: it goes along with the signature.
     /// Without one, the signature names its key only, and verifiers need the certificate.
     #[arg(short, long, value_name = "FILE")]
@@ -65,7 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
     keep_out_of_core_dumps()?;
     let path = &arguments.key;
-    let key = Key::read(path).with_context(|| format!("the key {}", path.display()))?;
+    let shown = path.display().to_string();
+    let key = Key::read(path, &|| arguments.password.ask(&shown))
+        .with_context(|| format!("the key {}", path.display()))?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
     let claim = signing::nv2::Claim {

@@ -3,6 +3,11 @@ use crate::demo::signing::{Key as Demo, KeyKind as Kind};
 
 const KINDS: [Kind; 7] =
     [Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519, Kind::Rsa2048, Kind::Rsa3072, Kind::Rsa4096];
+/// What needs no password.
+fn read(text: impl AsRef<[u8]>) -> Result<Key, KeyError> {
+    Key::from_pem(text.as_ref(), &|| panic!("nobody is asked"))
+}
+
 const HASHES: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
 
 fn algorithms() -> impl Iterator<Item = Algorithm> {
@@ -17,7 +22,7 @@ fn algorithms() -> impl Iterator<Item = Algorithm> {
 #[test]
 fn what_a_key_signs_its_public_half_verifies() {
     for kind in KINDS {
-        let key = Key::from_pem(Demo::generate(kind).unwrap().private_pem().as_bytes()).unwrap();
+        let key = read(Demo::generate(kind).unwrap().private_pem()).unwrap();
         let mut signed = 0;
         for by in algorithms() {
             let Ok(signature) = key.sign(by, b"message") else { continue };
@@ -50,14 +55,14 @@ fn older_forms_are_the_same_keys() {
     let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let pkcs8 = rsa.serialized_der();
     // PrivateKeyInfo: the version, rsaEncryption and two heads stand before the RSAPrivateKey.
-    let old = Key::from_pem(pem("RSA PRIVATE KEY", &pkcs8[26..]).as_bytes()).unwrap();
+    let old = read(pem("RSA PRIVATE KEY", &pkcs8[26..])).unwrap();
     assert_eq!(old.public(), Key::from_pkcs8(pkcs8).unwrap().public());
     for (_, asn1, _) in CURVES {
         let pair = EcdsaKeyPair::generate(asn1).unwrap();
         let der: aws_lc_rs::encoding::EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().unwrap();
         let text = pem("EC PARAMETERS", &[6, 0]) + &pem("EC PRIVATE KEY", der.as_ref());
         let spki = pair.public_key().as_der().unwrap();
-        assert_eq!(Key::from_pem(text.as_bytes()).unwrap().public().spki(), spki.as_ref());
+        assert_eq!(read(text).unwrap().public().spki(), spki.as_ref());
     }
 }
 
@@ -72,14 +77,13 @@ fn what_is_no_key_is_refused_and_not_shown() {
         (&twice, "more than one"),
         (&broken, "does not sign here"),
         (&small, "does not sign here"),
-        (&pem("ENCRYPTED PRIVATE KEY", &[0]), "an encrypted key (ENCRYPTED PRIVATE KEY) does not sign here"),
         (&pem("PUBLIC KEY", &[0]), "found PUBLIC KEY"),
         ("-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", "a broken PEM block"),
     ] {
-        let error = Key::from_pem(text.as_bytes()).unwrap_err().to_string();
+        let error = read(text).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    let key = Key::from_pem(key.as_bytes()).unwrap();
+    let key = read(key).unwrap();
     assert_eq!(format!("{key:?}"), format!("Key({:?})", key.public()));
 }
 
@@ -87,7 +91,69 @@ fn what_is_no_key_is_refused_and_not_shown() {
 fn a_file_that_is_no_key_is_not_read_for_long() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.pem");
-    assert!(matches!(Key::read(&path), Err(KeyError::Unreadable(_))));
+    let read = |path: &Path| Key::read(path, &|| panic!("nobody is asked"));
+    assert!(matches!(read(&path), Err(KeyError::Unreadable(_))));
     std::fs::write(&path, vec![b'\n'; 64 * 1024 + 1]).unwrap();
-    assert!(Key::read(&path).unwrap_err().to_string().contains("more than 65536 bytes"));
+    assert!(read(&path).unwrap_err().to_string().contains("more than 65536 bytes"));
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys").join(name)).unwrap()
+}
+
+fn open(text: &[u8], password: &str) -> Result<Key, KeyError> {
+    Key::from_pem(text, &|| Ok(Zeroizing::new(password.to_owned())))
+}
+
+#[test]
+fn encrypted_keys_of_openssl_and_cosign_open_by_their_password_alone() {
+    for (name, public) in
+        [("p256-pbkdf2.pem", "p256.pub"), ("p256-scrypt.pem", "p256.pub"), ("cosign.pem", "cosign.pub")]
+    {
+        let text = fixture(name);
+        let key = open(&text, "password").unwrap();
+        assert_eq!(*key.public(), PublicKey::from_pem(&fixture(public)).unwrap(), "{name}");
+        for wrong in ["passwore", "", "password\n"] {
+            assert!(matches!(open(&text, wrong), Err(KeyError::Password)), "{name} {wrong:?}");
+        }
+        let untold = Key::from_pem(&text, &|| Err(io::ErrorKind::NotFound.into()));
+        assert!(matches!(untold, Err(KeyError::Unreadable(_))), "{name}");
+    }
+}
+
+#[test]
+fn old_encryption_is_refused_with_what_to_do() {
+    for name in ["p256-pbes1.pem", "p256-old.pem"] {
+        let error = open(&fixture(name), "password").unwrap_err().to_string();
+        assert!(error.contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"), "{name}: {error}");
+    }
+}
+
+/// Whoever hands us a key must not have us fill the memory, or guess for ever.
+#[test]
+fn a_sealed_key_that_is_changed_is_refused() {
+    let sealed = |change: &dyn Fn(&mut serde_json::Value)| {
+        let text = fixture("cosign.pem");
+        let block = x509_parser::pem::Pem::iter_from_buffer(&text).next().unwrap().unwrap();
+        let mut sealed: serde_json::Value = serde_json::from_slice(&block.contents).unwrap();
+        change(&mut sealed);
+        open(pem(&block.label, sealed.to_string().as_bytes()).as_bytes(), "password")
+    };
+    assert!(sealed(&|_| {}).is_ok());
+    let number = |at: &'static str, n: u64| sealed(&move |sealed| sealed["kdf"]["params"][at] = n.into());
+    for (at, n) in
+        [("N", 1 << 40), ("N", 65_535), ("N", 0), ("N", 1), ("r", 1 << 20), ("r", 0), ("p", 17), ("p", 0)]
+    {
+        assert!(matches!(number(at, n), Err(KeyError::Unsupported(_))), "{at} {n}");
+    }
+    assert!(matches!(number("N", 32_768), Err(KeyError::Password)));
+    let text = |path: &'static str, text: &'static str| {
+        sealed(&move |sealed| *sealed.pointer_mut(path).unwrap() = text.into())
+    };
+    assert!(matches!(text("/kdf/name", "bcrypt"), Err(KeyError::Unsupported(_))));
+    assert!(matches!(text("/cipher/name", "aes"), Err(KeyError::Unsupported(_))));
+    assert!(matches!(text("/cipher/nonce", "AAAA"), Err(KeyError::Malformed(_))));
+    assert!(matches!(text("/ciphertext", "!"), Err(KeyError::Malformed(_))));
+    assert!(matches!(text("/ciphertext", "AAAA"), Err(KeyError::Password)));
+    assert!(matches!(text("/kdf/salt", "AAAA"), Err(KeyError::Password)));
 }

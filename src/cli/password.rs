@@ -1,0 +1,77 @@
+//! The password of an encrypted key: from a file, else typed in. Never an argument: those are for all to see.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+use crate::trust::files;
+
+/// A longer password is none.
+const MAX_PASSWORD: u64 = 64 * 1024;
+
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// The file with the password of an encrypted key; without it, the terminal is asked.
+    #[arg(long, value_name = "FILE")]
+    key_password_file: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The password for the key called `name`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is too long; no terminal.
+    pub(super) fn ask(&self, name: &str) -> io::Result<Zeroizing<String>> {
+        match &self.key_password_file {
+            Some(path) => {
+                let found = files::read_within(path, MAX_PASSWORD).and_then(|bytes| {
+                    let bytes = Zeroizing::new(bytes.ok_or(io::ErrorKind::FileTooLarge)?);
+                    let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+                    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+                });
+                found.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+            }
+            None => typed(name).map_err(|e| {
+                let what = "it is encrypted, and there is no terminal to ask for its password: give --key-password-file";
+                io::Error::new(e.kind(), format!("{what} ({e})"))
+            }),
+        }
+    }
+}
+
+/// One line from the terminal, which does not show it.
+fn typed(name: &str) -> io::Result<Zeroizing<String>> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    write!(terminal, "Password of {name}: ")?;
+    let mut line = Zeroizing::new(String::new());
+    let quiet = Quiet::on(&terminal)?;
+    BufReader::new(&terminal).read_line(&mut line)?;
+    drop(quiet);
+    writeln!(terminal)?;
+    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// A terminal that shows nothing of what is typed, until dropped.
+struct Quiet<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Quiet<'a> {
+    fn on(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+    }
+}
