@@ -13,6 +13,7 @@ use crate::trust::files;
 const MAX_PASSWORD: u64 = 64 * 1024;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Flags {
     /// The file with the password of an encrypted key; without it, the terminal is asked.
     #[arg(long, value_name = "FILE")]

@@ -17,6 +17,7 @@ use crate::upstream::{self, Upstream};
 const PIECE: usize = 64 * 1024;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Flags {
     /// The media type of a manifest that is read from a file or standard input.
     #[arg(long, value_name = "TYPE", default_value = DOCKER_MANIFEST)]
