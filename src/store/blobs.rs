@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,6 +20,8 @@ pub(super) const FOLDER_NAME: &str = "blobs";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// How many rotten files, the latest, are kept for whoever wants to look at them.
 const MOST_QUARANTINED: usize = 16;
+/// With so many bytes free beyond what was promised, room on disk need not be taken ahead.
+const SPARE: u64 = 1 << 30;
 
 pub(super) struct Blobs {
     sha256: OwnedFd,
@@ -27,6 +29,8 @@ pub(super) struct Blobs {
     incoming: OwnedFd,
     quarantine: OwnedFd,
     next: AtomicU64,
+    /// A write found no room. A quota may be in force that free space does not tell of.
+    ran_out: AtomicBool,
 }
 
 /// A file that is being written. Goes when it is dropped, unless it was put in its place.
@@ -52,6 +56,7 @@ impl Blobs {
             incoming: folder(root, "incoming")?,
             quarantine: folder(root, "quarantine")?,
             next: AtomicU64::new(0),
+            ran_out: AtomicBool::new(false),
         };
         for name in names(&opened.incoming)? {
             rustix::fs::unlinkat(&opened.incoming, name, AtFlags::empty())?;
@@ -69,16 +74,21 @@ impl Blobs {
         }
     }
 
-    /// Starts a file for content of `size` bytes and takes the room on disk where the filesystem
-    /// can promise it.
-    pub(super) fn create(self: &Arc<Self>, size: u64) -> io::Result<Temporary> {
+    /// Starts a file for content of `size` bytes, with the room on disk taken where it is scarce. `promised` is the
+    /// room for all content on its way in, this included.
+    pub(super) fn create(self: &Arc<Self>, size: u64, promised: u64) -> io::Result<Temporary> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
         let temporary =
             Temporary { file: Arc::new(file.into()), named: Named { name: Some(name), blobs: self.clone() } };
-        allocate(&temporary.file, size)?;
+        allocate(&temporary.file, size, (!self.ran_out.load(Ordering::Relaxed)).then_some(promised))?;
         Ok(temporary)
+    }
+
+    /// Notes that a write found no room: from now on room is always taken first.
+    pub(super) fn ran_out(&self) {
+        self.ran_out.store(true, Ordering::Relaxed);
     }
 
     /// Moves written content into its place. The caller has proven it and made it durable.
@@ -172,21 +182,26 @@ impl Blobs {
     }
 }
 
-/// Takes the room on disk, or where the filesystem cannot do that at least looks whether it is free:
-/// a disk that fills up in the middle of a body would break the answer.
-fn allocate(file: &File, size: u64) -> io::Result<()> {
-    if size == 0 {
+/// Sees that there is room on disk: one that fills up in the middle of a body would break the answer. Taking it
+/// waits for the filesystem's journal, and so for what others make durable at the moment; where there is
+/// plenty beyond `promised`, nobody has to.
+fn allocate(file: &File, size: u64, promised: Option<u64>) -> io::Result<()> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if size == 0 || promised.is_some_and(|promised| is_plenty(free, promised)) {
         return Ok(());
     }
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
         Ok(()) => Ok(()),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-            let disk = rustix::fs::fstatvfs(file)?;
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            if free < size { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-        }
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if free >= size => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::StorageFull.into()),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Others write to the disk too, but hardly so much while a body arrives.
+fn is_plenty(free: u64, promised: u64) -> bool {
+    free >= promised.saturating_mul(2).saturating_add(SPARE)
 }
 
 impl Drop for Named {
@@ -222,4 +237,34 @@ fn names(folder: &impl AsFd) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn plenty_is_twice_what_was_promised_and_a_gibibyte() {
+        assert!(is_plenty(SPARE, 0) && !is_plenty(SPARE - 1, 0));
+        assert!(is_plenty(SPARE + 20, 10) && !is_plenty(SPARE + 19, 10));
+        assert!(!is_plenty(u64::MAX - 1, u64::MAX));
+    }
+
+    /// Where there is plenty no room is taken, unless a write once found none.
+    #[test]
+    fn room_is_taken_where_it_is_scarce() {
+        let file = tempfile::tempfile().unwrap();
+        let taken = || file.metadata().unwrap().blocks() * 512;
+        let disk = rustix::fs::fstatvfs(&file).unwrap();
+        if is_plenty(disk.f_bavail * disk.f_frsize, 0) {
+            allocate(&file, 1 << 20, Some(0)).unwrap();
+            assert_eq!(taken(), 0);
+        }
+        allocate(&file, 1 << 20, Some(u64::MAX)).unwrap();
+        assert!(taken() >= 1 << 20);
+        allocate(&file, 2 << 20, None).unwrap();
+        assert!(taken() >= 2 << 20);
+    }
 }

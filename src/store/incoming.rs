@@ -42,7 +42,10 @@ impl Incoming {
     pub(super) fn start(digest: Digest, reserved: Reserved) -> Result<Self, Error> {
         let store = reserved.store.clone();
         let size = reserved.size;
-        let temporary = store.blobs.create(size).map_err(Error::io("start a file for content"))?;
+        let temporary = store
+            .blobs
+            .create(size, store.ledger.sizes().promised)
+            .map_err(Error::io("start a file for content"))?;
         let hasher = Hasher::new(digest.algorithm());
         Ok(Self { digest, size, written: 0, hasher, temporary, reserved, store })
     }
@@ -60,9 +63,13 @@ impl Incoming {
     pub async fn append(mut self, pieces: Vec<Bytes>, readable: impl FnOnce(u64)) -> Result<Self, Error> {
         let end = self.end_with(&pieces)?;
         let (file, at, pieces) = (self.file(), self.written, Arc::new(pieces));
+        let store = Arc::clone(&self.store);
         let hashing = (self.hasher.clone(), Arc::clone(&pieces));
         let write = async {
             let written = blocking("write content", move || write_all(&file, at, &pieces)).await;
+            if matches!(written, Err(Error::Full)) {
+                store.blobs.ran_out();
+            }
             written.inspect(|()| readable(end))
         };
         let hash = blocking("hash content", move || Ok(hashed(hashing.0, &hashing.1)));
