@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod key;
 mod login;
 mod nv2;
 mod password;
@@ -56,6 +57,8 @@ enum Command {
     VerifyBundle(verify_bundle::Arguments),
     /// Sign and verify as the Notary v2 prototype does: exits 0 where it holds, else 1.
     Nv2(nv2::Arguments),
+    /// Make private keys, and show what they are called.
+    Key(key::Arguments),
     /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::Nv2(arguments) => nv2::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -43,6 +43,23 @@ impl Flags {
     }
 }
 
+impl Flags {
+    /// A password for a new key called `name`: typed in twice, since nobody sees a mistake.
+    ///
+    /// # Errors
+    /// As [`Flags::ask`]; none at all, and two that differ.
+    pub(super) fn choose(&self, name: &str) -> io::Result<Zeroizing<String>> {
+        let chosen = self.ask(name)?;
+        if chosen.is_empty() {
+            return Err(io::Error::other("the password is empty"));
+        }
+        if self.key_password_file.is_none() && *typed(&format!("{name}, again"))? != *chosen {
+            return Err(io::Error::other("the two passwords differ"));
+        }
+        Ok(chosen)
+    }
+}
+
 /// One line from the terminal, which does not show it.
 fn typed(name: &str) -> io::Result<Zeroizing<String>> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;

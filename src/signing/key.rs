@@ -1,6 +1,7 @@
 //! Private keys: read from PEM, and what they sign.
 
 mod encrypted;
+mod making;
 mod pem;
 
 use std::fmt;

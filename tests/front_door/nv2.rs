@@ -142,6 +142,44 @@ fn an_encrypted_key_signs_with_its_password() {
     }
 }
 
+/// A key that is made here signs here, and its file is its owner's.
+#[test]
+fn a_key_is_made_shown_and_signs() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let key = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        finished(command.current_dir(desk.0.path()).arg("key").args(arguments).output().unwrap())
+    };
+    desk.write("password", "sesame");
+    let generate = ["generate", "-o", "new.key", "--encrypt", "--key-password-file", "password"];
+    let (code, made, err) = key(&generate);
+    assert_eq!(code, Some(0), "{err}");
+    let path = desk.0.path().join("new.key");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, _, err) = key(&generate);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("new.key: File exists"), "{err}");
+    assert_eq!(
+        key(&["show", "new.key", "--key-password-file", "password"]),
+        (Some(0), made.clone(), String::new())
+    );
+    for words in ["kind: P-256\n", "sha256: ", "nv2 kid: ", "-----BEGIN PUBLIC KEY-----"] {
+        assert!(made.contains(words), "{made}");
+    }
+    assert!(!made.contains("PRIVATE"), "{made}");
+    desk.passes(&[
+        "sign",
+        "-k",
+        "new.key",
+        "--key-password-file",
+        "password",
+        "-o",
+        "s.jwt",
+        "file:manifest.json",
+    ]);
+}
+
 /// The scheme says whose types are asked for; the digest is of the bytes, whatever the registry calls it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_in_a_registry_is_signed_and_verified() {

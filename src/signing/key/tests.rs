@@ -157,3 +157,21 @@ fn a_sealed_key_that_is_changed_is_refused() {
     assert!(matches!(text("/ciphertext", "AAAA"), Err(KeyError::Password)));
     assert!(matches!(text("/kdf/salt", "AAAA"), Err(KeyError::Password)));
 }
+
+#[test]
+fn a_new_key_reads_back_from_its_pem_alone_or_with_its_password() {
+    let kinds = [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519, KeyKind::Rsa { bits: 2048 }];
+    for kind in kinds {
+        let (key, pem) = Key::generate(kind, None).unwrap();
+        assert_eq!(key.public().kind(), kind);
+        assert_eq!(read(pem.as_bytes()).unwrap().public(), key.public());
+        assert_eq!(PublicKey::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
+    }
+    let (key, pem) = Key::generate(KeyKind::P256, Some("right")).unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    assert_eq!(open(pem.as_bytes(), "right").unwrap().public(), key.public());
+    assert!(matches!(open(pem.as_bytes(), "wrong"), Err(KeyError::Password)));
+    let (_, other) = Key::generate(KeyKind::P256, Some("right")).unwrap();
+    assert_ne!(*pem, *other);
+    assert!(matches!(Key::generate(KeyKind::Rsa { bits: 1024 }, None), Err(KeyError::Unsupported(_))));
+}
