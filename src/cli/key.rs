@@ -28,7 +28,8 @@ enum Action {
         /// Where the key is written, for its owner alone to read.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
-        /// Encrypt it: with the password in --key-password-file, else with one that the terminal is asked for.
+        /// Encrypt it: with the password in --key-password-file, which asks for this too, else with one that the
+        /// terminal is asked for.
         #[arg(long)]
         encrypt: bool,
         #[command(flatten)]
@@ -84,9 +85,10 @@ fn act(action: &Action) -> anyhow::Result<()> {
     match action {
         Action::Generate { kind, output, encrypt, password } => {
             let shown = output.display().to_string();
-            let password = encrypt.then(|| password.choose(&shown)).transpose()?;
+            let is_wanted = *encrypt || password.is_given();
+            let password = is_wanted.then(|| password.choose(&shown)).transpose()?;
             let (key, pem) = Key::generate((*kind).into(), password.as_ref().map(|p| p.as_str()))?;
-            write(output, &pem).with_context(|| shown)?;
+            write(output, &pem).with_context(|| format!("{shown} (keys are never written over)"))?;
             show(key.public())
         }
         Action::Show { key, password } => {

@@ -21,6 +21,11 @@ pub(super) struct Flags {
 }
 
 impl Flags {
+    /// Whether a file with a password was named.
+    pub(super) fn is_given(&self) -> bool {
+        self.key_password_file.is_some()
+    }
+
     /// The password for the key called `name`.
     ///
     /// # Errors

@@ -159,7 +159,21 @@ fn a_key_is_made_shown_and_signs() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let (code, _, err) = key(&generate);
     assert_eq!(code, Some(1));
-    assert!(err.contains("new.key: File exists"), "{err}");
+    assert!(err.contains("new.key (keys are never written over): File exists"), "{err}");
+    // Who names a password wants it used.
+    for more in [&["--encrypt"][..], &[]] {
+        let output = format!("{}.key", more.len());
+        let generate = ["generate", "-o", &output, "--key-password-file", "password"];
+        assert_eq!(key(&[&generate[..], more].concat()).0, Some(0));
+        let text = fs::read_to_string(desk.0.path().join(&output)).unwrap();
+        assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{more:?}");
+    }
+    assert_eq!(key(&["generate", "-o", "plain.key"]).0, Some(0));
+    assert!(
+        fs::read_to_string(desk.0.path().join("plain.key"))
+            .unwrap()
+            .starts_with("-----BEGIN PRIVATE KEY-----")
+    );
     assert_eq!(
         key(&["show", "new.key", "--key-password-file", "password"]),
         (Some(0), made.clone(), String::new())

@@ -66,10 +66,9 @@ impl From<Form> for signing::nv2::Form {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
     keep_out_of_core_dumps()?;
-    let path = &arguments.key;
-    let shown = path.display().to_string();
-    let key = Key::read(path, &|| arguments.password.ask(&shown))
-        .with_context(|| format!("the key {}", path.display()))?;
+    let shown = arguments.key.display().to_string();
+    let key = Key::read(&arguments.key, &|| arguments.password.ask(&shown));
+    let key = key.with_context(|| format!("the key {shown}"))?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
     let claim = signing::nv2::Claim {
