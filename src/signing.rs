@@ -1,9 +1,11 @@
-//! Makes signatures, with keys that are in files. Judges none: `signature/` does.
+//! Makes signatures, with keys wherever their owner keeps them. Judges none: `signature/` does.
 
 pub mod key;
 pub mod nv2;
+mod signing_key;
 
 pub use key::{AskPassword, Key, KeyError};
+pub use signing_key::SigningKey;
 
 use crate::signature::Rejection;
 use crate::x509::KeyKind;

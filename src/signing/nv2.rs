@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use super::{Error, Key};
+use super::{Error, SigningKey};
 use crate::oci::{Descriptor, Digest};
 use crate::signature::nv2::{key_id, may_claim};
 use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind};
@@ -39,7 +39,12 @@ pub struct Claim<'a> {
 ///
 /// # Errors
 /// [`Error`].
-pub fn sign(key: &Key, chain: &[Certificate], claim: &Claim<'_>, form: Form) -> Result<String, Error> {
+pub async fn sign(
+    key: &SigningKey,
+    chain: &[Certificate],
+    claim: &Claim<'_>,
+    form: Form,
+) -> Result<String, Error> {
     if let Some(leaf) = chain.first() {
         if leaf.public_key() != key.public() {
             let fingerprint = hex::encode(key.public().fingerprint());
@@ -54,11 +59,11 @@ pub fn sign(key: &Key, chain: &[Certificate], claim: &Claim<'_>, form: Form) -> 
         Form::Jwt => {
             let header = URL_SAFE_NO_PAD.encode(serde_json::to_string(&header)?);
             let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
-            let signature = key.sign(algorithm, signed.as_bytes())?;
+            let signature = key.sign(algorithm, signed.as_bytes()).await?;
             Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
         }
         Form::Json => {
-            let sig = Some(STANDARD.encode(key.sign(algorithm, claims.as_bytes())?));
+            let sig = Some(STANDARD.encode(key.sign(algorithm, claims.as_bytes()).await?));
             let header = serde_json::to_string(&Header { sig, ..header })?;
             Ok(format!(r#"{{"signed":{claims},"signature":{header}}}"#))
         }
@@ -90,7 +95,7 @@ struct Header {
 }
 
 impl Header {
-    fn new(alg: &'static str, key: &Key, chain: &[Certificate]) -> Self {
+    fn new(alg: &'static str, key: &SigningKey, chain: &[Certificate]) -> Self {
         let kid = chain.is_empty().then(|| key_id(key.public().spki()));
         let x5c = chain.iter().map(|certificate| STANDARD.encode(certificate.der())).collect();
         Self { typ: "x509", sig: None, alg, kid, x5c }

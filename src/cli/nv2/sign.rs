@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::subject;
-use crate::cli::{keep_out_of_core_dumps, password};
+use crate::cli::{keep_out_of_core_dumps, password, runtime};
 use crate::clock::Clock;
 use crate::setting::duration;
-use crate::signing::{self, Key};
+use crate::signing::{self, SigningKey};
 use crate::trust;
 
 #[derive(clap::Args)]
@@ -18,9 +18,9 @@ pub(super) struct Arguments {
     /// How it is signed.
     #[arg(short, long, value_enum, default_value_t = Method::X509)]
     method: Method,
-    /// The private key (PEM).
-    #[arg(short, long, value_name = "FILE")]
-    key: PathBuf,
+    /// The private key: the path of a PEM file.
+    #[arg(short, long, value_name = "KEY")]
+    key: String,
     #[command(flatten)]
     password: password::Flags,
     /// The key's certificate, with what leads to its authority behind it: it goes along with the signature.
@@ -66,9 +66,9 @@ impl From<Form> for signing::nv2::Form {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
     keep_out_of_core_dumps()?;
-    let shown = arguments.key.display().to_string();
-    let key = Key::read(&arguments.key, &|| arguments.password.ask(&shown));
-    let key = key.with_context(|| format!("the key {shown}"))?;
+    let name = &arguments.key;
+    let key = SigningKey::open(name, &|| arguments.password.ask(name));
+    let key = key.with_context(|| format!("the key {name}"))?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
     let claim = signing::nv2::Claim {
@@ -77,7 +77,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         issued: Clock::system().now(),
         lifetime: (!arguments.expiry.is_zero()).then_some(arguments.expiry),
     };
-    let signature = signing::nv2::sign(&key, &chain, &claim, arguments.form.into())?;
+    let signature = signing::nv2::sign(&key, &chain, &claim, arguments.form.into());
+    let signature = runtime()?.block_on(signature)?;
     let output = arguments.output.clone().unwrap_or_else(|| format!("{}.nv2", subject.digest.hex()).into());
     std::fs::write(&output, signature).with_context(|| output.display().to_string())?;
     writeln!(std::io::stdout(), "{}", subject.digest)?;

@@ -1,6 +1,7 @@
 //! What is signed here is verified by `signature::nv2`, which the prototype's own verdicts hold.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use super::*;
@@ -9,6 +10,7 @@ use crate::oci::{Repository, media_type};
 use crate::signature::nv2::{Settings, verifier};
 use crate::signature::rejection::Code;
 use crate::signature::{Evidence, Format, Rejected, Signature, SignerName, Subject, Verifier as _};
+use crate::signing::Key;
 use crate::trust::RevocationData;
 
 const HOST: &str = "registry.wabbit-networks.io";
@@ -16,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 struct Stand {
     identity: Identity,
-    key: Key,
+    key: SigningKey,
     chain: Vec<Certificate>,
     folder: tempfile::TempDir,
     subject: Descriptor,
@@ -26,8 +28,7 @@ impl Stand {
     fn of(identity: Identity) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("root.crt"), identity.root_pem()).unwrap();
-        let key =
-            Key::from_pem(identity.key().private_pem().as_bytes(), &|| panic!("nobody is asked")).unwrap();
+        let key = signing_key(&identity);
         let chain = identity.chain().iter().map(|der| Certificate::from_der(der).unwrap()).collect();
         let subject = Descriptor::new(media_type::DOCKER_MANIFEST, Digest::sha256(b"manifest"), 8);
         Self { identity, key, chain, folder, subject }
@@ -58,6 +59,15 @@ impl Stand {
         let verifier = verifier(&SignerName("wabbit".into()), &settings).unwrap();
         verifier.verify(&subject, &signature, &RevocationData::default(), now)
     }
+}
+
+fn signing_key(identity: &Identity) -> SigningKey {
+    let pem = identity.key().private_pem();
+    Key::from_pem(pem.as_bytes(), &|| panic!("nobody is asked")).unwrap().into()
+}
+
+fn sign(key: &SigningKey, chain: &[Certificate], claim: &Claim<'_>, form: Form) -> Result<String, Error> {
+    super::sign(key, chain, claim, form).now_or_never().expect("a key from a file keeps nobody waiting")
 }
 
 fn references() -> Vec<String> {
@@ -141,7 +151,7 @@ fn what_would_be_refused_is_not_signed() {
     let stand = Stand::self_signed(Kind::P256);
     let sign = |stand: &Stand, chain: &[Certificate], references: &[&str]| {
         let references: Vec<_> = references.iter().map(|r| (*r).to_owned()).collect();
-        super::sign(&stand.key, chain, &stand.claim(&references), Form::Jwt).map_err(|e| e.to_string())
+        sign(&stand.key, chain, &stand.claim(&references), Form::Jwt).map_err(|e| e.to_string())
     };
     let refused = |result: Result<String, String>, words: &str| {
         let why = result.unwrap_err();
