@@ -7,6 +7,7 @@ mod attestations;
 mod climb;
 mod collection;
 mod discovery;
+mod elsewhere;
 mod gate;
 mod gathering;
 mod judge;

@@ -34,6 +34,8 @@ pub struct Parts {
     pub policies: Policies,
     /// Where content comes from.
     pub upstreams: Upstreams,
+    /// The OCI layouts that policies look for signatures in.
+    pub layouts: Vec<Arc<Upstream>>,
     /// Where it can be asked whether certificates were revoked.
     pub revocation: RevocationSources,
     /// How old upstream's answers may be.

@@ -149,7 +149,16 @@ async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, R
         Err(cache::Error::NotFound) => Vec::new(),
         Err(error) => return Err(refusal(error, Unknown::Manifest)),
     };
-    let digests: Vec<Digest> = listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS).collect();
+    let mut digests: Vec<Digest> = listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS).collect();
+    if request.looks_elsewhere() {
+        // What names no subject has a tag instead, and is no referrer.
+        for proven in request.proven_anywhere(subject).await? {
+            let is_new = !digests.contains(&proven) && digests.len() < MAX_ARTIFACTS;
+            if is_new && request.fetch(&proven).await?.subject().is_some() {
+                digests.push(proven);
+            }
+        }
+    }
     let mut descriptors = Vec::new();
     for chunk in digests.chunks(8) {
         let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d))).await;
