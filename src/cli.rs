@@ -59,7 +59,7 @@ enum Command {
     Nv2(nv2::Arguments),
     /// Make private keys, and show what they are called.
     Key(key::Arguments),
-    /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
+    /// Look after what signatures are judged by: certificates and keys of signers, sigstore's trusted root.
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
     Store(store::Arguments),

@@ -39,6 +39,8 @@ mod test_proxy;
 mod trouble;
 #[path = "front_door/trust.rs"]
 mod trust;
+#[path = "front_door/trust_anchors.rs"]
+mod trust_anchors;
 #[path = "front_door/verify.rs"]
 mod verify;
 #[path = "front_door/watch.rs"]
