@@ -20,6 +20,7 @@ mod containerd;
 mod crane;
 mod disk;
 mod docker;
+mod elsewhere;
 mod helm;
 mod oras;
 mod podman;
