@@ -47,7 +47,7 @@ pub use blob::BlobStream;
 pub use breaker::PATIENCE;
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
-pub use writer::{Open, Writer};
+pub use writer::{Amended, Open, Writer};
 
 /// One upstream registry with its mirrors: connections, tokens, breakers.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A registry that content is written to (distribution-spec 1.1, "Pushing"): blobs, manifests, and what refers
 //! to others. Reads nothing but what it has to know for that; chooses nothing.
 
-mod listing;
+mod amending;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -23,6 +23,7 @@ use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Registry, Repository, Tar
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 
+pub use amending::Amended;
 pub use uploads::Open;
 
 /// A registry and leave to write to it.
@@ -111,7 +112,7 @@ impl Writer {
         let by_digest = Target::Digest(*manifest.digest());
         let is_listed = self.put_manifest(repository, &by_digest, manifest).await?;
         match manifest.subject() {
-            Some(subject) if !is_listed => listing::list(self, repository, &subject.digest, manifest).await,
+            Some(subject) if !is_listed => amending::list(self, repository, &subject.digest, manifest).await,
             _ => Ok(()),
         }
     }
