@@ -19,7 +19,7 @@ pub use timestamp::{Stamp, TimestampAuthority};
 use crate::oci::ManifestError;
 use crate::signature::Rejection;
 use crate::upstream;
-use crate::x509::{Certificate, KeyKind};
+use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind};
 
 /// Why nothing is signed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,17 @@ fn check_pair(key: &SigningKey, chain: &[Certificate]) -> Result<(), Error> {
     let Some(leaf) = chain.first().filter(|leaf| leaf.public_key() != key.public()) else { return Ok(()) };
     let fingerprint = hex::encode(key.public().fingerprint());
     Err(Error::OtherKey { subject: leaf.subject().to_string(), key: fingerprint })
+}
+
+/// By what a key signs as cosign does, so that every version of cosign verifies it: SHA-256 whatever the key.
+fn cosigns_by(key: &SigningKey) -> Result<Algorithm, Error> {
+    match key.public().kind() {
+        KeyKind::P256 | KeyKind::P521 => Ok(Algorithm::Ecdsa(Hash::Sha256, Encoding::Asn1)),
+        KeyKind::Ed25519 => Ok(Algorithm::Ed25519),
+        KeyKind::Rsa { .. } => Ok(Algorithm::RsaPkcs1(Hash::Sha256)),
+        // Of this curve the library signs by no other hash than the curve's own.
+        kind @ KeyKind::P384 => Err(Error::Unfit { format: "cosign", kind }),
+    }
 }
 
 impl From<Rejection> for Error {

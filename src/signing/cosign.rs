@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::artifact::{Artifact, Parts, created, descriptor};
 use super::dsse::{self, Statement};
-use super::{Error, SigningKey, TimestampAuthority};
+use super::{Error, SigningKey, TimestampAuthority, cosigns_by};
 use crate::oci::media_type::{COSIGN_SIMPLE_SIGNING, EMPTY, SIGSTORE_BUNDLE};
 use crate::oci::{Descriptor, Digest, Manifest};
 use crate::signature::cosign::layout::{SIGNATURE, TIMESTAMP};
@@ -47,7 +47,7 @@ pub async fn sign(
     authority: Option<&TimestampAuthority>,
 ) -> Result<Layer, Error> {
     let payload = Bytes::from(payload(name, subject, annotations).to_string());
-    let signature = key.sign(key.algorithm(), &payload).await?;
+    let signature = key.sign(cosigns_by(key)?, &payload).await?;
     let mut descriptor = descriptor(COSIGN_SIMPLE_SIGNING, &payload);
     descriptor.annotations.insert(SIGNATURE.to_owned(), STANDARD.encode(&signature));
     if let Some(authority) = authority {

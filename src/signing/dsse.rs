@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Error, SigningKey};
+use super::{Error, SigningKey, cosigns_by};
 use crate::oci::media_type::IN_TOTO;
 use crate::oci::{Algorithm, Digest};
 
@@ -65,7 +65,7 @@ pub(super) async fn sign(key: &SigningKey, statement: &Statement<'_>) -> Result<
     let payload = serde_json::to_string(&Written { kind: STATEMENT, subject, predicate_type, predicate })?;
     // The pre-authentication encoding.
     let signed = format!("DSSEv1 {} {IN_TOTO} {} {payload}", IN_TOTO.len(), payload.len());
-    let signature = key.sign(key.algorithm(), signed.as_bytes()).await?;
+    let signature = key.sign(cosigns_by(key)?, signed.as_bytes()).await?;
     let envelope = serde_json::json!({
         "payload": STANDARD.encode(&payload),
         "payloadType": IN_TOTO,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{AskPassword, Key, KeyError};
-use crate::x509::{Algorithm, Encoding, Hash, KeyKind, PublicKey};
+use crate::x509::{Algorithm, PublicKey};
 
 /// A key that signs. Only one in a file is ever in this process.
 #[derive(Debug)]
@@ -28,20 +28,7 @@ impl SigningKey {
         }
     }
 
-    /// What it signs by where the format leaves that open, as cosign does: a curve by its own hash, in ASN.1; RSA by
-    /// PKCS #1 over SHA-256.
-    pub fn algorithm(&self) -> Algorithm {
-        let ecdsa = |hash| Algorithm::Ecdsa(hash, Encoding::Asn1);
-        match self.public().kind() {
-            KeyKind::P256 => ecdsa(Hash::Sha256),
-            KeyKind::P384 => ecdsa(Hash::Sha384),
-            KeyKind::P521 => ecdsa(Hash::Sha512),
-            KeyKind::Ed25519 => Algorithm::Ed25519,
-            KeyKind::Rsa { .. } => Algorithm::RsaPkcs1(Hash::Sha256),
-        }
-    }
-
-    /// Signs a message. An elliptic curve signs by the hash of its own size.
+    /// Signs a message. An elliptic curve signs by the hash of its own size, P-521 by SHA-256 too.
     ///
     /// # Errors
     /// [`KeyError`].
