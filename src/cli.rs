@@ -7,7 +7,9 @@ mod key;
 mod login;
 mod nv2;
 mod password;
+mod registry;
 mod serve;
+mod sign;
 mod store;
 mod trust;
 mod verify;
@@ -57,6 +59,8 @@ enum Command {
     VerifyBundle(verify_bundle::Arguments),
     /// Sign and verify as the Notary v2 prototype does: exits 0 where it holds, else 1.
     Nv2(nv2::Arguments),
+    /// Sign a manifest in a registry, as notation, cosign or nv2 does, and put the signature beside it.
+    Sign(Box<sign::Arguments>),
     /// Make private keys, and show what they are called.
     Key(key::Arguments),
     /// Look after what signatures are judged by: certificates and keys of signers, sigstore's trusted root.
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Nv2(arguments) => nv2::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),

@@ -18,11 +18,13 @@ mod permits;
 mod realm;
 mod referrers;
 mod remote;
+mod scope;
 mod settings;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub use blob::BlobStream;
 pub use breaker::PATIENCE;
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
+pub use writer::{Amended, Open, Writer};
 
 /// One upstream registry with its mirrors: connections, tokens, breakers.
 #[derive(Debug)]

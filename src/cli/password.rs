@@ -4,9 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
+use crate::signing::SigningKey;
 use crate::trust::files;
 
 /// A longer password is none.
@@ -24,6 +26,14 @@ impl Flags {
     /// Whether a file with a password was named.
     pub(super) fn is_given(&self) -> bool {
         self.key_password_file.is_some()
+    }
+
+    /// The key called `name`, whose password is asked for where it has one.
+    ///
+    /// # Errors
+    /// As [`SigningKey::open`], with its name.
+    pub(super) fn open(&self, name: &str) -> anyhow::Result<SigningKey> {
+        SigningKey::open(name, &|| self.ask(name)).with_context(|| format!("the key {name}"))
     }
 
     /// The password for the key called `name`.

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use url::Url;
 
+use super::outgoing::Outgoing;
 use super::{Body, Error};
 
 const AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
@@ -47,6 +48,11 @@ impl Request {
         Self { method: Method::POST, content, ..Self::get(url) }
     }
 
+    /// A PUT of content of that media type.
+    pub fn put(url: Url, media_type: HeaderValue, content: Bytes) -> Self {
+        Self { method: Method::PUT, content: Some((media_type, content)), ..Self::get(url) }
+    }
+
     /// The media types wanted.
     #[must_use]
     pub fn accept(mut self, accept: &str) -> Self {
@@ -79,9 +85,10 @@ impl Request {
     pub(super) fn encode(
         &self,
         proxy_authorization: Option<HeaderValue>,
-    ) -> Result<http::Request<Full<Bytes>>, Error> {
+    ) -> Result<http::Request<Outgoing>, Error> {
         let (media_type, body) = self.content.clone().unzip();
-        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
+        let body = Full::new(body.unwrap_or_default());
+        let mut request = http::Request::new(Outgoing::Whole(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self
             .url

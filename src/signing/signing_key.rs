@@ -28,7 +28,7 @@ impl SigningKey {
         }
     }
 
-    /// Signs a message. An elliptic curve signs by the hash of its own size.
+    /// Signs a message. An elliptic curve signs by the hash of its own size, P-521 by SHA-256 too.
     ///
     /// # Errors
     /// [`KeyError`].
