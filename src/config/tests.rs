@@ -163,7 +163,7 @@ fn contradictions_are_refused_at_their_key() {
         ),
         (
             "upstreams: { a.b: { signatures: [{ repository: \"c.d/{path}\" }] } }",
-            ":1:48: upstreams.a.b.signatures.0.repository: c.d is not among `upstreams`; these are: a.b. Add it there",
+            ":1:36: upstreams.a.b.signatures.0.repository: c.d is not among `upstreams`; these are: a.b. Add it there",
         ),
         (
             "upstreams: { a.b: { signatures: [{ repository: \"a.b/{name}\" }] } }",
