@@ -19,6 +19,8 @@ mod modes;
 mod names;
 #[path = "front_door/nv2.rs"]
 mod nv2;
+#[path = "front_door/promote.rs"]
+mod promote;
 #[path = "front_door/protocol.rs"]
 mod protocol;
 #[path = "front_door/referrers.rs"]
