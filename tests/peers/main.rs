@@ -25,6 +25,7 @@ mod helm;
 mod made;
 mod oras;
 mod podman;
+mod promote;
 mod signers;
 mod skopeo;
 mod tampering;
