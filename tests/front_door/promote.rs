@@ -110,6 +110,7 @@ async fn everything_that_belongs_to_it_goes_along_byte_for_byte() {
         let seen = site.target.seen();
         let last = seen.iter().rfind(|request| request.line.starts_with("PUT ")).unwrap();
         assert_eq!(last.line, "PUT /v2/prod/app/manifests/1");
+        assert_eq!(site.target.count("PUT /v2/prod/app/manifests/1"), 1);
         // What is there is not sent again.
         let uploads = site.target.count("/blobs/uploads/");
         let (code, text) = site.promote("team/app:1", "prod/app:stable").await;
@@ -154,10 +155,11 @@ async fn what_the_policy_refuses_is_not_copied_nor_any_of_it() {
 async fn what_broke_off_goes_on_where_it_was() {
     let site = Site::new("require: wabbit").await;
     let image = Package::multi_arch("app");
-    push_signed(&site.source, "app", "1", &image);
-    let children = image.children();
-    let first = format!("PUT /v2/prod/app/manifests/{}", children[0].digest());
-    site.target.fault(&first, Fault::Status(507, None));
+    let own = signature(&WABBIT, image.descriptor());
+    site.source.push("app", "1", &image);
+    site.source.push("app", None, &own);
+    let of_signature = format!("PUT /v2/prod/app/manifests/{}", own.digest());
+    site.target.fault(&of_signature, Fault::Status(507, None));
     let (code, text) = site.promote("app:1", "prod/app").await;
     assert!(code != 0, "{text}");
     assert_eq!(site.there("prod/app/manifests/1").await.status, 404, "no tag before all is there");
@@ -168,6 +170,7 @@ async fn what_broke_off_goes_on_where_it_was() {
     assert_eq!(code, 0, "{text}");
     assert_eq!(site.target.count("PUT /v2/prod/app/blobs/"), sent, "no blob is sent twice");
     site.holds("prod/app", &image).await;
+    site.holds("prod/app", &own).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
