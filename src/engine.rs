@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use crate::admission::{Gate, Parts};
+use crate::admission::{CounterSigners, Gate, Parts};
 use crate::config::{self, Settings};
 use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
@@ -55,6 +55,8 @@ impl Engine {
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
+        let counter_signers =
+            CounterSigners::build(&settings.policies).map_err(|fault| settings.locate(&fault))?;
         watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
@@ -64,6 +66,7 @@ impl Engine {
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,
+            counter_signers,
             upstreams,
             layouts,
             revocation,

@@ -5,6 +5,8 @@
 
 #[path = "front_door/cluster_image_policy.rs"]
 mod cluster_image_policy;
+#[path = "front_door/countersign.rs"]
+mod countersign;
 #[path = "front_door/elsewhere.rs"]
 mod elsewhere;
 #[path = "front_door/faults.rs"]

@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::referrers;
 use super::refusal::{Refusal, denied};
 use super::request::Request;
-use crate::cache::{Cache, Error, Freshness, Role};
+use crate::cache::{Cache, Error, Freshness};
 use crate::oci::{Digest, Manifest, Repository, SignatureSource, Tag};
 use crate::policy::{Trouble, Verdict};
 use crate::signature::Code;
@@ -119,15 +119,16 @@ impl Request {
     async fn adopt_one(&self, subject: &Digest, place: &Place, artifact: &Digest) -> Result<(), Error> {
         let (memory, owner) = (self.memory(), kept::owner(&self.repository, subject));
         let manifest = place.manifest(&memory.cache, artifact).await?;
-        let held = |e: crate::store::Error| Error::Store(e.to_string());
-        for blob in manifest.config().into_iter().chain(manifest.blobs()) {
-            let (upstream, repository) = (&place.upstream, &place.repository);
-            in_time(memory.cache.small_blob(upstream, repository, blob, MAX_PART_BYTES)).await?;
-            memory.store.hold(&blob.digest, &owner).await.map_err(held)?;
-            memory.cache.adopt(&self.repository, &blob.digest, Role::Blob);
+        let parts: Vec<_> = manifest.config().into_iter().chain(manifest.blobs()).collect();
+        let mut blobs = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let Place { upstream, repository, .. } = place;
+            blobs.push(in_time(memory.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await?);
         }
-        memory.store.hold(artifact, &owner).await.map_err(held)?;
-        memory.cache.adopt(&self.repository, artifact, Role::Manifest);
+        memory.cache.adopt(&self.repository, &manifest, &blobs).await?;
+        for digest in parts.iter().map(|part| &part.digest).chain([artifact]) {
+            memory.store.hold(digest, &owner).await?;
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use quick_cache::sync::Cache as Map;
 use tokio::sync::Semaphore;
 
 use super::MAX_EVALUATIONS;
+use super::countersign::Countersigned;
 use super::kept::Kept;
 use super::links::Links;
 use super::refusal::Refusal;
@@ -52,6 +53,9 @@ pub struct Memory {
     pub(super) links: Links,
     pub(super) revocations: Revocations,
     pub(super) kept: Kept,
+    pub(super) countersigned: Countersigned,
+    /// Counter-signing under way.
+    pub(super) signing: Flight<(Name, How), Result<(), Refusal>>,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
     permits: DashMap<Registry, Arc<Permits>>,
     decisions: Map<Key, Arc<Live>, ByReports>,
@@ -167,6 +171,8 @@ impl Memory {
             links: Links::open(store.records()),
             revocations: Revocations::open(&store, &metrics, &clock),
             kept: Kept::open(store.records(), &store),
+            countersigned: Countersigned::open(store.records()),
+            signing: Flight::default(),
             evaluations: Flight::default(),
             permits: DashMap::new(),
             decisions: Map::with_weighter(MAX_DECISIONS, MAX_REPORTS, ByReports),

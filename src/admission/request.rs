@@ -115,6 +115,11 @@ impl Request {
         if suffix.is_empty() {
             return referrers::as_manifest(self, subject).await;
         }
+        if let Some(ours) = self.counter_signed_tag(subject, suffix).await? {
+            let manifest = self.fetch(&ours).await?;
+            let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
+            return self.serve(leave, manifest, false);
+        }
         match self.by_own_subject_tag(tag, subject).await {
             Ok(admitted) => Ok(admitted),
             Err(why) => match self.by_subject_tag_elsewhere(tag, subject).await {

@@ -121,12 +121,6 @@ impl Cache {
         self.0.shows.run(key, run).await?
     }
 
-    /// Records that a repository has content that its own upstream need not have: signatures about what is in it, which
-    /// were found elsewhere.
-    pub fn adopt(&self, repository: &Repository, digest: &Digest, role: Role) {
-        self.0.seen.add(repository, digest, role);
-    }
-
     async fn ask_whether_held(
         &self,
         upstream: &Upstream,

@@ -181,12 +181,12 @@ impl Arguments {
             }
             Form::Bundle => {
                 let (subject, now) = (&subject.descriptor, subject.now);
-                Signed::Referrer(cosign::bundle(key, subject, &annotations, authority, now).await?)
+                cosign::bundle(key, subject, &annotations, authority, now).await?.into()
             }
             Form::Tag => {
                 let name = subject.reference.repository.to_string();
                 let digest = subject.descriptor.digest;
-                Signed::Tagged(digest, cosign::sign(key, &name, &digest, &annotations, authority).await?)
+                cosign::sign(key, &name, &digest, &annotations, authority).await?.into()
             }
             Form::Jwt => self.nv2(nv2::Form::Jwt, key, &chain, subject).await?,
             Form::Json => self.nv2(nv2::Form::Json, key, &chain, subject).await?,
@@ -206,7 +206,7 @@ impl Arguments {
         let claim = notation::Claim { subject, annotations, signed: *now, lifetime: self.expiry };
         let envelope = notation::sign(key, chain, &claim, form, authority).await?;
         let chain = chain.iter().map(Certificate::der);
-        Ok(Signed::Referrer(notation::artifact(envelope, form, chain, subject, *now)?))
+        Ok(notation::artifact(envelope, form, chain, subject, *now)?.into())
     }
 
     async fn nv2(
@@ -221,7 +221,7 @@ impl Arguments {
         let Subject { descriptor: subject, now, .. } = subject;
         let claim = nv2::Claim { subject, references, issued: *now, lifetime: self.expiry };
         let signature = nv2::sign(key, chain, &claim, form).await?;
-        Ok(Signed::Referrer(nv2::artifact(signature, form, subject, *now)?))
+        Ok(nv2::artifact(signature, form, subject, *now)?.into())
     }
 
     fn authority(&self) -> anyhow::Result<Option<TimestampAuthority>> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Require, Scope};
+use super::{CounterSign, Require, Scope};
 use crate::oci::{Registry, Repository, SignatureSource};
 use crate::signature::notation;
 
@@ -41,6 +41,9 @@ pub struct Settings {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub renamed_from: Vec<Repository>,
+    /// How what is allowed is signed again, with the organisation's own key.
+    #[serde(default)]
+    pub counter_sign: Option<CounterSign>,
     /// Where the keys are acquired: a URL or several, shown in refusals.
     #[serde(default, deserialize_with = "one_or_several")]
     #[cfg_attr(test, schemars(with = "OneOrSeveral"))]
@@ -64,15 +67,20 @@ impl Settings {
             *path = base.join(&*path);
         }
         self.signatures.iter_mut().for_each(|source| source.resolve(base));
+        if let Some(counter_sign) = &mut self.counter_sign {
+            counter_sign.resolve(base);
+        }
     }
 
     /// The files and folders that it is read from.
     pub fn paths(&self) -> Vec<PathBuf> {
-        match &self.from {
+        let mut paths = match &self.from {
             Some(Source::Notation(folder)) => notation::policy_files(folder),
             Some(source) => vec![source.path().to_owned()],
             None => Vec::new(),
-        }
+        };
+        paths.extend(self.counter_sign.iter().flat_map(CounterSign::paths));
+        paths
     }
 }
 

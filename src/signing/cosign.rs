@@ -31,8 +31,17 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// A payload with its signature, as a layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
+    pub(super) subject: Digest,
     descriptor: Descriptor,
     payload: Bytes,
+}
+
+/// Whether a key signs as cosign does.
+///
+/// # Errors
+/// [`Error::Unfit`]
+pub fn may_sign(key: &SigningKey) -> Result<(), Error> {
+    cosigns_by(key).map(drop)
 }
 
 /// Signs the payload about a manifest that is published under `name`, a repository.
@@ -55,7 +64,7 @@ pub async fn sign(
         let stamp = json!({"SignedRFC3161Timestamp": response}).to_string();
         descriptor.annotations.insert(TIMESTAMP.to_owned(), stamp);
     }
-    Ok(Layer { descriptor, payload })
+    Ok(Layer { subject: *subject, descriptor, payload })
 }
 
 /// The payload that cosign signs.

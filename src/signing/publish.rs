@@ -2,16 +2,28 @@
 
 use super::cosign::Layer;
 use super::{Artifact, Error};
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Repository, Tag};
 use crate::upstream::Writer;
 
 /// A signature that is ready to be published.
 #[derive(Clone, Debug)]
 pub enum Signed {
     /// A referrer of its subject.
-    Referrer(Artifact),
+    Referrer(Box<Artifact>),
     /// A layer of the image under the subject's `.sig` tag.
-    Tagged(Digest, Layer),
+    Tagged(Box<Layer>),
+}
+
+impl From<Artifact> for Signed {
+    fn from(artifact: Artifact) -> Self {
+        Self::Referrer(Box::new(artifact))
+    }
+}
+
+impl From<Layer> for Signed {
+    fn from(layer: Layer) -> Self {
+        Self::Tagged(Box::new(layer))
+    }
 }
 
 impl Signed {
@@ -29,8 +41,8 @@ impl Signed {
                 writer.attach(repository, &artifact.manifest).await?;
                 Ok(format!("{repository}@{}", artifact.manifest.digest()))
             }
-            Self::Tagged(subject, layer) => {
-                let tag = Tag::about(subject, ".sig");
+            Self::Tagged(layer) => {
+                let tag = Tag::about(&layer.subject, ".sig");
                 writer.amend(repository, &tag, |present| layer.missing_in(present.as_ref())).await?;
                 Ok(format!("{repository}:{tag}"))
             }

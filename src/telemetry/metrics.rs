@@ -25,6 +25,8 @@ pub struct Metrics {
     pub verification_duration: VerificationDurations,
     /// `would_deny_total`
     pub would_deny: WouldDenies,
+    /// `counter_signatures_total`
+    pub counter_signatures: CounterSignatures,
     /// `decision_cache_hits_total`: requests that a live decision answered.
     pub decision_cache_hits: Counter,
     /// `decision_cache_misses_total`: requests that had to be judged.
@@ -97,6 +99,7 @@ impl Metrics {
             verifications: make.verifications(),
             verification_duration: make.verification_duration(),
             would_deny: make.would_deny(),
+            counter_signatures: make.counter_signatures(),
             decision_cache_hits: make
                 .counter("decision_cache_hits_total", "Requests that a live decision answered."),
             decision_cache_misses: make

@@ -31,7 +31,7 @@ pub const LAYERS: &[Row<'static>] = &[
     row(5, "policy", "0, signature"),
     row(5, "signing", "0, x509, egress, upstream, trust, signature"),
     row(6, "audit", "0, egress, signature, policy"),
-    row(7, "admission", "0, x509, store, upstream, access, trust, cache, signature, policy, audit"),
+    row(7, "admission", "0, x509, store, upstream, access, trust, cache, signature, policy, signing, audit"),
     row(8, "config", "0–7"),
     row(9, "engine", "0–8"),
     row(10, "http", "0, access, signature, policy, audit, admission, engine"),

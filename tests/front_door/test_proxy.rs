@@ -32,6 +32,7 @@ pub struct TestProxy {
     keys: BTreeMap<&'static str, String>,
     upstreams: Vec<(&'static str, Registry, String)>,
     contents: Vec<(&'static str, Content)>,
+    files: Vec<(&'static str, String)>,
 }
 
 /// A running one.
@@ -58,7 +59,13 @@ impl TestProxy {
             ),
         ];
         let keys = keys.map(|(key, value)| (key, value.to_owned())).into();
-        Self { keys, upstreams: Vec::new(), contents: Vec::new() }
+        Self { keys, upstreams: Vec::new(), contents: Vec::new(), files: Vec::new() }
+    }
+
+    /// Puts a file beside the configuration.
+    pub fn file(mut self, name: &'static str, text: String) -> Self {
+        self.files.push((name, text));
+        self
     }
 
     /// Sets a top-level key of the configuration, in YAML.
@@ -120,6 +127,9 @@ impl TestProxy {
         self.keys.entry("upstreams").or_insert(format!("{{ {} }}", lines.join(", ")));
         let folder = Folder::new().unwrap();
         folder.write("trust/wabbit/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
+        for (name, text) in &self.files {
+            folder.write(name, text).unwrap();
+        }
         let clock = Clock::manual(time.unwrap_or_else(SystemTime::now));
         let mut running =
             Running { clock, folder, keys: self.keys, upstreams, client: Client::new(), proxy: None };

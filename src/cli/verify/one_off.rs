@@ -74,6 +74,7 @@ impl Place {
         let repository = &reference.repository;
         let upstream = self.upstream(repository.registry(), layout)?;
         let policy = policy::Settings {
+            counter_sign: None,
             name: name.to_owned(),
             scopes: vec![Scope::parse(&repository.to_string())?],
             mode: Mode::Enforce,

@@ -42,6 +42,12 @@ impl Maker {
         WouldDenies::over(self.counters("would_deny_total", help, WouldDenies::LABELS), &self.known)
     }
 
+    pub(super) fn counter_signatures(&self) -> CounterSignatures {
+        let help = "Allowed manifests that were signed with the organisation's own key, or not.";
+        let vector = self.counters("counter_signatures_total", help, CounterSignatures::LABELS);
+        CounterSignatures::over(vector, &self.known)
+    }
+
     pub(super) fn exceptions_used(&self) -> RegistryCounters {
         let help = "Requests served because an exception names their digest.";
         let vector = self.counters("exceptions_used_total", help, RegistryCounters::LABELS);

@@ -82,7 +82,10 @@ impl Writer {
         let mut course = self.home.begin()?;
         loop {
             match self.send(repository, blob, open, &mut course.pass).await {
-                Ok(()) => return Ok(course.ended(())),
+                Ok(()) => {
+                    course.pass.answered();
+                    return Ok(());
+                }
                 Err(failure) => course = course.again(failure).await?,
             }
         }
