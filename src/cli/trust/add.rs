@@ -43,48 +43,17 @@ fn read_fingerprint(text: &str) -> Result<[u8; 32], String> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let settings = arguments.target.settings()?;
     let signer = arguments.signer(&settings)?;
-    let target = Target { signer: signer.clone(), ..arguments.target.clone() };
-    let places = target.places(&settings)?;
-    let anchors = match arguments.read(&settings) {
-        Ok(anchors) => anchors,
-        Err(error) => {
-            report(&error);
-            return Ok(match error.downcast_ref::<acquire::Error>() {
-                Some(acquire::Error::Unreachable { .. }) => exit::UNDECIDED,
-                Some(acquire::Error::Address(_)) => exit::USAGE,
-                None => exit::DENIED,
-            });
+    let places = Target { signer: signer.clone(), ..arguments.target.clone() }.places(&settings)?;
+    let added =
+        arguments.read(&settings).and_then(|anchors| arguments.add(&anchors, &places, signer.as_deref()));
+    Ok(added.unwrap_or_else(|error| {
+        report(&error);
+        match error.downcast_ref::<acquire::Error>() {
+            Some(acquire::Error::Unreachable { .. }) => exit::UNDECIDED,
+            Some(acquire::Error::Address(_)) => exit::USAGE,
+            None => exit::DENIED,
         }
-    };
-    let now = Clock::system().now();
-    let mut out = std::io::stdout().lock();
-    anchors.iter().try_for_each(|anchor| show::anchor(&mut out, anchor, None, now))?;
-    let wanted = match arguments.wanted(&anchors) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            report(&error);
-            return Ok(exit::DENIED);
-        }
-    };
-    if wanted.is_empty() {
-        writeln!(out, "nothing is added: compare the fingerprint with one that came another way, then run")?;
-        for anchor in &anchors {
-            writeln!(out, "  {}", arguments.line(signer.as_deref(), anchor))?;
-        }
-        return Ok(exit::DENIED);
-    }
-    for anchor in wanted {
-        let added = place_for(&places, anchor).and_then(|place| Ok(place.add(anchor)?));
-        match added {
-            Ok(Added::New(file)) => writeln!(out, "added: {}", file.display())?,
-            Ok(Added::Already(file)) => writeln!(out, "is there already: {}", file.display())?,
-            Err(error) => {
-                report(&error);
-                return Ok(exit::DENIED);
-            }
-        }
-    }
-    Ok(exit::OK)
+    }))
 }
 
 impl Arguments {
@@ -118,6 +87,31 @@ impl Arguments {
         let page = "if that is a page for people, find the certificate or key on it and give its own address";
         Anchor::all_from(&bytes)
             .with_context(|| format!("{url} is no certificate and no public key ({page})"))
+    }
+
+    /// Shows what is offered, and adds what is wanted of it.
+    fn add(&self, anchors: &[Anchor], places: &[NamedPlace], signer: Option<&str>) -> anyhow::Result<u8> {
+        let now = Clock::system().now();
+        let mut out = std::io::stdout().lock();
+        anchors.iter().try_for_each(|anchor| show::anchor(&mut out, anchor, None, now))?;
+        let wanted = self.wanted(anchors)?;
+        if wanted.is_empty() {
+            writeln!(
+                out,
+                "nothing is added: compare the fingerprint with one that came another way, then run"
+            )?;
+            for anchor in anchors {
+                writeln!(out, "  {}", self.line(signer, anchor))?;
+            }
+            return Ok(exit::DENIED);
+        }
+        for anchor in wanted {
+            match place_for(places, anchor)?.add(anchor)? {
+                Added::New(file) => writeln!(out, "added: {}", file.display())?,
+                Added::Already(file) => writeln!(out, "is there already: {}", file.display())?,
+            }
+        }
+        Ok(exit::OK)
     }
 
     /// What of it is added: all that a file holds, or those whose fingerprints are given. Of what was fetched without any,
