@@ -10,6 +10,7 @@ use super::signing::{Authority, Identity, Key, KeyKind, Profile, cosign, notatio
 use super::{Error, Fault, Package, Registry};
 use crate::clock::Clock;
 use crate::oci::Descriptor;
+use crate::signing::notation::Form;
 
 /// Where Wabbit Networks offers its key, and what a refusal has to show.
 pub const WABBIT_KEYS: &str = "https://wabbit-networks.example/keys";
@@ -156,9 +157,9 @@ impl Stage {
     fn fill_acme(&self) -> Result<(), Error> {
         let chart = Package::helm_chart("net-monitor");
         let claim = notation::Claim::default();
-        let envelope = notation::jws(&self.keys.charts, &claim, chart.descriptor())?;
+        let envelope = notation::envelope(&self.keys.charts, &claim, chart.descriptor(), Form::Jws)?;
         self.acme.push("charts/net-monitor", "0.1.0", &chart);
-        let signature = notation::jws_artifact(envelope, &self.keys.charts, chart.descriptor());
+        let signature = notation::artifact(envelope, Form::Jws, &self.keys.charts, chart.descriptor())?;
         self.acme.push("charts/net-monitor", None, &signature);
 
         let bundle = Package::opa_bundle("baseline");
