@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::developer::Developer;
 use super::folder::Folder;
 use super::proxy::Proxy;
 use super::signing::certificate::RevocationList;
@@ -27,6 +28,8 @@ pub struct Stage {
     pub acme: Registry,
     /// The gate between them and ACME Rockets' machines.
     pub proxy: Proxy,
+    /// Somebody behind that gate.
+    pub developer: Developer,
     keys: Keys,
     folder: Folder,
 }
@@ -68,11 +71,13 @@ impl Stage {
         let (keys, folder) = (Keys::make()?, Folder::new()?);
         folder.write("trust/docker.io/docker.io.crt", &keys.hub.certificate_pem())?;
         folder.write("trust/acme-rockets.io/acme-rockets.io.crt", &keys.acme.certificate_pem())?;
+        folder.write("keys/acme.key", &keys.acme.key().private_pem())?;
         folder.write("trust/x509/ca/acme/root.crt", &keys.charts_root.certificate_pem())?;
         folder.write("trust/bundles.pub", &keys.bundles.public_pem())?;
         let config = folder.write("portcullis.yaml", &configuration(&hub, &wabbit, &acme))?;
         let proxy = Proxy::start(&config, Clock::system()).await?;
-        let stage = Self { hub, wabbit, acme, proxy, keys, folder };
+        let developer = Developer::start(&proxy, &wabbit, &keys.acme).await?;
+        let stage = Self { hub, wabbit, acme, proxy, developer, keys, folder };
         stage.fill_hub()?;
         stage.fill_acme()?;
         stage.fill_copies()?;
@@ -234,6 +239,12 @@ policies:
   - name: certified
     scopes: ["docker.io/**", "registry.wabbit-networks.io/**"]
     require: {{ any: [docker, acme, wabbit] }}
+    counter_sign:
+      key: keys/acme.key
+      certificate_chain: trust/acme-rockets.io/acme-rockets.io.crt
+      formats: [nv2, cosign]
+      published_as: "acme-rockets.io/{{path}}"
+      before_serving: true
   - name: own
     scopes: ["registry.acme-rockets.io/**"]
     require: {{ any: [acme, acme-charts, acme-policies, wabbit] }}
