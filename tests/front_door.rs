@@ -33,6 +33,8 @@ mod restart;
 mod revocation;
 #[path = "front_door/sent.rs"]
 mod sent;
+#[path = "front_door/sign.rs"]
+mod sign;
 #[path = "front_door/sigstore.rs"]
 mod sigstore;
 #[path = "front_door/store.rs"]

@@ -203,7 +203,9 @@ impl Arguments {
         authority: Option<&TimestampAuthority>,
     ) -> anyhow::Result<Signed> {
         let Subject { descriptor: subject, now, .. } = subject;
-        let claim = notation::Claim { subject, annotations, signed: *now, lifetime: self.expiry };
+        let ends = |lasts| now.checked_add(lasts).context("--expiry is too long");
+        let expires = self.expiry.map(ends).transpose()?;
+        let claim = notation::Claim { subject, annotations, signed: *now, expires };
         let envelope = notation::sign(key, chain, &claim, form, authority).await?;
         let chain = chain.iter().map(Certificate::der);
         Ok(notation::artifact(envelope, form, chain, subject, *now)?.into())

@@ -6,7 +6,7 @@ mod envelope;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -43,8 +43,8 @@ pub struct Claim<'a> {
     pub annotations: &'a BTreeMap<String, String>,
     /// Now.
     pub signed: SystemTime,
-    /// For how long the claim holds from `signed` on; without it, as long as it is believed.
-    pub lifetime: Option<Duration>,
+    /// When the claim ends; without it, when nobody believes it any more.
+    pub expires: Option<SystemTime>,
 }
 
 /// Signs a claim: an envelope. `chain` is the key's certificate first and a self-signed root last.

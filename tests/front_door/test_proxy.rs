@@ -166,6 +166,15 @@ impl Running {
     }
 
     pub async fn start_again(&mut self) {
+        // What runs behind answers ends a moment after them; a process would take it along.
+        let lock = std::fs::File::open(self.folder.path().join("store/lock")).unwrap();
+        for _ in 0..500 {
+            if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(lock);
         self.begin().await;
     }
 

@@ -168,7 +168,7 @@ impl CounterSigner {
         decision: &Decision,
     ) -> Result<Artifact, Error> {
         let at = decision.decided();
-        let claim = notation::Claim { subject, annotations: &BTreeMap::new(), signed: at, lifetime: None };
+        let claim = notation::Claim { subject, annotations: &BTreeMap::new(), signed: at, expires: None };
         let envelope = notation::sign(&self.key, &self.chain, &claim, form, None).await?;
         notation::artifact(envelope, form, self.chain.iter().map(Certificate::der), subject, at)
     }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cli::{registry, runtime};
+use crate::cli::registry::{self, Registries};
+use crate::cli::runtime;
 use crate::oci::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use crate::oci::{Algorithm, Descriptor, Hasher, Manifest, Reference};
+use crate::oci::{Algorithm, Descriptor, Hasher, Manifest, Reference, Repository, Target};
 
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
@@ -92,8 +93,8 @@ impl Flags {
             Place::Input => self.described(io::stdin().lock()).context("standard input"),
             Place::File(path) => self.file(path).with_context(|| path.display().to_string()),
             Place::Registry(reference, family) => {
-                let fetched = runtime()?.block_on(self.fetch(reference, *family));
-                fetched.with_context(|| format!("{}://{reference}", family.scheme()))
+                let registries = self.registry.registries()?;
+                runtime()?.block_on(fetch(reference, *family, &registries))
             }
         }
     }
@@ -119,13 +120,25 @@ impl Flags {
         }
     }
 
-    async fn fetch(&self, reference: &Reference, family: Family) -> anyhow::Result<Descriptor> {
+    /// The same of a manifest in a registry, with its repository and the way to that registry.
+    pub(super) async fn in_registry(&self) -> anyhow::Result<(Repository, Descriptor, Registries)> {
+        let Place::Registry(reference, family) = &self.place else {
+            bail!("expected docker://REFERENCE or oci://REFERENCE, where signatures can be attached");
+        };
+        let registries = self.registry.registries()?;
+        let descriptor = fetch(reference, *family, &registries).await?;
+        Ok((reference.repository.clone(), descriptor, registries))
+    }
+}
+
+async fn fetch(reference: &Reference, family: Family, registries: &Registries) -> anyhow::Result<Descriptor> {
+    let fetched = async {
         let (repository, target) = (&reference.repository, &reference.target);
-        let upstream = self.registry.registries()?.upstream(repository.registry())?;
+        let upstream = registries.upstream(repository.registry())?;
         let bytes = upstream.manifest_of(repository, target, &family.types()).await?;
         let manifest = match target {
-            crate::oci::Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
-            crate::oci::Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
+            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
+            Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
         };
         let descriptor = manifest.descriptor();
         if !family.types().contains(&&*descriptor.media_type) {
@@ -133,7 +146,8 @@ impl Flags {
             bail!("the registry has it as {} only; ask with {other}://{reference}", descriptor.media_type);
         }
         Ok(Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size))
-    }
+    };
+    fetched.await.with_context(|| format!("{}://{reference}", family.scheme()))
 }
 
 #[cfg(test)]

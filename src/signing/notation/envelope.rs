@@ -123,8 +123,8 @@ fn protected(algorithm: &str, claim: &Claim<'_>) -> String {
         SIGNING_SCHEME: SCHEME,
         SIGNING_TIME: time(claim.signed),
     });
-    if let Some(lifetime) = claim.lifetime {
-        header[EXPIRY] = json!(time(claim.signed + lifetime));
+    if let Some(expires) = claim.expires {
+        header[EXPIRY] = json!(time(expires));
     }
     header.to_string()
 }
@@ -138,8 +138,8 @@ fn unsigned(algorithm: iana::Algorithm, claim: &Claim<'_>) -> Result<CoseSign1, 
     for label in critical(claim) {
         protected = protected.add_critical_label(RegisteredLabelWithPrivate::Text(label.to_owned()));
     }
-    if let Some(lifetime) = claim.lifetime {
-        protected = protected.text_value(EXPIRY.to_owned(), seconds(claim.signed + lifetime));
+    if let Some(expires) = claim.expires {
+        protected = protected.text_value(EXPIRY.to_owned(), seconds(expires));
     }
     Ok(CoseSign1Builder::new().protected(protected.build()).payload(claim.payload()?).build())
 }
@@ -151,5 +151,5 @@ fn seconds(at: SystemTime) -> Cbor {
 }
 
 fn critical(claim: &Claim<'_>) -> Vec<&'static str> {
-    if claim.lifetime.is_some() { vec![SIGNING_SCHEME, EXPIRY] } else { vec![SIGNING_SCHEME] }
+    if claim.expires.is_some() { vec![SIGNING_SCHEME, EXPIRY] } else { vec![SIGNING_SCHEME] }
 }
