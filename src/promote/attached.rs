@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{AT_ONCE, Error, Piece, Promotion, found};
@@ -104,17 +105,19 @@ impl Promotion<'_> {
                 .extend(index.manifest.config().is_some().then(|| (Tag::about(subject, ""), index.clone())));
         }
         let elsewhere = self.looks_elsewhere();
-        for suffix in SUFFIXES {
-            let tag = Tag::about(subject, suffix);
-            let target = Target::Tag(tag.clone());
-            let piece = match self.piece(&target, false).await? {
-                None if elsewhere => self.piece(&target, true).await?,
-                piece => piece,
-            };
-            tagged.extend(piece.map(|piece| (tag, piece)));
-        }
+        let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), elsewhere));
+        tagged.extend(try_join_all(tags).await?.into_iter().flatten());
         let proven_elsewhere = if elsewhere { self.proven(subject).await? } else { Vec::new() };
         Ok(Named { referrers, proven_elsewhere, tagged })
+    }
+
+    async fn tagged(&self, tag: Tag, elsewhere: bool) -> Result<Option<(Tag, Piece)>, Error> {
+        let target = Target::Tag(tag.clone());
+        let piece = match self.piece(&target, false).await? {
+            None if elsewhere => self.piece(&target, true).await?,
+            piece => piece,
+        };
+        Ok(piece.map(|piece| (tag, piece)))
     }
 
     fn looks_elsewhere(&self) -> bool {

@@ -192,6 +192,31 @@ async fn cosigns_own_convention_is_followed() {
     refused(&proxy.get("team/app:3").await, 403, "DENIED", "");
 }
 
+/// What `portcullis sign --to` puts into another repository is found there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_to_another_repository_is_found_there() {
+    let (image, key) = (Package::image("app"), Key::generate(KeyKind::P256).unwrap());
+    let registry = Registry::start().await.unwrap();
+    registry.push("team/app", "1", &image);
+    let folder = Folder::new().unwrap();
+    let private = folder.write("key.pem", &key.private_pem()).unwrap();
+    let mut sign = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    sign.args(["sign", "--format", "cosign", "--insecure", "--key"]).arg(private);
+    sign.arg("--to").arg(format!("{}/sigs/team/app", registry.address()));
+    sign.arg(format!("{}/team/app@{}", registry.address(), image.digest()));
+    sign.env("DOCKER_CONFIG", folder.path());
+    let signed = tokio::task::spawn_blocking(move || sign.output().unwrap()).await.unwrap();
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    let pem = key.public_pem().replace('\n', "\\n");
+    let signer = format!("{{ wabbit: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }} }}");
+    let proxy = TestProxy::new()
+        .with("signers", &signer)
+        .upstream_settings(HOST, registry, "signatures: [{ repository: \"{registry}/sigs/{path}\" }]")
+        .start()
+        .await;
+    served(&proxy.get("team/app:1").await, image.bytes());
+}
+
 #[tokio::test]
 async fn what_was_proven_elsewhere_is_kept_and_served_like_the_subjects_own() {
     let image = Package::image("app");
