@@ -8,6 +8,7 @@ mod climb;
 mod collection;
 mod countersign;
 mod discovery;
+mod elsewhere;
 mod gate;
 mod gathering;
 mod judge;

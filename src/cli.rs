@@ -7,6 +7,7 @@ mod key;
 mod login;
 mod nv2;
 mod password;
+mod promote;
 mod registry;
 mod serve;
 mod sign;
@@ -63,7 +64,9 @@ enum Command {
     Sign(Box<sign::Arguments>),
     /// Make private keys, and show what they are called.
     Key(key::Arguments),
-    /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
+    /// Copy what the policy allows to another registry, with all its platforms, signatures and referrers.
+    Promote(promote::Arguments),
+    /// Look after what signatures are judged by: certificates and keys of signers, sigstore's trusted root.
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
     Store(store::Arguments),
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Nv2(arguments) => nv2::run(&arguments),
+        Command::Promote(arguments) => promote::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

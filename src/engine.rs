@@ -2,6 +2,7 @@
 //! once a process ([`State`]). A reload swaps the engine as a whole.
 
 pub mod jobs;
+mod layouts;
 pub mod reload;
 mod state;
 pub mod upkeep;
@@ -47,7 +48,9 @@ impl Engine {
     ) -> Result<Self, config::Error> {
         let metrics = &state.metrics;
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
-        metrics.know_registries(upstreams.names().map(|name| name.as_str()));
+        let layouts = layouts::of(&settings, metrics).map_err(|fault| settings.locate(&fault))?;
+        let names = upstreams.names().chain(layouts.iter().map(|layout| layout.name()));
+        metrics.know_registries(names.map(|name| name.as_str()));
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
@@ -65,6 +68,7 @@ impl Engine {
             policies,
             counter_signers,
             upstreams,
+            layouts,
             revocation,
             freshness: settings.freshness.clone(),
             limits: settings.decisions.clone(),

@@ -146,6 +146,11 @@ impl Upstream {
         &self.name
     }
 
+    /// The folder that it reads, where it is no registry.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.settings.layout.as_ref()
+    }
+
     /// Whether it is asked where a request names no upstream.
     pub fn is_default(&self) -> bool {
         self.settings.default

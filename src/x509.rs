@@ -11,6 +11,7 @@ mod der;
 pub mod key;
 pub mod name;
 pub mod ocsp;
+mod pem;
 pub mod revocation;
 pub mod sct;
 mod signed;

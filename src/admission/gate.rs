@@ -37,6 +37,8 @@ pub struct Parts {
     pub counter_signers: CounterSigners,
     /// Where content comes from.
     pub upstreams: Upstreams,
+    /// The OCI layouts that policies look for signatures in.
+    pub layouts: Vec<Arc<Upstream>>,
     /// Where it can be asked whether certificates were revoked.
     pub revocation: RevocationSources,
     /// How old upstream's answers may be.

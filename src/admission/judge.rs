@@ -236,6 +236,7 @@ impl Request {
             tracing::error!(repository = %self.repository, %subject, %error, "signatures cannot be kept");
             return proven;
         }
+        self.adopt(subject, &found).await;
         for found in &found {
             memory.links.write(&self.repository, subject, Role::Referrer, &found.artifact);
         }

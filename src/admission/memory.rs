@@ -270,6 +270,13 @@ impl Memory {
         live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision) && live.proven.contains(artifact))
     }
 
+    /// The artifacts that it proved so.
+    pub(super) fn proven(&self, request: &Request, decision: &Arc<Decision>) -> Vec<Digest> {
+        let live = self.decisions.get(&request.key(decision.subject(), None));
+        let live = live.filter(|live| Arc::ptr_eq(&live.decision, decision));
+        live.map_or_else(Vec::new, |live| live.proven.clone())
+    }
+
     fn is_live(&self, request: &Request, live: &Live, moment: Moment) -> bool {
         // While the clock is wrong, nothing is served but by decisions that know of it.
         let knows = live.decision.reasons().iter().any(|r| r.code == Code::ClockWentBack);

@@ -153,6 +153,15 @@ async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, R
     };
     let mut digests = request.counter_signatures(leave).await?;
     digests.extend(listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS));
+    if request.looks_elsewhere() {
+        // What names no subject has a tag instead, and is no referrer.
+        for proven in request.proven_anywhere(subject).await? {
+            let is_new = !digests.contains(&proven) && digests.len() < MAX_ARTIFACTS;
+            if is_new && request.fetch(&proven).await?.subject().is_some() {
+                digests.push(proven);
+            }
+        }
+    }
     let mut descriptors = Vec::new();
     for chunk in digests.chunks(8) {
         let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d))).await;

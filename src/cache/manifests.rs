@@ -82,7 +82,8 @@ impl Cache {
         right_length(blob, bytes)
     }
 
-    /// Takes in a manifest that was made here, with its blobs, as one that the repository's upstream holds.
+    /// Takes in a manifest that was made here or found elsewhere, with its blobs, as one that the repository's upstream
+    /// holds.
     ///
     /// # Errors
     /// [`Error::Store`]: no room among others.

@@ -45,35 +45,39 @@ impl Flags {
     /// # Errors
     /// A password or a configuration that cannot be read.
     pub(super) fn registries(&self) -> anyhow::Result<Registries> {
-        Ok(Registries {
-            settings: match &self.config {
-                Some(path) => settings(Some(path))?,
-                None => Settings::built_in(),
-            },
-            insecure: self.insecure,
-            is_named: self.username.is_some(),
-            credentials: login::credentials(self.username.as_deref())?,
-            metrics: Metrics::new(),
-        })
+        let settings = match &self.config {
+            Some(path) => settings(Some(path))?,
+            None => Settings::built_in(),
+        };
+        Registries::of(settings, self.insecure, self.username.as_deref())
     }
 }
 
 impl Registries {
+    /// By a configuration, over plain HTTP where that is said, in the name of an account whose password is on standard input.
+    ///
+    /// # Errors
+    /// The password cannot be read.
+    pub(super) fn of(settings: Settings, insecure: bool, username: Option<&str>) -> anyhow::Result<Self> {
+        let credentials = login::credentials(username)?;
+        Ok(Self { settings, insecure, is_named: username.is_some(), credentials, metrics: Metrics::new() })
+    }
+
     /// A registry to read from.
     pub(super) fn upstream(&self, registry: &Registry) -> anyhow::Result<Arc<Upstream>> {
-        let settings = self.of(registry);
+        let settings = self.settings_of(registry);
         let made = Upstream::build(registry.clone(), &settings, &self.settings.egress, &self.metrics, None);
         made.map_err(|fault| wrong(registry, &fault))
     }
 
     /// A registry to write to.
     pub(super) fn writer(&self, registry: &Registry) -> anyhow::Result<Writer> {
-        let settings = self.of(registry);
+        let settings = self.settings_of(registry);
         let made = Writer::build(registry, &settings, &self.settings.egress, &self.metrics);
         made.map_err(|fault| wrong(registry, &fault))
     }
 
-    fn of(&self, registry: &Registry) -> upstream::Settings {
+    fn settings_of(&self, registry: &Registry) -> upstream::Settings {
         let configured = self.settings.upstreams.get(registry).cloned().unwrap_or_default();
         let url = self.insecure.then(|| format!("http://{registry}"));
         let known = configured.credentials.filter(|_| !self.is_named);

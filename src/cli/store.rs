@@ -1,7 +1,7 @@
 //! `portcullis store`: one file an action. Where a running server has the store, it is asked to do the work;
 //! else the store is opened here.
 
-mod bar;
+pub(super) mod bar;
 mod gc;
 mod place;
 mod prefetch;

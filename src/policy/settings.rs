@@ -1,11 +1,12 @@
 //! `policies[]` as configuration gives it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{CounterSign, Require, Scope};
-use crate::oci::Repository;
+use crate::oci::{Registry, Repository, SignatureSource};
 use crate::signature::notation;
 
 /// One entry of `policies`.
@@ -47,6 +48,12 @@ pub struct Settings {
     #[serde(default, deserialize_with = "one_or_several")]
     #[cfg_attr(test, schemars(with = "OneOrSeveral"))]
     pub acquire: Vec<String>,
+    /// Where else signatures are looked for, beside what the upstream's own settings name.
+    #[serde(default)]
+    pub signatures: Vec<SignatureSource>,
+    /// What the settings of the scopes' upstreams name.
+    #[serde(skip)]
+    pub upstream_signatures: BTreeMap<Registry, Vec<SignatureSource>>,
     /// Sigstore's trusted root for signers of `from` that name none: `trust.tuf.path` tells.
     #[serde(skip)]
     pub trusted_root: Option<PathBuf>,
@@ -59,6 +66,7 @@ impl Settings {
             let path = source.path_mut();
             *path = base.join(&*path);
         }
+        self.signatures.iter_mut().for_each(|source| source.resolve(base));
         if let Some(counter_sign) = &mut self.counter_sign {
             counter_sign.resolve(base);
         }

@@ -87,19 +87,8 @@ impl Layer {
     pub fn beside(&self, present: Option<&Manifest>) -> Result<Artifact, Error> {
         let layers = present.map(Manifest::blobs).unwrap_or_default().iter().cloned();
         let layers = layers.map(|layer| (layer, None));
-        let layers: Vec<_> = layers.chain([(self.descriptor.clone(), Some(self.payload.clone()))]).collect();
-        let contents: Vec<_> = layers.iter().map(|(layer, _)| layer.digest).collect();
-        let config = json!({
-            "architecture": "",
-            "created": NEVER,
-            "history": vec![json!({"created": NEVER}); contents.len()],
-            "os": "",
-            "rootfs": {"type": "layers", "diff_ids": contents},
-            "config": {},
-        });
-        let config = (CONFIG, Bytes::from(config.to_string()));
-        let annotations = present.map(|image| image.annotations().clone()).unwrap_or_default();
-        Parts { artifact_type: None, config, layers, subject: None, annotations }.pack()
+        let layers = layers.chain([(self.descriptor.clone(), Some(self.payload.clone()))]).collect();
+        image(layers, present)
     }
 
     /// As [`Layer::beside`], or nothing where the image holds this signature already.
@@ -107,16 +96,56 @@ impl Layer {
     /// # Errors
     /// [`Error`]
     pub fn missing_in(&self, present: Option<&Manifest>) -> Result<Option<Amended>, Error> {
-        let signature = |layer: &Descriptor| layer.annotations.get(SIGNATURE).cloned();
-        let is_this = |layer: &Descriptor| {
-            layer.digest == self.descriptor.digest && signature(layer) == signature(&self.descriptor)
-        };
-        if present.is_some_and(|image| image.blobs().iter().any(is_this)) {
+        if present.is_some_and(|image| has(image, &self.descriptor)) {
             return Ok(None);
         }
         let Artifact { manifest, blobs } = self.beside(present)?;
         Ok(Some((blobs, manifest)))
     }
+}
+
+/// What belongs under a tag where two images of signatures meet: nothing new where all of the `coming` one is there, it
+/// itself where all that is there is in it, else the signatures of both. The layers of the `coming` one must be there.
+///
+/// # Errors
+/// [`Error`]
+pub fn united(present: Option<&Manifest>, coming: &Manifest) -> Result<Option<Amended>, Error> {
+    let missing = |image: &Manifest, other: &Manifest| -> Vec<Descriptor> {
+        other.blobs().iter().filter(|layer| !has(image, layer)).cloned().collect()
+    };
+    let Some(present) = present.filter(|present| !missing(coming, present).is_empty()) else {
+        let is_same = present.is_some_and(|present| present.digest() == coming.digest());
+        return Ok((!is_same).then(|| (Vec::new(), coming.clone())));
+    };
+    let new = missing(present, coming);
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let layers = present.blobs().iter().cloned().chain(new).map(|layer| (layer, None)).collect();
+    let Artifact { manifest, blobs } = image(layers, Some(present))?;
+    Ok(Some((blobs, manifest)))
+}
+
+/// Whether an image holds this signature.
+fn has(image: &Manifest, signature: &Descriptor) -> bool {
+    let text = |layer: &Descriptor| layer.annotations.get(SIGNATURE).cloned();
+    image.blobs().iter().any(|layer| layer.digest == signature.digest && text(layer) == text(signature))
+}
+
+/// The image of these signatures, in place of `present`.
+fn image(layers: Vec<(Descriptor, Option<Bytes>)>, present: Option<&Manifest>) -> Result<Artifact, Error> {
+    let contents: Vec<_> = layers.iter().map(|(layer, _)| layer.digest).collect();
+    let config = json!({
+        "architecture": "",
+        "created": NEVER,
+        "history": vec![json!({"created": NEVER}); contents.len()],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": contents},
+        "config": {},
+    });
+    let config = (CONFIG, Bytes::from(config.to_string()));
+    let annotations = present.map(|image| image.annotations().clone()).unwrap_or_default();
+    Parts { artifact_type: None, config, layers, subject: None, annotations }.pack()
 }
 
 /// Signs a manifest by a bundle.

@@ -49,6 +49,8 @@ pub struct Metrics {
     pub upstream_rate_limit_remaining: RegistryGauges,
     /// `fetch_failures_total`
     pub fetch_failures: FetchFailures,
+    /// `discovery_failures_total`: sources of signatures that failed.
+    pub discovery_failures: RegistryCounters,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
     /// `store_held_bytes`: size of what may not be evicted.
@@ -111,6 +113,7 @@ impl Metrics {
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             fetch_failures: make.fetch_failures(),
+            discovery_failures: make.discovery_failures(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
             store_held_bytes: make.gauge(
                 "store_held_bytes",

@@ -6,9 +6,11 @@ mod amending;
 mod tests;
 mod uploads;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use http::HeaderValue;
 
 use super::Error;
@@ -109,12 +111,24 @@ impl Writer {
     /// # Errors
     /// [`Error`].
     pub async fn attach(&self, repository: &Repository, manifest: &Manifest) -> Result<(), Error> {
-        let by_digest = Target::Digest(*manifest.digest());
-        let is_listed = self.put_manifest(repository, &by_digest, manifest).await?;
-        match manifest.subject() {
-            Some(subject) if !is_listed => amending::list(self, repository, &subject.digest, manifest).await,
-            _ => Ok(()),
+        self.attach_all(repository, &[manifest]).await
+    }
+
+    /// As [`Writer::attach`], several at once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn attach_all(&self, repository: &Repository, manifests: &[&Manifest]) -> Result<(), Error> {
+        let mut unlisted: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
+        for manifest in manifests {
+            let by_digest = Target::Digest(*manifest.digest());
+            let is_listed = self.put_manifest(repository, &by_digest, manifest).await?;
+            if let Some(subject) = manifest.subject().filter(|_| !is_listed) {
+                unlisted.entry(subject.digest).or_default().push(manifest);
+            }
         }
+        let listing = unlisted.iter().map(|(subject, all)| amending::list(self, repository, subject, all));
+        try_join_all(listing).await.map(drop)
     }
 }
 

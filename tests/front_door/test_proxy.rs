@@ -198,6 +198,11 @@ impl Running {
         &self.upstreams[HOST]
     }
 
+    /// Another upstream.
+    pub fn at(&self, host: &str) -> &Registry {
+        &self.upstreams[host]
+    }
+
     /// Lets time pass: for the proxy, not for the test.
     pub fn pass(&self, time: Duration) {
         self.clock.advance(time);

@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar of bytes, whose end is known later.
-pub(super) fn of_bytes() -> ProgressBar {
+pub(in crate::cli) fn of_bytes() -> ProgressBar {
     styled("{bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}")
 }
 

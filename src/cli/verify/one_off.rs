@@ -85,6 +85,8 @@ impl Place {
             signed_name: policy::SignedName::default(),
             renamed_from: Vec::new(),
             acquire: Vec::new(),
+            signatures: Vec::new(),
+            upstream_signatures: BTreeMap::new(),
             trusted_root: None,
         };
         let mut settings = Settings::built_in();

@@ -83,6 +83,12 @@ impl Maker {
         self.register(Histogram::with_opts(opts))
     }
 
+    pub(super) fn discovery_failures(&self) -> RegistryCounters {
+        let help = "Questions for signatures that a source left without an answer.";
+        let vector = self.counters("discovery_failures_total", help, RegistryCounters::LABELS);
+        RegistryCounters::over(vector, &self.known)
+    }
+
     pub(super) fn fetch_failures(&self) -> FetchFailures {
         let help = "Manifests and blobs that were asked for and did not come.";
         FetchFailures::over(self.counters("fetch_failures_total", help, FetchFailures::LABELS), &self.known)

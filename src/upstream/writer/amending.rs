@@ -63,38 +63,42 @@ fn parsed(bytes: Bytes) -> Result<Manifest, Error> {
     Manifest::parse(bytes, Algorithm::Sha256).map_err(|why| Error::nonsense(&why.to_string()))
 }
 
-/// Sees to it that `referrer` is in the list of what refers to `subject`.
+/// Sees to it that all of the `referrers` are in the list of what refers to `subject`.
 pub(super) async fn list(
     writer: &Writer,
     repository: &Repository,
     subject: &Digest,
-    referrer: &Manifest,
+    referrers: &[&Manifest],
 ) -> Result<(), Error> {
-    writer.amend(repository, &Tag::about(subject, ""), |present| with(present, referrer)).await
+    writer.amend(repository, &Tag::about(subject, ""), |present| with(present, referrers)).await
 }
 
-/// The list with the referrer, or nothing where it is in it.
-fn with(present: Option<Manifest>, referrer: &Manifest) -> Result<Option<Amended>, Error> {
-    let mut list = match present {
+/// The list with the referrers, or nothing where they are in it.
+fn with(present: Option<Manifest>, referrers: &[&Manifest]) -> Result<Option<Amended>, Error> {
+    let nonsense = |why: &dyn std::fmt::Display| Error::nonsense(&why.to_string());
+    let is_listed = |referrer: &Manifest| {
+        let listed = present.iter().flat_map(|index| index.manifests());
+        listed.into_iter().any(|entry| entry.digest == *referrer.digest())
+    };
+    let missing: Vec<&&Manifest> = referrers.iter().filter(|referrer| !is_listed(referrer)).collect();
+    let mut list = match &present {
         None => json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}),
         Some(index) if index.kind() != Kind::Index => {
             return Err(Error::nonsense("its list of referrers is not an index"));
         }
-        Some(index) if index.manifests().iter().any(|entry| entry.digest == *referrer.digest()) => {
-            return Ok(None);
-        }
+        Some(_) if missing.is_empty() => return Ok(None),
         // As it stands, with what we know nothing of.
-        Some(index) => {
-            serde_json::from_slice(index.bytes()).map_err(|why| Error::nonsense(&why.to_string()))?
-        }
+        Some(index) => serde_json::from_slice(index.bytes()).map_err(|why| nonsense(&why))?,
     };
-    let mut entry = referrer.descriptor().clone();
-    entry.annotations.clone_from(referrer.annotations());
-    let entry = serde_json::to_value(entry).map_err(|why| Error::nonsense(&why.to_string()))?;
-    match list.get_mut("manifests") {
-        Some(Value::Array(entries)) => entries.push(entry),
-        // As Go writes an empty list.
-        _ => list["manifests"] = json!([entry]),
+    for referrer in missing {
+        let mut entry = referrer.descriptor().clone();
+        entry.annotations.clone_from(referrer.annotations());
+        let entry = serde_json::to_value(entry).map_err(|why| nonsense(&why))?;
+        match list.get_mut("manifests") {
+            Some(Value::Array(entries)) => entries.push(entry),
+            // As Go writes an empty list.
+            _ => list["manifests"] = json!([entry]),
+        }
     }
     Ok(Some((Vec::new(), parsed(list.to_string().into())?)))
 }
