@@ -2,6 +2,7 @@
 
 pub mod key;
 pub mod nv2;
+pub mod pkcs11;
 mod signing_key;
 
 pub use key::{AskPassword, Key, KeyError};

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod chain;
 pub mod crl;
 mod der;
+pub mod ecdsa;
 pub mod key;
 pub mod name;
 pub mod ocsp;

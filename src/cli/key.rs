@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::{exit, keep_out_of_core_dumps, password, report};
 use crate::signature::nv2;
-use crate::signing::Key;
+use crate::signing::{Key, SigningKey};
 use crate::x509::{KeyKind, PublicKey};
 
 #[derive(clap::Args)]
@@ -37,9 +37,9 @@ enum Action {
     },
     /// Show a private key's public half, and the names that it goes by.
     Show {
-        /// The private key (PEM).
-        #[arg(value_name = "FILE")]
-        key: PathBuf,
+        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        #[arg(value_name = "KEY")]
+        key: String,
         #[command(flatten)]
         password: password::Flags,
     },
@@ -91,12 +91,13 @@ fn act(action: &Action) -> anyhow::Result<()> {
             write(output, &pem).with_context(|| format!("{shown} (keys are never written over)"))?;
             show(key.public())
         }
-        Action::Show { key, password } => {
-            let shown = key.display().to_string();
-            let key = Key::read(key, &|| password.ask(&shown)).with_context(|| format!("the key {shown}"))?;
-            show(key.public())
-        }
+        Action::Show { key, password } => show(open(key, password)?.public()),
     }
+}
+
+/// The key that `name` names.
+fn open(name: &str, password: &password::Flags) -> anyhow::Result<SigningKey> {
+    SigningKey::open(name, &|| password.ask(name)).with_context(|| format!("the key {name}"))
 }
 
 fn write(path: &Path, pem: &str) -> std::io::Result<()> {

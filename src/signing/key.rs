@@ -18,6 +18,7 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
+use super::pkcs11;
 use crate::trust::files;
 use crate::x509::{self, Algorithm, Encoding, Hash, KeyKind, PublicKey};
 
@@ -57,6 +58,12 @@ pub enum KeyError {
         /// The key's kind.
         kind: KeyKind,
     },
+    /// A token's key.
+    #[error(transparent)]
+    Token(#[from] pkcs11::Error),
+    /// Who keeps the key signed with another one, or something else, or not at all.
+    #[error("what came back as signature is not the key's: its public half does not verify it")]
+    Foreign,
     /// The library failed, without a reason.
     #[error("the signature could not be made")]
     Failed,

@@ -21,6 +21,7 @@ mod crane;
 mod disk;
 mod docker;
 mod helm;
+mod keys;
 mod oras;
 mod podman;
 mod signers;

@@ -1,0 +1,104 @@
+//! A software token (SoftHSM2), asked through PKCS #11.
+
+use super::Desk;
+
+const PIN: &str = "271828";
+
+/// A token that holds a key of each kind; the same keys are beside it as files, to compare with.
+fn token() -> Desk {
+    let mut desk = Desk::new();
+    let tokens = desk.path().join("tokens");
+    std::fs::create_dir(&tokens).unwrap();
+    let settings = format!("directories.tokendir = {}\nobjectstore.backend = file\n", tokens.display());
+    let settings = desk.file("softhsm2.conf", &settings);
+    desk.variables.push(("SOFTHSM2_CONF", settings.display().to_string()));
+    desk.file("pin", &format!("{PIN}\n"));
+    let init = ["--init-token", "--free", "--label", "The token", "--so-pin", "314159", "--pin", PIN];
+    desk.run("softhsm2-util", &init).passed();
+    for (at, kind) in ["p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519"].into_iter().enumerate() {
+        let (file, id) = (format!("{kind}.pem"), format!("0{at}"));
+        desk.portcullis(&["key", "generate", "--kind", kind, "-o", &file]).passed();
+        let pem = desk.read(&file);
+        // SoftHSM2 imports no Ed25519 keys.
+        if kind != "ed25519" {
+            // In the form that it reads: with the curve's public point left away or not, openssl knows.
+            desk.file("import.pem", &pem);
+            let import = [
+                "--import",
+                "import.pem",
+                "--token",
+                "The token",
+                "--label",
+                kind,
+                "--id",
+                &id,
+                "--pin",
+                PIN,
+            ];
+            desk.run("softhsm2-util", &import).passed();
+        }
+    }
+    desk
+}
+
+fn uri(attributes: &str) -> String {
+    format!("pkcs11:{attributes}?module-path={}", module())
+}
+
+/// Debian's and others' places.
+fn module() -> String {
+    let places = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
+    places.into_iter().find(|place| std::path::Path::new(place).exists()).unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs softhsm2, openssl"]
+fn needs_softhsm2_keys_in_a_token_sign_what_their_public_halves_verify() {
+    let desk = token();
+    for kind in ["p256", "p384", "p521", "rsa2048", "rsa3072"] {
+        let name = uri(&format!("token=The%20token;object={kind}")) + "&pin-source=pin";
+        let file = format!("{kind}.pem");
+        assert_eq!(desk.public(&name, &[]), desk.public(&file, &[]), "{kind}");
+        desk.signs(&name, &[]);
+    }
+}
+
+#[test]
+#[ignore = "needs softhsm2, openssl"]
+fn needs_softhsm2_a_pin_comes_from_a_file_and_shows_nowhere() {
+    let desk = token();
+    let name = uri("token=The%20token;id=%01");
+    let with = ["--key-password-file", "pin"];
+    assert_eq!(desk.public(&name, &with), desk.public("p384.pem", &[]));
+    desk.portcullis(&["key", "show", &name]).failed().says("there is no terminal to ask for it");
+    desk.file("other", "161803");
+    for (name, arguments) in
+        [(name.clone(), &["--key-password-file", "other"][..]), (name.clone() + "&pin-source=other", &[])]
+    {
+        let refused = desk.portcullis(&[&["key", "show", &name], arguments].concat()).failed();
+        let refused = refused.says("the PIN is not accepted");
+        assert!(!refused.text.contains("161803"), "{}", refused.text);
+    }
+    let value = format!("{name}&pin-value={PIN}");
+    desk.portcullis(&["key", "show", &value]).failed().says("pin-source");
+}
+
+#[test]
+#[ignore = "needs softhsm2, openssl"]
+fn needs_softhsm2_a_name_that_is_not_one_key_is_refused() {
+    let desk = token();
+    let pin = ["--key-password-file", "pin"];
+    for (attributes, why) in [
+        ("token=Another", "found 0 of 1: there are token=The token"),
+        ("token=The%20token", "expected one private key that the URI names, found 5"),
+        ("token=The%20token;object=absent", "found 0"),
+        ("serial=0", "expected one token"),
+        ("slot-id=1", "expected one token"),
+    ] {
+        desk.portcullis(&[&["key", "show", &uri(attributes)][..], &pin].concat()).failed().says(why);
+    }
+    let absent = "pkcs11:token=t?module-path=/absent/module.so";
+    desk.portcullis(&["key", "show", absent])
+        .failed()
+        .says("/absent/module.so does not serve as a PKCS #11 module");
+}
