@@ -37,6 +37,7 @@ stable=(
     unshare:util-linux
     curl:curl
     gcc:gcc
+    softhsm2-util:softhsm2
 )
 
 install_stable() {

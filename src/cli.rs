@@ -57,7 +57,7 @@ enum Command {
     VerifyBundle(verify_bundle::Arguments),
     /// Sign and verify as the Notary v2 prototype does: exits 0 where it holds, else 1.
     Nv2(nv2::Arguments),
-    /// Make private keys, and show what they are called.
+    /// Make private keys, show what they are called, ask for their certificates.
     Key(key::Arguments),
     /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
     Trust(trust::Arguments),

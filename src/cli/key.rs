@@ -1,4 +1,4 @@
-//! `portcullis key`: makes private keys, and shows what they are called. Never shows one.
+//! `portcullis key`: makes private keys, shows what they are called, and asks for their certificates. Never shows one.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{exit, keep_out_of_core_dumps, password, report};
+use super::{exit, keep_out_of_core_dumps, password, report, runtime};
 use crate::signature::nv2;
 use crate::signing::{Key, SigningKey};
-use crate::x509::{KeyKind, PublicKey};
+use crate::x509::request::Request;
+use crate::x509::{self, KeyKind, Name, PublicKey};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -37,6 +38,20 @@ enum Action {
     },
     /// Show a private key's public half, and the names that it goes by.
     Show {
+        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        password: password::Flags,
+    },
+    /// Print a certification request (PKCS #10, PEM), for an authority to certify the key.
+    CertificateRequest {
+        /// Whom the certificate is to name, as CN=registry.acme.example,O=ACME,ST=WA,C=US.
+        #[arg(long, value_name = "NAME")]
+        subject: String,
+        /// A DNS name that the certificate is to carry; may be given several times.
+        #[arg(long = "name", value_name = "DNS")]
+        names: Vec<String>,
         /// The private key: the path of a PEM file, or a `pkcs11:` URI.
         #[arg(value_name = "KEY")]
         key: String,
@@ -92,6 +107,14 @@ fn act(action: &Action) -> anyhow::Result<()> {
             show(key.public())
         }
         Action::Show { key, password } => show(open(key, password)?.public()),
+        Action::CertificateRequest { subject, names, key, password } => {
+            let subject = Name::from_text(subject).context("--subject")?;
+            let key = open(key, password)?;
+            let request = Request::new(&subject, names, key.public())?;
+            let signature = runtime()?.block_on(key.sign(request.algorithm, &request.info))?;
+            let pem = x509::pem("CERTIFICATE REQUEST", &request.signed(&signature));
+            Ok(std::io::stdout().write_all(pem.as_bytes())?)
+        }
     }
 }
 

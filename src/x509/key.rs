@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{self, Digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::der::{elements, encode, tag};
 use super::ecdsa::integer;
-use super::{Algorithm, Error};
+use super::{Algorithm, Error, pem};
 
 #[cfg(test)]
 mod tests;
@@ -152,10 +150,7 @@ impl PublicKey {
 
     /// As PEM (RFC 7468, section 13).
     pub fn to_pem(&self) -> String {
-        let text = STANDARD.encode(&self.0.spki);
-        let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
-        let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n")
+        pem("PUBLIC KEY", &self.0.spki)
     }
 
     /// What kind of key it is.
