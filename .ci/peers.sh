@@ -38,6 +38,7 @@ stable=(
     curl:curl
     gcc:gcc
     softhsm2-util:softhsm2
+    pkcs11-tool:opensc
 )
 
 install_stable() {

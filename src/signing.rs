@@ -3,6 +3,7 @@
 pub mod key;
 pub mod nv2;
 pub mod pkcs11;
+pub mod plugin;
 mod signing_key;
 
 pub use key::{AskPassword, Key, KeyError};

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::pkcs11::Token;
+use super::plugin::Plugin;
 use super::{AskPassword, Key, KeyError};
-use crate::x509::{Algorithm, Encoding, Hash, KeyKind, PublicKey, ecdsa};
+use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind, PublicKey, ecdsa};
 
 /// A key that signs. Only one in a file is ever in this process.
 #[derive(Debug)]
@@ -13,17 +14,22 @@ pub enum SigningKey {
     File(Key),
     /// In a PKCS #11 token.
     Token(Token),
+    /// Had by a program that speaks notation's plug-in protocol.
+    Plugin(Plugin),
 }
 
 impl SigningKey {
-    /// Opens the key that `name` names: a `pkcs11:` URI (RFC 7512), or the path of a PEM file. Waits for whoever keeps
-    /// it.
+    /// Opens the key that `name` names: a `pkcs11:` URI (RFC 7512), `plugin:NAME?id=KEY`, or the path of a PEM file. Waits
+    /// for whoever keeps it.
     ///
     /// # Errors
-    /// As [`Key::read`] and [`Token::open`].
+    /// As [`Key::read`], [`Token::open`], [`Plugin::open`].
     pub fn open(name: &str, password: AskPassword<'_>) -> Result<Self, KeyError> {
         if name.starts_with("pkcs11:") {
             return Token::open(name, password).map(Self::Token);
+        }
+        if name.starts_with("plugin:") {
+            return Ok(Self::Plugin(Plugin::open(name)?));
         }
         Key::read(Path::new(name), password).map(Self::File)
     }
@@ -33,6 +39,15 @@ impl SigningKey {
         match self {
             Self::File(key) => key.public(),
             Self::Token(token) => token.public(),
+            Self::Plugin(plugin) => plugin.public(),
+        }
+    }
+
+    /// The certificates that its keeper has for it, from its own to its authority; empty where there are none.
+    pub fn chain(&self) -> &[Certificate] {
+        match self {
+            Self::Plugin(plugin) => plugin.chain(),
+            Self::File(_) | Self::Token(_) => &[],
         }
     }
 
@@ -46,13 +61,12 @@ impl SigningKey {
         if !fits(algorithm, kind) {
             return Err(KeyError::Unfit { algorithm, kind });
         }
-        let signature = match self {
+        let (made, encoding) = match self {
             Self::File(key) => return key.sign(algorithm, message),
-            Self::Token(token) => {
-                encoded(algorithm, kind, Encoding::Fixed, token.sign(algorithm, message).await?)
-            }
+            Self::Token(token) => (token.sign(algorithm, message).await?, Encoding::Fixed),
+            Self::Plugin(plugin) => (plugin.sign(algorithm, message).await?, Encoding::Fixed),
         };
-        let signature = signature.ok_or(KeyError::Foreign)?;
+        let signature = encoded(algorithm, kind, encoding, made).ok_or(KeyError::Foreign)?;
         self.public().verify(algorithm, message, &signature).map_err(|_| KeyError::Foreign)?;
         Ok(signature)
     }
