@@ -1,6 +1,7 @@
 //! Makes signatures, with keys wherever their owner keeps them. Judges none: `signature/` does.
 
 pub mod key;
+pub mod kms;
 pub mod nv2;
 pub mod pkcs11;
 pub mod plugin;

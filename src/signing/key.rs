@@ -18,7 +18,7 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
-use super::{pkcs11, plugin};
+use super::{kms, pkcs11, plugin};
 use crate::trust::files;
 use crate::x509::{self, Algorithm, Encoding, Hash, KeyKind, PublicKey};
 
@@ -61,6 +61,9 @@ pub enum KeyError {
     /// A token's key.
     #[error(transparent)]
     Token(#[from] pkcs11::Error),
+    /// A key of AWS KMS.
+    #[error(transparent)]
+    Kms(#[from] kms::Error),
     /// A plug-in's key.
     #[error(transparent)]
     Plugin(#[from] plugin::Error),

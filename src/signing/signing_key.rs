@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::kms::Kms;
 use super::pkcs11::Token;
 use super::plugin::Plugin;
 use super::{AskPassword, Key, KeyError};
@@ -14,24 +15,25 @@ pub enum SigningKey {
     File(Key),
     /// In a PKCS #11 token.
     Token(Token),
+    /// Of AWS KMS.
+    Kms(Kms),
     /// Had by a program that speaks notation's plug-in protocol.
     Plugin(Plugin),
 }
 
 impl SigningKey {
-    /// Opens the key that `name` names: a `pkcs11:` URI (RFC 7512), `plugin:NAME?id=KEY`, or the path of a PEM file. Waits
-    /// for whoever keeps it.
+    /// Opens the key that `name` names: a `pkcs11:` URI (RFC 7512), `awskms://…/KEY`, `plugin:NAME?id=KEY`, or the path of a
+    /// PEM file. Waits for whoever keeps it.
     ///
     /// # Errors
-    /// As [`Key::read`], [`Token::open`], [`Plugin::open`].
+    /// As [`Key::read`], [`Token::open`], [`Kms::open`], [`Plugin::open`].
     pub fn open(name: &str, password: AskPassword<'_>) -> Result<Self, KeyError> {
-        if name.starts_with("pkcs11:") {
-            return Token::open(name, password).map(Self::Token);
+        match name.split_once(':') {
+            Some(("pkcs11", _)) => Token::open(name, password).map(Self::Token),
+            Some(("awskms", _)) => Ok(Self::Kms(Kms::open(name)?)),
+            Some(("plugin", _)) => Ok(Self::Plugin(Plugin::open(name)?)),
+            _ => Key::read(Path::new(name), password).map(Self::File),
         }
-        if name.starts_with("plugin:") {
-            return Ok(Self::Plugin(Plugin::open(name)?));
-        }
-        Key::read(Path::new(name), password).map(Self::File)
     }
 
     /// The public half.
@@ -39,6 +41,7 @@ impl SigningKey {
         match self {
             Self::File(key) => key.public(),
             Self::Token(token) => token.public(),
+            Self::Kms(kms) => kms.public(),
             Self::Plugin(plugin) => plugin.public(),
         }
     }
@@ -47,7 +50,7 @@ impl SigningKey {
     pub fn chain(&self) -> &[Certificate] {
         match self {
             Self::Plugin(plugin) => plugin.chain(),
-            Self::File(_) | Self::Token(_) => &[],
+            Self::File(_) | Self::Token(_) | Self::Kms(_) => &[],
         }
     }
 
@@ -64,6 +67,7 @@ impl SigningKey {
         let (made, encoding) = match self {
             Self::File(key) => return key.sign(algorithm, message),
             Self::Token(token) => (token.sign(algorithm, message).await?, Encoding::Fixed),
+            Self::Kms(kms) => (kms.sign(algorithm, message).await?, Encoding::Asn1),
             Self::Plugin(plugin) => (plugin.sign(algorithm, message).await?, Encoding::Fixed),
         };
         let signature = encoded(algorithm, kind, encoding, made).ok_or(KeyError::Foreign)?;

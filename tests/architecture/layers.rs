@@ -29,7 +29,7 @@ pub const LAYERS: &[Row<'static>] = &[
     row(3, "cache", "0, store, upstream"),
     row(4, "signature", "0, x509, trust"),
     row(5, "policy", "0, signature"),
-    row(5, "signing", "0, x509, trust, signature"),
+    row(5, "signing", "0, x509, egress, trust, signature"),
     row(6, "audit", "0, egress, signature, policy"),
     row(7, "admission", "0, x509, store, upstream, access, trust, cache, signature, policy, audit"),
     row(8, "config", "0–7"),

@@ -1,5 +1,6 @@
 //! Keys that are kept elsewhere: the built program asks their real keepers to sign.
 
+mod kms;
 mod plugin;
 mod token;
 
