@@ -178,7 +178,8 @@ install_moto() {
     say "installing moto (pip)"
     {
         python3 -m venv "$peers/moto" &&
-            "$peers/moto/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.1.22' boto3==1.44.8
+            "$peers/moto/bin/pip" install --quiet --disable-pip-version-check \
+                moto==5.1.22 boto3==1.44.8 flask==3.1.3 flask-cors==6.0.5
     } >"$peers/moto.log" 2>&1 || { tail -n 30 "$peers/moto.log" >&2; return 1; }
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$peers/moto/bin/python" >"$peers/bin/moto_python"
     chmod 755 "$peers/bin/moto_python"

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::kms::Kms;
-use super::pkcs11::Token;
+use super::pkcs11::{self, Token};
 use super::plugin::Plugin;
 use super::{AskPassword, Key, KeyError};
 use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind, PublicKey, ecdsa};
@@ -33,6 +33,18 @@ impl SigningKey {
             Some(("awskms", _)) => Ok(Self::Kms(Kms::open(name)?)),
             Some(("plugin", _)) => Ok(Self::Plugin(Plugin::open(name)?)),
             _ => Key::read(Path::new(name), password).map(Self::File),
+        }
+    }
+
+    /// The public half of a key that a token or a service keeps, for those who verify: nobody is asked for a PIN.
+    ///
+    /// # Errors
+    /// As [`pkcs11::public`] and [`Kms::open`]; [`KeyError::Unsupported`] for a name of another kind.
+    pub fn public_of(name: &str) -> Result<PublicKey, KeyError> {
+        match name.split_once(':') {
+            Some(("pkcs11", _)) => pkcs11::public(name),
+            Some(("awskms", _)) => Ok(Kms::open(name)?.public().clone()),
+            _ => Err(KeyError::Unsupported(format!("{name:?}, which is no key that is kept elsewhere,"))),
         }
     }
 
@@ -70,9 +82,9 @@ impl SigningKey {
             Self::Kms(kms) => (kms.sign(algorithm, message).await?, Encoding::Asn1),
             Self::Plugin(plugin) => (plugin.sign(algorithm, message).await?, Encoding::Fixed),
         };
-        let signature = encoded(algorithm, kind, encoding, made).ok_or(KeyError::Foreign)?;
-        self.public().verify(algorithm, message, &signature).map_err(|_| KeyError::Foreign)?;
-        Ok(signature)
+        let signature = encoded(algorithm, kind, encoding, made);
+        let is_own = |signature: &Vec<u8>| self.public().verify(algorithm, message, signature).is_ok();
+        signature.filter(is_own).ok_or(KeyError::Foreign)
     }
 }
 

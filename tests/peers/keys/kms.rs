@@ -44,8 +44,9 @@ impl Kms {
 fn kms() -> Kms {
     let mut desk = Desk::new();
     let port = free_port();
+    let script = desk.file("kms_server.py", include_str!("kms_server.py"));
     let mut server = desk.command("moto_python");
-    server.args(["-c", include_str!("moto.py"), "-H", "127.0.0.1", "-p", &port.to_string()]);
+    server.arg(script).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
     server.env("INITIAL_NO_AUTH_ACTION_COUNT", UNSIGNED);
     let answers = |_: &Daemon| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
     let server = Daemon::start(&server, desk.path()).ready_when(answers);
@@ -113,4 +114,24 @@ fn needs_moto_nobody_asks_without_credentials() {
     kms.desk.portcullis(&show).passed();
     kms.desk.variables.retain(|(name, _)| !name.ends_with("REGION"));
     kms.desk.portcullis(&show).failed().says("no region is known");
+}
+
+/// A configuration names a key of KMS: what KMS says when it is read is what counts, and without an answer nothing loads.
+#[test]
+#[ignore = "needs moto"]
+fn needs_moto_a_configuration_takes_a_key_from_kms() {
+    let kms = kms();
+    let config = |key: &str| {
+        let text = format!(
+            "store: {{ path: store }}\nsigners:\n  acme: {{ cosign: {{ key: \"{key}\", transparency_log: ignore }} }}\n\
+             policies:\n  - {{ name: all, scopes: [\"docker.io/**\"], require: acme }}\n"
+        );
+        kms.desk.file("portcullis.yaml", &text);
+        kms.desk.portcullis(&["check", "portcullis.yaml"])
+    };
+    config("awskms:///alias/p256").passed();
+    let refused = config("awskms:///alias/absent").failed();
+    refused
+        .says("portcullis.yaml:3:21: signers.acme.cosign.key: KMS refused GetPublicKey: NotFoundException");
+    config("awskms://127.0.0.1:9/alias/p256").failed().says("https://127.0.0.1:9/ did not answer");
 }

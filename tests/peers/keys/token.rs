@@ -1,5 +1,11 @@
 //! A software token (SoftHSM2), asked through PKCS #11.
 
+use super::super::content;
+use super::super::process::run;
+use super::super::proxy::{PORTCULLIS, config};
+use super::super::signing::Proof;
+use super::super::stand::{SIGNED, Stand};
+use super::super::upstream::Kind;
 use super::Desk;
 
 const PIN: &str = "271828";
@@ -99,4 +105,36 @@ fn needs_softhsm2_a_key_that_was_made_in_the_token_asks_for_its_certificate() {
     make.push("The token");
     desk.run("pkcs11-tool", &make).passed();
     desk.certify(&uri("object=ed"), "signer.crt", &["--key-password-file", "pin"]);
+}
+
+/// Verifying asks nobody for a PIN: the public half is shown to everybody.
+#[test]
+#[ignore = "needs softhsm2, cosign"]
+fn needs_softhsm2_what_its_keys_sign_verifies_by_their_names() {
+    let (stand, desk) = (Stand::new(Kind::Referrers), token());
+    let mut import = stand.command("cosign");
+    import.args(["import-key-pair", "--yes", "--output-key-prefix", "cosign", "--key"]);
+    run(import.arg(desk.path().join("p256.pem")).env("COSIGN_PASSWORD", "")).passed();
+    let digest = stand.push(SIGNED, content::image);
+    stand.sign(Proof::CosignTag, SIGNED, &digest);
+    let verify = |attributes: &str| {
+        let written = config(&stand, "verify.yaml", "{}");
+        let text = std::fs::read_to_string(&written).unwrap();
+        let text = text.replace(&stand.cosign_key().display().to_string(), &uri(attributes));
+        std::fs::write(&written, text).unwrap();
+        let mut verify = desk.command(PORTCULLIS);
+        run(verify.args(["verify", "--config"]).arg(written).arg(format!("docker.io/{SIGNED}:v1")))
+    };
+    verify("object=p256").passed();
+    assert_eq!(verify("object=p384").code, Some(1));
+    let absent = verify("object=absent").says("signers.wabbit.cosign.key: the token shows no public half");
+    assert_eq!(absent.code, Some(64));
+    for (key, code) in [("p256", 0), ("p384", 1)] {
+        let mut verify = desk.command(PORTCULLIS);
+        verify.args(["verify", "--insecure-ignore-tlog", "--insecure-registry", "--key"]);
+        verify.arg(uri(&format!("object={key}")));
+        verify.arg(format!("{}/{SIGNED}@{digest}", stand.upstream.address()));
+        let outcome = run(&mut verify);
+        assert_eq!(outcome.code, Some(code), "{}", outcome.text);
+    }
 }
