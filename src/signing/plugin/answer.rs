@@ -135,7 +135,10 @@ fn wrong(what: String) -> Error {
 
 impl Metadata {
     /// Whether the plug-in of this name signs what it is given.
-    pub(super) fn check(&self, name: &str) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Answer`].
+    pub fn check(&self, name: &str) -> Result<(), Error> {
         if self.name != name {
             return Err(wrong(format!("the name {name:?} expected, {} found", Untrusted::new(&self.name))));
         }
@@ -154,7 +157,10 @@ impl Metadata {
 
 impl Description {
     /// The key's kind.
-    pub(super) fn spec(&self, id: &str) -> Result<Spec, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Answer`].
+    pub fn spec(&self, id: &str) -> Result<Spec, Error> {
         same_key(&self.key_id, id)?;
         let found = SPECS.into_iter().find(|spec| spec.name == self.key_spec);
         found.ok_or_else(|| {
@@ -165,6 +171,9 @@ impl Description {
 
 impl Signed {
     /// What was made, by a key of that kind.
+    ///
+    /// # Errors
+    /// [`Error::Answer`].
     pub fn made(&self, id: &str, spec: Spec) -> Result<Made, Error> {
         same_key(&self.key_id, id)?;
         if self.signing_algorithm != spec.signing {
