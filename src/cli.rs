@@ -62,7 +62,7 @@ enum Command {
     Nv2(nv2::Arguments),
     /// Sign a manifest in a registry, as notation, cosign or nv2 does, and put the signature beside it.
     Sign(Box<sign::Arguments>),
-    /// Make private keys, and show what they are called.
+    /// Make private keys, show what they are called, ask for their certificates.
     Key(key::Arguments),
     /// Copy what the policy allows to another registry, with all its platforms, signatures and referrers.
     Promote(promote::Arguments),

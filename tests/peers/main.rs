@@ -22,6 +22,7 @@ mod disk;
 mod docker;
 mod elsewhere;
 mod helm;
+mod keys;
 mod made;
 mod oras;
 mod podman;
