@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::revocation::Brought;
 use super::tuf;
 use crate::setting::duration;
 
@@ -30,6 +31,9 @@ pub struct Settings {
     pub dangerous_revocation_grace: Duration,
     /// Where sigstore's trusted root comes from, and where it is kept.
     pub tuf: tuf::Settings,
+    /// Answers that are taken instead of asking anybody. Set while something is imported alone.
+    #[serde(skip)]
+    pub brought: Option<Brought>,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             revocation_ttl: Duration::from_secs(3600),
             dangerous_revocation_grace: Duration::ZERO,
             tuf: tuf::Settings::default(),
+            brought: None,
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct Settings {
     /// configuration, one folder under a whole registry's name would be every repository of it.
     #[serde(skip)]
     pub layout: Option<Layout>,
+    /// Read what was carried here instead of asking a registry. Set while something is imported alone.
+    #[serde(skip)]
+    pub carried: Option<super::CarriedSource>,
 }
 
 /// An OCI image layout that stands for one repository.
@@ -65,6 +68,7 @@ impl Default for Settings {
             resolve: Vec::new(),
             offline: false,
             layout: None,
+            carried: None,
         }
     }
 }

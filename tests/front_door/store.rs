@@ -60,7 +60,7 @@ async fn store(proxy: &Running, arguments: &[&str], input: &str) -> (i32, String
 }
 
 /// An address for the admin listener that the command finds in the configuration.
-fn admin() -> String {
+pub fn admin() -> String {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("{{ address: \"{free}\" }}")
 }

@@ -3,12 +3,12 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar of bytes, whose end is known later.
-pub(super) fn of_bytes() -> ProgressBar {
+pub(in crate::cli) fn of_bytes() -> ProgressBar {
     styled("{bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}")
 }
 
 /// A bar of references.
-pub(super) fn of_references(number: usize) -> ProgressBar {
+pub(in crate::cli) fn of_references(number: usize) -> ProgressBar {
     let bar = styled("{bar:40} {pos}/{len} {msg}");
     bar.set_length(number as u64);
     bar

@@ -1,0 +1,322 @@
+//! OCI image layouts that were carried here (image-spec 1.1, `image-layout.md`), as folders or in tar archives, several
+//! pieces of one or several whole: they answer as the registries would whose full names stand in their indexes.
+//! Opened once, read where they lie, never written; whoever made them is not trusted.
+
+mod archive;
+mod place;
+mod stream;
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::blob::BlobStream;
+use super::error::Error;
+use super::layout::{INDEX, may_refer, path};
+use super::{Head, TagPage};
+use crate::oci::{
+    Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, Reference, Repository, Tag, Target,
+};
+use place::Place;
+
+pub use archive::fuzz as fuzz_archive;
+
+/// The annotation of an index entry that is its name.
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// What was carried here.
+#[derive(Debug, Default)]
+pub struct Carried {
+    places: Vec<Place>,
+    layouts: Vec<CarriedLayout>,
+    names: HashMap<Reference, Digest>,
+    /// By subject, of what no name leads to.
+    referrers: HashMap<Digest, Vec<Descriptor>>,
+    expected: HashMap<Digest, Expected>,
+}
+
+/// An index, and what it was made with.
+#[derive(Debug)]
+pub struct CarriedLayout {
+    /// The folder or archive that it stands in.
+    pub path: PathBuf,
+    /// What it lists under a full name, in its order.
+    pub named: Vec<(Reference, Digest)>,
+    /// What stands under a name that is no full one, or under two.
+    pub nameless: Vec<String>,
+    /// The file that was asked for beside it.
+    pub beside: Option<Bytes>,
+}
+
+/// What was said of content before it is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected {
+    /// It should be there.
+    Here,
+    /// It was left out, and has so many bytes.
+    LeftOut(u64),
+}
+
+impl Carried {
+    /// Opens folders and archives; from beside each index, `beside` is read too, to at most `limit` bytes. Blocks.
+    ///
+    /// # Errors
+    /// What cannot be read, or is no layout and no piece of one.
+    pub fn open(paths: &[PathBuf], beside: &str, limit: u64) -> Result<Self, Error> {
+        let mut carried = Self::default();
+        for path in paths {
+            let place = Place::open(path)?;
+            carried.places.push(place);
+        }
+        for at in 0..carried.places.len() {
+            carried.read_index(at, &paths[at], beside, limit)?;
+        }
+        if carried.layouts.is_empty() {
+            return Err(Error::Unavailable(format!("none of what was given has an {INDEX}")));
+        }
+        Ok(carried)
+    }
+
+    /// What it is made of.
+    pub fn layouts(&self) -> &[CarriedLayout] {
+        &self.layouts
+    }
+
+    /// Forgets a name, so that nobody finds what it stood for by it.
+    pub fn forget(&mut self, name: &Reference) {
+        self.names.remove(name);
+    }
+
+    /// Notes what is said of content.
+    pub fn expect(&mut self, digest: Digest, expected: Expected) {
+        self.expected.insert(digest, expected);
+    }
+
+    /// Whether content is there, whatever its bytes are. Blocks.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn has(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.find(digest)?.is_some())
+    }
+
+    /// Content of at most `limit` bytes, as its digest says. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Bytes, Error> {
+        for place in &self.places {
+            if let Some(bytes) = place.read(&path(digest), limit)? {
+                return if digest.matches(&bytes) { Ok(bytes) } else { Err(other(digest)) };
+            }
+        }
+        Err(self.missing(digest))
+    }
+
+    fn read_index(&mut self, at: usize, path: &Path, beside: &str, limit: u64) -> Result<(), Error> {
+        let place = &self.places[at];
+        let Some(bytes) = place.read(&[INDEX], MAX_MANIFEST_BYTES)? else { return Ok(()) };
+        let index =
+            Manifest::parse(bytes, Algorithm::Sha256).map_err(|why| place.fault(INDEX, why.to_string()))?;
+        if index.kind() != Kind::Index {
+            return Err(place.fault(INDEX, "is no index".to_owned()));
+        }
+        let beside = place.read(&[beside], limit)?;
+        let mut layout =
+            CarriedLayout { path: path.to_owned(), named: Vec::new(), nameless: Vec::new(), beside };
+        let mut seen = HashSet::new();
+        for entry in index.manifests() {
+            match entry.annotations.get(NAME) {
+                Some(name) => self.name(name, entry, &mut layout),
+                None if seen.insert(entry.digest) => self.note_subject(entry)?,
+                None => {}
+            }
+        }
+        self.layouts.push(layout);
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str, entry: &Descriptor, layout: &mut CarriedLayout) {
+        let whole = Reference::parse(name).ok().filter(|reference| {
+            let is_of_entry = !matches!(&reference.target, Target::Digest(d) if *d != entry.digest);
+            reference.to_string() == name && is_of_entry
+        });
+        let Some(reference) = whole else { return layout.nameless.push(name.to_owned()) };
+        match self.names.entry(reference.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(entry.digest);
+                layout.named.push((reference, entry.digest));
+            }
+            Entry::Occupied(known) if *known.get() == entry.digest => {}
+            // Readers differ in which of them they take.
+            Entry::Occupied(_) => layout.nameless.push(name.to_owned()),
+        }
+    }
+
+    /// An entry without a name may be about another manifest.
+    fn note_subject(&mut self, entry: &Descriptor) -> Result<(), Error> {
+        let mut bytes = None;
+        for place in &self.places {
+            bytes = place.read(&path(&entry.digest), MAX_MANIFEST_BYTES)?;
+            if bytes.is_some() {
+                break;
+            }
+        }
+        let Some(bytes) = bytes else { return Ok(()) };
+        let Ok(manifest) = Manifest::parse_expecting(bytes.clone(), &entry.digest) else { return Ok(()) };
+        if let Some(subject) = manifest.subject().map(|subject| subject.digest)
+            && let Some(referrer) = may_refer(entry, Some(bytes), &subject)
+        {
+            self.referrers.entry(subject).or_default().push(referrer);
+        }
+        Ok(())
+    }
+
+    fn find(&self, digest: &Digest) -> Result<Option<place::Part>, Error> {
+        for place in &self.places {
+            if let Some(part) = place.find(&path(digest))? {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What should be there and is not is trouble, not an answer.
+    fn missing(&self, digest: &Digest) -> Error {
+        match self.expected.get(digest) {
+            Some(Expected::Here) => {
+                Error::Unavailable(format!("{digest} is listed, and in none of the pieces that were given"))
+            }
+            Some(Expected::LeftOut(_)) => Error::Unavailable(format!(
+                "{digest} was left out, as an earlier export has it: import that one first"
+            )),
+            None if self.names.values().any(|named| named == digest) => {
+                Error::Unavailable(format!("{digest} is listed, and not there"))
+            }
+            None => Error::NotFound,
+        }
+    }
+
+    fn manifest_now(&self, repository: &Repository, target: &Target) -> Result<(Digest, Bytes), Error> {
+        let digest = match target {
+            Target::Digest(digest) => *digest,
+            Target::Tag(tag) => self.named(repository, tag).ok_or(Error::NotFound)?,
+        };
+        Ok((digest, self.read(&digest, MAX_MANIFEST_BYTES)?))
+    }
+
+    fn named(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
+        let reference = Reference { repository: repository.clone(), target: Target::Tag(tag.clone()) };
+        self.names.get(&reference).copied()
+    }
+
+    fn referrers_now(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let mut found = self.referrers.get(subject).cloned().unwrap_or_default();
+        // distribution-spec 1.1, "Referrers Tag Schema".
+        if let Some(list) = self.named(repository, &Tag::about(subject, "")) {
+            let bytes = self.read(&list, MAX_MANIFEST_BYTES)?;
+            let list = Manifest::parse_expecting(bytes, &list)
+                .map_err(|why| Error::Unavailable(format!("the list {list} of referrers: {why}")))?;
+            found.extend(list.manifests().iter().cloned());
+        }
+        let mut seen = HashSet::new();
+        found.retain(|referrer| seen.insert(referrer.digest));
+        Ok(found)
+    }
+}
+
+fn other(digest: &Digest) -> Error {
+    Error::Unavailable(format!("the content under {digest} is something else"))
+}
+
+/// The same as an upstream's source: see [`super::Upstream`].
+#[derive(Clone, Debug)]
+pub struct Source(pub(super) Arc<Carried>);
+
+impl Source {
+    pub(super) async fn head_manifest(
+        &self,
+        repository: &Repository,
+        target: &Target,
+    ) -> Result<Head, Error> {
+        let (repository, target) = (repository.clone(), target.clone());
+        self.read(move |carried| {
+            let (digest, bytes) = carried.manifest_now(&repository, &target)?;
+            let size = Some(bytes.len() as u64);
+            let parsed = Manifest::parse_expecting(bytes, &digest).ok();
+            let media_type = parsed.map(|manifest| manifest.descriptor().media_type.to_string());
+            Ok(Head { digest: Some(digest), media_type, size })
+        })
+        .await
+    }
+
+    pub(super) async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Bytes, Error> {
+        let (repository, target) = (repository.clone(), target.clone());
+        self.read(move |carried| Ok(carried.manifest_now(&repository, &target)?.1)).await
+    }
+
+    pub(super) async fn blob(&self, digest: &Digest, from: u64) -> Result<BlobStream, Error> {
+        let digest = *digest;
+        let part = self.read(move |carried| carried.find(&digest)?.ok_or_else(|| carried.missing(&digest)));
+        stream::of(part.await?, from)
+    }
+
+    pub(super) async fn head_blob(&self, digest: &Digest) -> Result<u64, Error> {
+        let digest = *digest;
+        self.read(move |carried| match (carried.find(&digest)?, carried.expected.get(&digest)) {
+            (Some(part), _) => Ok(part.size),
+            (None, Some(Expected::LeftOut(size))) => Ok(*size),
+            (None, _) => Err(carried.missing(&digest)),
+        })
+        .await
+    }
+
+    pub(super) async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, Error> {
+        let (repository, subject) = (repository.clone(), *subject);
+        self.read(move |carried| carried.referrers_now(&repository, &subject)).await
+    }
+
+    pub(super) fn tags(&self, repository: &Repository, n: Option<u32>, last: Option<&str>) -> TagPage {
+        let all = self.0.names.keys().filter(|name| name.repository == *repository);
+        let tags: BTreeSet<Tag> = all
+            .filter_map(|name| match &name.target {
+                Target::Tag(tag) if last.is_none_or(|last| tag.as_str() > last) => Some(tag.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut tags: Vec<Tag> = tags.into_iter().collect();
+        let wanted = n.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let more = wanted > 0 && tags.len() > wanted;
+        tags.truncate(wanted);
+        TagPage { tags, more }
+    }
+
+    /// Answers where reading files may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Carried) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let carried = Arc::clone(&self.0);
+        let answer = tokio::task::spawn_blocking(move || question(&carried));
+        answer.await.unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())))
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl From<Arc<Carried>> for Source {
+    fn from(carried: Arc<Carried>) -> Self {
+        Self(carried)
+    }
+}
