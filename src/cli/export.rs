@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// Archives of at most so many bytes, such as 4GiB: FILE.1.tar, FILE.2.tar and so on.
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     split: Option<u64>,
-    /// An earlier export (its folder, its last archive, or its contents.json): configs and layers that it has are left out.
+    /// An earlier export (its folder, its last archive, or its contents.json): layers that it has are left out.
     #[arg(long, value_name = "OLD")]
     since: Option<PathBuf>,
     /// Of indexes only what runs on this; may be given several times. Without it, everything.

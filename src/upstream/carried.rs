@@ -6,7 +6,6 @@ mod archive;
 mod place;
 mod stream;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +31,8 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 pub struct Carried {
     places: Vec<Place>,
     layouts: Vec<CarriedLayout>,
-    names: HashMap<Reference, Digest>,
+    /// Nothing where two manifests have the name: readers differ in which of them they take.
+    names: HashMap<Reference, Option<Digest>>,
     /// By subject, of what no name leads to.
     referrers: HashMap<Digest, Vec<Descriptor>>,
     expected: HashMap<Digest, Expected>,
@@ -45,7 +45,7 @@ pub struct CarriedLayout {
     pub path: PathBuf,
     /// What it lists under a full name, in its order.
     pub named: Vec<(Reference, Digest)>,
-    /// What stands under a name that is no full one, or under two.
+    /// What stands under a name that is no full one.
     pub nameless: Vec<String>,
     /// The file that was asked for beside it.
     pub beside: Option<Bytes>,
@@ -85,14 +85,23 @@ impl Carried {
         &self.layouts
     }
 
-    /// Forgets a name, so that nobody finds what it stood for by it.
-    pub fn forget(&mut self, name: &Reference) {
-        self.names.remove(name);
+    /// What a name stands for, where it is one manifest.
+    pub fn named(&self, name: &Reference) -> Option<Digest> {
+        self.names.get(name).copied().flatten()
+    }
+
+    /// Forgets other names, so that nobody finds what they stood for by them.
+    pub fn retain(&mut self, keep: impl Fn(&Reference) -> bool) {
+        self.names.retain(|name, _| keep(name));
     }
 
     /// Notes what is said of content.
     pub fn expect(&mut self, digest: Digest, expected: Expected) {
-        self.expected.insert(digest, expected);
+        // What one export leaves out another has.
+        match expected {
+            Expected::Here => _ = self.expected.insert(digest, expected),
+            Expected::LeftOut(_) => _ = self.expected.entry(digest).or_insert(expected),
+        }
     }
 
     /// Whether content is there, whatever its bytes are. Blocks.
@@ -145,15 +154,9 @@ impl Carried {
             reference.to_string() == name && is_of_entry
         });
         let Some(reference) = whole else { return layout.nameless.push(name.to_owned()) };
-        match self.names.entry(reference.clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(entry.digest);
-                layout.named.push((reference, entry.digest));
-            }
-            Entry::Occupied(known) if *known.get() == entry.digest => {}
-            // Readers differ in which of them they take.
-            Entry::Occupied(_) => layout.nameless.push(name.to_owned()),
-        }
+        let known = self.names.entry(reference.clone()).or_insert(Some(entry.digest));
+        *known = known.filter(|known| *known == entry.digest);
+        layout.named.push((reference, entry.digest));
     }
 
     /// An entry without a name may be about another manifest.
@@ -193,7 +196,7 @@ impl Carried {
             Some(Expected::LeftOut(_)) => Error::Unavailable(format!(
                 "{digest} was left out, as an earlier export has it: import that one first"
             )),
-            None if self.names.values().any(|named| named == digest) => {
+            None if self.names.values().flatten().any(|named| named == digest) => {
                 Error::Unavailable(format!("{digest} is listed, and not there"))
             }
             None => Error::NotFound,
@@ -203,20 +206,19 @@ impl Carried {
     fn manifest_now(&self, repository: &Repository, target: &Target) -> Result<(Digest, Bytes), Error> {
         let digest = match target {
             Target::Digest(digest) => *digest,
-            Target::Tag(tag) => self.named(repository, tag).ok_or(Error::NotFound)?,
+            Target::Tag(tag) => self.tagged(repository, tag).ok_or(Error::NotFound)?,
         };
         Ok((digest, self.read(&digest, MAX_MANIFEST_BYTES)?))
     }
 
-    fn named(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
-        let reference = Reference { repository: repository.clone(), target: Target::Tag(tag.clone()) };
-        self.names.get(&reference).copied()
+    fn tagged(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
+        self.named(&Reference { repository: repository.clone(), target: Target::Tag(tag.clone()) })
     }
 
     fn referrers_now(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let mut found = self.referrers.get(subject).cloned().unwrap_or_default();
         // distribution-spec 1.1, "Referrers Tag Schema".
-        if let Some(list) = self.named(repository, &Tag::about(subject, "")) {
+        if let Some(list) = self.tagged(repository, &Tag::about(subject, "")) {
             let bytes = self.read(&list, MAX_MANIFEST_BYTES)?;
             let list = Manifest::parse_expecting(bytes, &list)
                 .map_err(|why| Error::Unavailable(format!("the list {list} of referrers: {why}")))?;

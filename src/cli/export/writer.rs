@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::engine::upkeep::{Contents, Found, Listed, Named, Platform, Sealed};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, media_type};
 use crate::signing::SigningKey;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::trust::revocation::Answer;
 
 /// The annotation of an index entry that is its name.
@@ -73,11 +73,13 @@ struct Index<'a> {
 }
 
 impl Writer {
-    pub(super) fn new(store: &Path, sink: Sink, earlier: Option<Sealed>, platforms: Vec<Platform>) -> Self {
+    pub(super) fn new(folder: &Path, sink: Sink, earlier: Option<Sealed>, platforms: Vec<Platform>) -> Self {
         let since = earlier.as_ref().map(|sealed| sealed.digest);
         let earlier = earlier.into_iter().flat_map(|sealed| sealed.contents.blobs);
+        // What is small weighs nothing, and may be a signature: each export can be judged by itself.
+        let earlier = earlier.filter(|listed| listed.size > store::SMALL);
         Self {
-            store: store.to_owned(),
+            store: folder.to_owned(),
             sink,
             earlier: earlier.map(|listed| (listed.digest, listed.size)).collect(),
             since,

@@ -79,6 +79,8 @@ pub(super) async fn run(
         report(refused, state, tell).await?;
     }
     let own = Arc::new(inward(engine, state, opened.carried, opened.brought)?);
+    // A revocation closes what is here already, whether or not that is named again.
+    own.gate().refresh_revocations().await;
     let pulls = opened.wanted.into_iter().map(|wanted| {
         let own = Arc::clone(&own);
         async move { report(bring(&own, state, &wanted).await, state, tell).await }

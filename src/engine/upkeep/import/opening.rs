@@ -1,6 +1,6 @@
 //! Opens what was carried here, and compares what it says of itself. Blocks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,7 @@ pub(super) struct Opened {
     pub(super) refused: Vec<(String, String)>,
     pub(super) carried: Carried,
     pub(super) brought: Brought,
+    confirmed: HashSet<Reference>,
 }
 
 /// A layout with what it says of itself.
@@ -45,7 +46,8 @@ impl Opened {
         let read = carried.layouts().iter().map(|layout| read(layout, &keys));
         let read = read.collect::<Result<Vec<_>, _>>()?;
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
-        let mut opened = Self { layouts, wanted, refused, carried, brought: Brought::default() };
+        let (brought, confirmed) = (Brought::default(), HashSet::new());
+        let mut opened = Self { layouts, wanted, refused, carried, brought, confirmed };
         let mut answers = Vec::new();
         for mut read in read {
             if let Some(contents) = &read.contents {
@@ -56,6 +58,7 @@ impl Opened {
             opened.choose(read, !keys.is_empty());
         }
         opened.brought = Brought::new(answers);
+        opened.carried.retain(|name| opened.confirmed.contains(name));
         Ok(opened)
     }
 
@@ -108,18 +111,21 @@ impl Opened {
         for (reference, digest) in &named {
             let name = reference.to_string();
             let why = match &listed {
+                _ if self.carried.named(reference).is_none() => {
+                    Some("the name stands for two manifests in what was given: import one after the other")
+                }
                 _ if distrusted => Some("no trusted key signed the contents that it is listed in"),
                 Some(listed) if listed.get(name.as_str()) != Some(&digest) => {
                     Some("the layout's index names it, and the contents do not, or as another manifest")
                 }
                 _ => None,
             };
-            if let Some(why) = why {
-                self.carried.forget(reference);
-                self.refused.push((name, why.to_owned()));
-            } else if is_subject_tag(reference) {
-                // It comes with what it is about.
-            } else {
+            match why {
+                Some(why) => self.refused.push((name, why.to_owned())),
+                None => _ = self.confirmed.insert(reference.clone()),
+            }
+            // What is about another manifest comes with that.
+            if why.is_none() && !is_subject_tag(reference) {
                 let platforms = Arc::clone(&platforms);
                 self.wanted.push(Wanted { reference: reference.clone(), digest: *digest, platforms });
             }
@@ -141,7 +147,7 @@ fn read(layout: &CarriedLayout, keys: &[PublicKey]) -> Result<Read, String> {
     let contents = sealed.map(|sealed| sealed.contents);
     let nameless = layout.nameless.iter().take(16);
     let passed_over = nameless.map(|name| {
-        format!("an entry called {name:?}, which is no full name, such as docker.io/library/nginx:1.27, or stands there twice")
+        format!("an entry called {name:?}, which is no full name, such as docker.io/library/nginx:1.27")
     });
     let about = Layout {
         path: layout.path.clone(),
