@@ -16,7 +16,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     common: Common,
     /// The public key (PEM) that must have signed the index of contents; may be given several times. Without it, whoever
-    /// made the layout may have left something out or named an older image as the newer one.
+    /// made the layout may have left something out or named an older image as the newer one. The configuration's
+    /// `trust.import_keys` go before it.
     #[arg(long = "trusted-key", value_name = "FILE")]
     trusted_keys: Vec<PathBuf>,
     /// So many references at once.

@@ -196,3 +196,46 @@ fn needs_root_an_island_pulls_and_verifies_what_a_folder_carried() {
         island.run("crane", &["--insecure", "digest", &format!("{}:v1", proxy.name(UNSIGNED))]).failed();
     }
 }
+
+/// The commands of docs/AIRGAP.md, in their order, each on its side; what one side makes is carried by hand.
+#[test]
+#[ignore = "needs root, docker-registry, skopeo and crane"]
+fn needs_root_the_air_gap_walkthrough_holds() {
+    const PAGE: &str = include_str!("../../docs/AIRGAP.md");
+    let blocks = PAGE.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().trim());
+    let blocks: Vec<&str> = blocks.collect();
+    let stand = Stand::apart(Kind::TagSchema, &[]);
+    stand.push_images(Proof::CosignTag);
+    config(&stand, "mainland.yaml", "{}");
+    let island = Island::new(&stand);
+    let port = free_port();
+    let bin = std::path::Path::new(PORTCULLIS).parent().unwrap().display();
+    let sh = |block: &str| ["-ec".to_owned(), format!("PATH={bin}:$PATH; {block}")];
+    let mut carried = 0;
+    for block in blocks {
+        if block.starts_with("portcullis import") {
+            for name in ["exporter.pub", "carried", "next.1.tar"] {
+                let from = stand.home().join(name);
+                if from.exists() && !island.home.path().join(name).exists() {
+                    island.carry(&from, name);
+                }
+            }
+            let config = island.config(port);
+            let text = std::fs::read_to_string(&config).unwrap();
+            let text = format!("{text}trust: {{ import_keys: [exporter.pub] }}\n");
+            std::fs::write(island.home.path().join("island.yaml"), text).unwrap();
+            let [flag, script] = sh(block);
+            let done = island.run("sh", &[&flag, &script]).passed();
+            done.says("contents signed by the trusted key").says(&format!("docker.io/{SIGNED}:v1: taken in"));
+            carried += 1;
+        } else {
+            run(stand.command("sh").args(sh(block))).passed();
+        }
+    }
+    assert_eq!(carried, 2);
+    let config = island.home.path().join("island.yaml");
+    let proxy = Proxy::with_config_at(&island.place, island.home.path(), port, &config);
+    island
+        .run("crane", &["--insecure", "pull", &format!("{}:v1", proxy.name(SIGNED)), "pulled.tar"])
+        .passed();
+}

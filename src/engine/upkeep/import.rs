@@ -18,6 +18,7 @@ use crate::engine::{Engine, State};
 use crate::oci::{Digest, Reference};
 use crate::trust::revocation::Brought;
 use crate::upstream::{self, Carried, CarriedSource};
+use crate::x509::PublicKey;
 use opening::Opened;
 
 /// What is to be taken in.
@@ -25,7 +26,8 @@ use opening::Opened;
 pub struct Import {
     /// Folders and archives, whole layouts or pieces of them.
     pub paths: Vec<PathBuf>,
-    /// Public keys (PEM), one of which must have signed the contents. Without any, nobody need have.
+    /// Public keys (PEM), one of which must have signed the contents. Without any, nobody need have. Where the
+    /// configuration has some, those count and these do not.
     pub trusted_keys: Vec<String>,
     /// So many references at once.
     pub at_once: usize,
@@ -69,7 +71,8 @@ pub(super) async fn run(
     tell: &Tell,
 ) -> Result<(), String> {
     let (paths, now) = (import.paths, state.clock.now());
-    let opening = move || Opened::open(&paths, &import.trusted_keys, now);
+    let keys = keys(&import.trusted_keys, engine)?;
+    let opening = move || Opened::open(&paths, &keys, now);
     let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
     for layout in opened.layouts {
         told(tell, Progress::Layout(layout)).await?;
@@ -91,6 +94,15 @@ pub(super) async fn run(
     }
     // What is said to be here must be here after a loss of power.
     state.memory.store().records().flush().await.map_err(|e| e.to_string())
+}
+
+/// The keys of the configuration bind whoever imports; only where there are none may others be named.
+fn keys(named: &[String], engine: &Engine) -> Result<Vec<PublicKey>, String> {
+    if !engine.import_keys.is_empty() {
+        return Ok(engine.import_keys.clone());
+    }
+    let keys = named.iter().map(|pem| PublicKey::from_pem(pem.as_bytes()));
+    keys.collect::<Result<_, _>>().map_err(|e| format!("trusted key: {e}"))
 }
 
 /// The engine that takes in: all as in the one that serves, but for where content and revocations come from. What is

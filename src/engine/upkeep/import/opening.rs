@@ -38,12 +38,10 @@ struct Read {
 
 impl Opened {
     /// # Errors
-    /// What cannot be read, keys that are none, a clock that cannot be right.
-    pub(super) fn open(paths: &[PathBuf], keys: &[String], now: SystemTime) -> Result<Self, String> {
-        let keys = keys.iter().map(|pem| PublicKey::from_pem(pem.as_bytes()));
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|e| format!("trusted key: {e}"))?;
+    /// What cannot be read, a clock that cannot be right.
+    pub(super) fn open(paths: &[PathBuf], keys: &[PublicKey], now: SystemTime) -> Result<Self, String> {
         let carried = Carried::open(paths, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
-        let read = carried.layouts().iter().map(|layout| read(layout, &keys));
+        let read = carried.layouts().iter().map(|layout| read(layout, keys));
         let read = read.collect::<Result<Vec<_>, _>>()?;
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
