@@ -21,9 +21,7 @@ mod scrub;
 mod settings;
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +34,7 @@ use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
 
+pub use blobs::peek;
 pub use contents::Contents;
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};
@@ -136,15 +135,6 @@ impl Store {
         }
         let (store, digest) = (self.clone(), *digest);
         blocking("open content", move || store.open_now(&digest)).await
-    }
-
-    /// Kept content of the store at `path`, which another process may have open, unproven: whoever reads it hashes
-    /// it. `None` where it is not, or no longer, there.
-    ///
-    /// # Errors
-    /// Links in the way, and what the system says.
-    pub fn peek(path: &Path, digest: &Digest) -> io::Result<Option<File>> {
-        blobs::peek(path, digest)
     }
 
     /// Kept content that is open already.

@@ -178,8 +178,12 @@ impl Blobs {
     }
 }
 
-/// Opens content below the store's folder `root` without opening the store.
-pub(super) fn peek(root: &Path, digest: &Digest) -> io::Result<Option<File>> {
+/// Kept content of the store at `root`, which another process may have open, unproven: whoever reads it hashes it.
+/// `None` where it is not, or no longer, there.
+///
+/// # Errors
+/// Links in the way, and what the system says.
+pub fn peek(root: &Path, digest: &Digest) -> io::Result<Option<File>> {
     let root = rustix::fs::open(root, FOLDER - OFlags::NOFOLLOW, Mode::empty())?;
     let mut at = root;
     for name in [FOLDER_NAME, digest.algorithm().as_str()] {

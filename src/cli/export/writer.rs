@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::engine::upkeep::{Contents, Found, Listed, Named, Platform, Sealed};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, media_type};
 use crate::signing::SigningKey;
-use crate::store::{self, Store};
+use crate::store;
 use crate::trust::revocation::Answer;
 
 /// The annotation of an index entry that is its name.
@@ -142,7 +142,7 @@ impl Writer {
         if digest.matches(b"") {
             return self.put(digest, Content::Bytes(b""));
         }
-        let opened = Store::peek(&self.store, digest).with_context(|| format!("{digest} in the store"))?;
+        let opened = store::peek(&self.store, digest).with_context(|| format!("{digest} in the store"))?;
         let mut file = opened.with_context(|| {
             format!("{digest} went from the store before it was written: is store.max_size large enough?")
         })?;

@@ -2,13 +2,12 @@
 //! layers, and what is attached. Each goes through the gate; what is refused is told, and the others go on.
 
 mod around;
+mod outcome;
 mod platform;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::{Found, Progress, Tell, told};
 use crate::access::Principal;
@@ -17,6 +16,7 @@ use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
 use crate::policy::Verdict;
 use crate::store::Store;
 
+pub use outcome::{Outcome, Pulled, Refused};
 pub use platform::Platform;
 
 /// How deep indexes may lie in indexes.
@@ -27,49 +27,6 @@ const MAX_MANIFESTS: usize = 1024;
 const MAX_ATTACHED: usize = 3;
 /// How often trouble is met with another attempt, and after how long.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
-
-/// What came of one reference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pulled {
-    /// As it was asked for.
-    pub reference: String,
-    /// Whether it is there now.
-    pub outcome: Outcome,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Manifests that were pulled for it.
-    pub manifests: u64,
-    /// Bytes that came from the upstream for its configs and layers.
-    pub bytes: u64,
-    /// What below it was refused; the others are kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<Refused>,
-}
-
-/// A manifest below a reference that was refused, or something of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Which.
-    pub digest: Digest,
-    /// What it runs on, where its index says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// Why.
-    pub reason: String,
-}
-
-/// Whether content is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// All of it.
-    Kept,
-    /// The policy says no, or there is no such thing.
-    Refused,
-    /// It could not be found out or fetched.
-    Trouble,
-}
 
 /// How references are pulled, and how far.
 pub(super) struct Course<'a> {
@@ -196,24 +153,6 @@ impl Fault {
 enum Fault {
     Refused(String),
     Trouble(String),
-}
-
-impl Outcome {
-    /// The label in metrics.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::Refused => "refused",
-            Self::Trouble => "trouble",
-        }
-    }
-}
-
-impl Pulled {
-    /// Nothing came of it yet.
-    pub(super) fn nothing(reference: String, outcome: Outcome) -> Self {
-        Self { reference, outcome, reason: None, manifests: 0, bytes: 0, refused: Vec::new() }
-    }
 }
 
 impl Pull<'_> {

@@ -23,7 +23,7 @@ const MAX_EXTENSION: u64 = 64 << 10;
 pub(super) struct Archive {
     path: PathBuf,
     file: Arc<File>,
-    files: HashMap<String, (u64, u64)>,
+    files: Files,
 }
 
 impl Archive {
@@ -77,50 +77,74 @@ impl Bytes for &[u8] {
     }
 }
 
-fn files(bytes: &impl Bytes, length: u64) -> Result<HashMap<String, (u64, u64)>, String> {
-    let (mut files, mut at) = (HashMap::new(), 0);
-    let (mut long_name, mut long_size) = (None, None);
+/// Where each file is, in bytes from the archive's start, and how long.
+type Files = HashMap<String, (u64, u64)>;
+
+fn files(bytes: &impl Bytes, length: u64) -> Result<Files, String> {
+    let mut reading = Reading { bytes, length, at: 0, name: None, size: None, files: HashMap::new() };
     loop {
-        if length.saturating_sub(at) < BLOCK {
+        let at = reading.at;
+        if !reading.next().map_err(|why| format!("at byte {at}: {why}"))? {
+            return Ok(reading.files);
+        }
+        if reading.files.len() > MAX_FILES {
+            return Err(format!("more than {MAX_FILES} files"));
+        }
+    }
+}
+
+struct Reading<'a, B> {
+    bytes: &'a B,
+    length: u64,
+    at: u64,
+    /// What a header said of the next file.
+    name: Option<String>,
+    size: Option<u64>,
+    files: Files,
+}
+
+impl<B: Bytes> Reading<'_, B> {
+    /// Reads an entry; whether there was one.
+    fn next(&mut self) -> Result<bool, String> {
+        if self.length.saturating_sub(self.at) < BLOCK {
             return Err("it is cut short: no empty block ends it".to_owned());
         }
         let mut block = [0; BLOCK as usize];
-        bytes.read_at(at, &mut block).map_err(|e| e.to_string())?;
-        let fault = |why: String| format!("at byte {at}: {why}");
-        let Some(header) = Header::read(&block).map_err(fault)? else { return Ok(files) };
-        let (start, size) = (at + BLOCK, long_size.take().unwrap_or(header.size));
+        self.bytes.read_at(self.at, &mut block).map_err(|e| e.to_string())?;
+        let Some(header) = Header::read(&block)? else { return Ok(false) };
+        let (start, size) = (self.at + BLOCK, self.size.take().unwrap_or(header.size));
         let end = start.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK));
-        let end = end.filter(|end| *end <= length).ok_or_else(|| fault("it ends in this file".to_owned()))?;
-        let extension = || -> Result<Vec<u8>, String> {
-            if size > MAX_EXTENSION {
-                return Err(fault(format!("a header of more than {MAX_EXTENSION} bytes")));
-            }
-            let mut extension = vec![0; usize::try_from(size).unwrap_or(0)];
-            bytes.read_at(start, &mut extension).map_err(|e| e.to_string())?;
-            Ok(extension)
-        };
+        self.at = end.filter(|end| *end <= self.length).ok_or("it ends in this file")?;
         match header.kind {
-            Kind::File => {
-                let name = long_name.take().unwrap_or(header.name);
-                if let Some(name) = header::plain(&name).map_err(fault)?
-                    && files.insert(name.to_owned(), (start, size)).is_some()
-                {
-                    return Err(fault(format!("{} is there twice", name.escape_default())));
-                }
-            }
-            Kind::Folder => long_name = None,
+            Kind::File => self.file(header.name, start, size)?,
+            Kind::Folder => self.name = None,
             Kind::Pax => {
-                let extended = header::pax(&extension()?).map_err(fault)?;
-                long_name = extended.path.or(long_name);
-                long_size = extended.size;
+                let extended = header::pax(&self.extension(start, size)?)?;
+                self.name = extended.path.or(self.name.take());
+                self.size = extended.size;
             }
-            Kind::LongName => long_name = Some(header::text(&extension()?).map_err(fault)?),
+            Kind::LongName => self.name = Some(header::text(&self.extension(start, size)?)?),
             Kind::Comment => {}
         }
-        if files.len() > MAX_FILES {
-            return Err(format!("more than {MAX_FILES} files"));
+        Ok(true)
+    }
+
+    fn file(&mut self, name: String, start: u64, size: u64) -> Result<(), String> {
+        let name = self.name.take().unwrap_or(name);
+        let Some(name) = header::plain(&name)? else { return Ok(()) };
+        match self.files.insert(name.to_owned(), (start, size)) {
+            Some(_) => Err(format!("{} is there twice", name.escape_default())),
+            None => Ok(()),
         }
-        at = end;
+    }
+
+    fn extension(&self, start: u64, size: u64) -> Result<Vec<u8>, String> {
+        if size > MAX_EXTENSION {
+            return Err(format!("a header of more than {MAX_EXTENSION} bytes"));
+        }
+        let mut extension = vec![0; usize::try_from(size).unwrap_or(0)];
+        self.bytes.read_at(start, &mut extension).map_err(|e| e.to_string())?;
+        Ok(extension)
     }
 }
 
