@@ -86,6 +86,11 @@ async fn import(arguments: &Arguments, order: Order, place: &Place) -> anyhow::R
     bar.finish_and_clear();
     // What was taken in is in, whatever else there was trouble with.
     print(arguments, &layouts, &all)?;
+    let done = match place {
+        // It reads the files as its own user.
+        Place::Server(_) => done.context("the running server that has the store was asked to take it in"),
+        Place::Own(..) => done,
+    };
     done.map(|()| references::code(&all))
 }
 

@@ -24,6 +24,8 @@ pub use source::Source;
 
 /// The annotation of an index entry that is its name.
 const NAME: &str = "org.opencontainers.image.ref.name";
+/// To find what is attached, so many bytes of manifests without a name are read.
+const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// What was carried here.
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ pub struct Carried {
     /// By subject, of what no name leads to.
     referrers: HashMap<Digest, Vec<Descriptor>>,
     expected: HashMap<Digest, Expected>,
+    read: u64,
 }
 
 /// An index, and what it was made with.
@@ -168,6 +171,10 @@ impl Carried {
             }
         }
         let Some(bytes) = bytes else { return Ok(()) };
+        self.read += bytes.len() as u64;
+        if self.read > MAX_READ_BYTES {
+            return Err(Error::TooLarge { limit: MAX_READ_BYTES });
+        }
         let Ok(manifest) = Manifest::parse_expecting(bytes.clone(), &entry.digest) else { return Ok(()) };
         if let Some(subject) = manifest.subject().map(|subject| subject.digest)
             && let Some(referrer) = may_refer(entry, Some(bytes), &subject)

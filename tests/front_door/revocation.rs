@@ -72,7 +72,7 @@ impl Acme {
         acme
     }
 
-    fn list(&self, number: u64, revoked: &[&Identity], life: Duration) -> Vec<u8> {
+    pub fn list(&self, number: u64, revoked: &[&Identity], life: Duration) -> Vec<u8> {
         let now = SystemTime::now();
         self.authority.crl(&RevocationList { number, valid: now - HOUR..now + life, revoked }).unwrap()
     }

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portcullis::demo::{Package, Registry};
+use portcullis::oci::Digest;
 use portcullis::signing::Key;
 use portcullis::x509::KeyKind;
+use serde_json::Value;
 
 use super::{attached, blob, damage, export, import, island, mainland};
 use crate::revocation::{Acme, HOUR};
@@ -158,6 +162,18 @@ async fn an_island_learns_of_revocations_by_what_is_carried_to_it() {
         "{}",
         done.out
     );
+    // Nor by another's list, though it says that it is the newest.
+    let forged = Acme::new().await.list(9, &[], 12 * HOUR);
+    let digest = Digest::sha256(&forged);
+    std::fs::write(blob(&out("first"), &digest), forged).unwrap();
+    let mut envelope: Value = serde_json::from_slice(&contents).unwrap();
+    let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    let mut payload: Value = serde_json::from_slice(&payload).unwrap();
+    payload["revocation"][0]["digest"] = digest.to_string().into();
+    envelope["payload"] = STANDARD.encode(payload.to_string()).into();
+    std::fs::write(out("first").join("contents.json"), envelope.to_string()).unwrap();
+    let done = import(&island, &[out("first")], &[]).await.ended(2);
+    assert!(done.line("registry.test/app:1: trouble").contains("its answer does not hold"), "{}", done.out);
     std::fs::write(out("first").join("contents.json"), contents).unwrap();
     import(&island, &[out("first")], &[]).await.ended(0);
     served(&island.get("app:1").await, Package::image("app").bytes());

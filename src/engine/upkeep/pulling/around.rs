@@ -153,5 +153,7 @@ fn trouble(digest: &Digest, why: &dyn std::fmt::Display) -> Fault {
 }
 
 fn no_room(digest: &Digest) -> Fault {
-    Fault::Trouble(format!("the store has no room for blob {digest}: see store.max_size"))
+    Fault::Trouble(format!(
+        "the store has no room for blob {digest}: see store.max_size, and what is free on its disk"
+    ))
 }
