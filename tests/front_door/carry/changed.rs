@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use portcullis::demo::signing::nv2;
 use portcullis::demo::{Package, Registry};
 use portcullis::oci::Digest;
 use portcullis::signing::Key;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use super::{attached, blob, damage, export, import, island, mainland};
 use crate::revocation::{Acme, HOUR};
 use crate::store::admin;
-use crate::test_proxy::{HOST, TestProxy, served, signed, unsigned};
+use crate::test_proxy::{HOST, TestProxy, WABBIT, push_signed, served, signature_with, signed, unsigned};
 
 /// A layout's folder, packed by another tool's hand: the standard one.
 fn tar(folder: &Path) -> PathBuf {
@@ -83,6 +84,8 @@ async fn this_side_s_policy_alone_decides() {
     mainland.upstream().push("app", "1", &Package::image("newer"));
     mainland.pass(Duration::from_secs(600));
     export(&mainland, &out("second"), &["registry.test/app:1"]).await.ended(0);
+    let done = import(&island, &[out("first"), out("second")], &[]).await.ended(1);
+    assert!(done.line("registry.test/app:1: refused").contains("stands for two manifests"), "{}", done.out);
     let done = import(&island, &[out("second")], &[]).await.ended(1);
     assert!(done.line("registry.test/app:1: refused").contains("no trusted signature"), "{}", done.out);
     served(&island.get("app:1").await, Package::image("app").bytes());
@@ -213,4 +216,62 @@ async fn a_clock_that_is_behind_what_was_made_takes_nothing_in() {
     assert_ne!(island.get("app:1").await.status, 200);
     island.clock.set(SystemTime::now());
     import(&island, &[to], &[]).await.ended(0);
+}
+
+/// An index that is signed vouches for what it lists, by digest; a name needs more than that.
+#[tokio::test]
+async fn a_name_does_not_move_to_what_only_an_index_vouches_for() {
+    let multi = Package::multi_arch("multi");
+    let pushed = multi.clone();
+    let mainland = mainland(move |registry| {
+        push_signed(registry, "app", "1", &Package::image("app"));
+        push_signed(registry, "app", "multi", &pushed);
+    })
+    .await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1", "registry.test/app:multi"]).await.ended(0);
+    let island = island().await;
+    import(&island, &[to.clone()], &[]).await.ended(0);
+
+    let mut index: Value = serde_json::from_slice(&std::fs::read(to.join("index.json")).unwrap()).unwrap();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    let name = "org.opencontainers.image.ref.name";
+    let entry = entries.iter_mut().find(|e| e["annotations"][name] == "registry.test/app:1").unwrap();
+    entry["digest"] = multi.children()[0].digest().to_string().into();
+    entry["size"] = multi.children()[0].bytes().len().into();
+    std::fs::write(to.join("index.json"), index.to_string()).unwrap();
+    std::fs::remove_file(to.join("contents.json")).unwrap();
+    let done = import(&island, &[to], &[]).await.ended(1);
+    assert!(done.line("registry.test/app:1: refused").contains("no trusted signature"), "{}", done.out);
+    assert!(done.line("registry.test/app:multi: taken in").contains("manifests"), "{}", done.out);
+    served(&island.get("app:1").await, Package::image("app").bytes());
+}
+
+/// What is signed anew before its first signature ends goes on being served when that has ended.
+#[tokio::test]
+async fn a_newer_signature_comes_in_beside_the_one_that_suffices() {
+    let app = Package::image("app");
+    let now = SystemTime::now();
+    let signed_until = |end: SystemTime| {
+        let claim = nv2::Claim { expires: end, ..nv2::Claim::new(&["registry.test/app:1"]) };
+        signature_with(&WABBIT, &claim, Package::image("app").descriptor())
+    };
+    let first = signed_until(now + 2 * HOUR);
+    let mainland = mainland(move |registry| {
+        registry.push("app", "1", &Package::image("app"));
+        registry.push("app", None, &first);
+    })
+    .await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    export(&mainland, &out("first"), &["registry.test/app:1"]).await.ended(0);
+    let island = island().await;
+    import(&island, &[out("first")], &[]).await.ended(0);
+    served(&island.get("app:1").await, app.bytes());
+    mainland.upstream().push("app", None, &signed_until(now + 9 * HOUR));
+    mainland.pass(HOUR);
+    island.pass(HOUR);
+    export(&mainland, &out("second"), &["registry.test/app:1"]).await.ended(0);
+    import(&island, &[out("second")], &[]).await.ended(0);
+    island.pass(2 * HOUR);
+    served(&island.get("app:1").await, app.bytes());
 }
