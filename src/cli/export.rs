@@ -172,7 +172,7 @@ fn earlier(path: &Path) -> anyhow::Result<Sealed> {
     let bytes = if is_file("json") {
         std::fs::read(path).with_context(text)?.into()
     } else {
-        let carried = Carried::open(&[path.to_owned()], contents::FILE, contents::MAX_BYTES)?;
+        let carried = Carried::open(&[path.to_owned()], None, contents::FILE, contents::MAX_BYTES)?;
         let beside = carried.layouts().iter().find_map(|layout| layout.beside.clone());
         beside.with_context(|| format!("{}: no {} is in it", text(), contents::FILE))?
     };

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::store::{Common, Output, Place, bar};
 use super::{exit, references, report, runtime};
 use crate::engine::upkeep::{Import, Layout, Order, Progress, Pulled, Standing};
+use crate::oci::Repository;
 use crate::trust;
 
 #[derive(clap::Args)]
@@ -20,6 +21,9 @@ pub(super) struct Arguments {
     /// `trust.import_keys` go before it.
     #[arg(long = "trusted-key", value_name = "FILE")]
     trusted_keys: Vec<PathBuf>,
+    /// The repository of what other tools named by a tag alone: docker.io/library/nginx
+    #[arg(long = "as", value_name = "REPOSITORY")]
+    repository: Option<Repository>,
     /// So many references at once.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
@@ -61,7 +65,12 @@ fn order(arguments: &Arguments) -> anyhow::Result<Order> {
     let paths = arguments.paths.iter().map(whole).collect::<Result<_, _>>()?;
     let pem = |path: &PathBuf| trust::public_key(path).map(|key| key.to_pem());
     let trusted_keys = arguments.trusted_keys.iter().map(pem).collect::<Result<_, _>>()?;
-    Ok(Order::Import(Import { paths, trusted_keys, at_once: arguments.jobs.into() }))
+    Ok(Order::Import(Import {
+        paths,
+        trusted_keys,
+        repository: arguments.repository.clone(),
+        at_once: arguments.jobs.into(),
+    }))
 }
 
 async fn import(arguments: &Arguments, order: Order, place: &Place) -> anyhow::Result<u8> {

@@ -37,6 +37,8 @@ pub struct Carried {
     /// By subject, of what no name leads to.
     referrers: HashMap<Digest, Vec<Descriptor>>,
     expected: HashMap<Digest, Expected>,
+    /// What a tag alone is a tag of.
+    repository: Option<Repository>,
     read: u64,
 }
 
@@ -63,18 +65,24 @@ pub enum Expected {
 }
 
 impl Carried {
-    /// Opens folders and archives; from beside each index, `beside` is read too, to at most `limit` bytes. Blocks.
+    /// Opens folders and archives; from beside each index, `beside` is read too, to at most `limit` bytes. An entry whose
+    /// name is a tag alone is one of `repository`. Blocks.
     ///
     /// # Errors
     /// What cannot be read, or is no layout and no piece of one.
-    pub fn open(paths: &[PathBuf], beside: &str, limit: u64) -> Result<Self, Error> {
-        let mut carried = Self::default();
+    pub fn open(
+        paths: &[PathBuf],
+        repository: Option<Repository>,
+        beside: &str,
+        limit: u64,
+    ) -> Result<Self, Error> {
+        let mut carried = Self { repository, ..Self::default() };
         for path in paths {
             let place = Place::open(path)?;
             carried.places.push(place);
         }
-        for at in 0..carried.places.len() {
-            carried.read_index(at, &paths[at], beside, limit)?;
+        for (at, path) in paths.iter().enumerate() {
+            carried.read_index(at, path, beside, limit)?;
         }
         if carried.layouts.is_empty() {
             return Err(Error::Unavailable(format!("none of what was given has an {INDEX}")));
@@ -155,7 +163,13 @@ impl Carried {
             let is_of_entry = !matches!(&reference.target, Target::Digest(d) if *d != entry.digest);
             reference.to_string() == name && is_of_entry
         });
-        let Some(reference) = whole else { return layout.nameless.push(name.to_owned()) };
+        let of_repository = || {
+            let (repository, tag) = (self.repository.clone()?, Tag::parse(name).ok()?);
+            Some(Reference { repository, target: Target::Tag(tag) })
+        };
+        let Some(reference) = whole.or_else(of_repository) else {
+            return layout.nameless.push(name.to_owned());
+        };
         let known = self.names.entry(reference.clone()).or_insert(Some(entry.digest));
         *known = known.filter(|known| *known == entry.digest);
         layout.named.push((reference, entry.digest));

@@ -59,8 +59,8 @@ async fn export(proxy: &Running, to: &Path, more: &[&str]) -> Done {
     run(proxy, &[&["export", "-o", to.to_str().unwrap()], more].concat()).await
 }
 
-async fn import(proxy: &Running, from: &[PathBuf], more: &[&str]) -> Done {
-    let from = from.iter().map(|path| path.to_str().unwrap());
+async fn import(proxy: &Running, from: &[impl AsRef<Path>], more: &[&str]) -> Done {
+    let from = from.iter().map(|path| path.as_ref().to_str().unwrap());
     run(proxy, &[&["import"], more, &from.collect::<Vec<_>>()].concat()).await
 }
 
@@ -138,6 +138,41 @@ fn blob(layout: &Path, digest: &Digest) -> PathBuf {
 }
 
 #[tokio::test]
+async fn a_folder_is_gone_on_with_and_healed() {
+    let mainland = mainland(signed("app")).await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    let layer = blob(&to, &Package::image("app").layer());
+    let was = std::fs::read(&layer).unwrap();
+    damage(&layer);
+    let done = export(&mainland, &to, &["registry.test/app:1", "--output", "json"]).await.ended(0);
+    assert_eq!(done.json()["written_bytes"], was.len());
+    assert!(std::fs::read(&layer).unwrap() == was);
+    let done = export(&mainland, &to, &["registry.test/app:1", "--output", "json"]).await.ended(0);
+    assert_eq!(done.json()["written_bytes"], 0);
+}
+
+/// Other tools name an image by its tag alone, and leave out the registry.
+#[tokio::test]
+async fn a_layout_of_another_tool_stands_for_the_repository_that_is_named() {
+    let mainland = mainland(signed("app")).await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    std::fs::remove_file(to.join("contents.json")).unwrap();
+    let index = std::fs::read_to_string(to.join("index.json")).unwrap();
+    std::fs::write(to.join("index.json"), index.replace("registry.test/app:", "")).unwrap();
+    let island = island().await;
+    let done = import(&island, &[&to], &[]).await.ended(0);
+    assert!(done.out.contains("0 references, no index of contents"), "{}", done.out);
+    assert!(done.out.contains("passed over: an entry called \"1\""), "{}", done.out);
+    assert_ne!(island.get("app:1").await.status, 200);
+    let done = import(&island, &[&to], &["--as", "registry.test/app"]).await.ended(0);
+    assert!(done.line("registry.test/app:1: taken in").contains("2 manifests"), "{}", done.out);
+    served(&island.get("app:1").await, Package::image("app").bytes());
+    import(&island, &[to], &["--as", "no name"]).await.ended(64);
+}
+
+#[tokio::test]
 async fn one_platform_can_be_carried_alone() {
     let multi = Package::multi_arch("multi");
     let pushed = multi.clone();
@@ -145,7 +180,7 @@ async fn one_platform_can_be_carried_alone() {
     let to = mainland.folder.path().join("out");
     export(&mainland, &to, &["registry.test/multi:1", "--platform", "linux/arm64"]).await.ended(0);
     let island = island().await;
-    import(&island, &[to.clone()], &[]).await.ended(0);
+    import(&island, &[&to], &[]).await.ended(0);
     served(&island.get("multi:1").await, multi.bytes());
     let mut there = 0;
     for child in multi.children() {

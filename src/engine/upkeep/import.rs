@@ -15,7 +15,7 @@ use super::pulling::{Course, Outcome, Pulled, pull_named};
 use super::{Platform, Progress, Tell, count, told};
 use crate::cache::Freshness;
 use crate::engine::{Engine, State};
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Reference, Repository};
 use crate::trust::revocation::Brought;
 use crate::upstream::{self, Carried, CarriedSource};
 use crate::x509::PublicKey;
@@ -29,6 +29,9 @@ pub struct Import {
     /// Public keys (PEM), one of which must have signed the contents. Without any, nobody need have. Where the
     /// configuration has some, those count and these do not.
     pub trusted_keys: Vec<String>,
+    /// The repository of entries that are named by a tag alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Repository>,
     /// So many references at once.
     pub at_once: usize,
 }
@@ -72,7 +75,7 @@ pub(super) async fn run(
 ) -> Result<(), String> {
     let (paths, now) = (import.paths, state.clock.now());
     let keys = keys(&import.trusted_keys, engine)?;
-    let opening = move || Opened::open(&paths, &keys, now);
+    let opening = move || Opened::open(&paths, import.repository, &keys, now);
     let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
     for layout in opened.layouts {
         told(tell, Progress::Layout(layout)).await?;

@@ -29,7 +29,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(super) enum Respondent {
     /// The servers that certificates name.
-    Servers(Client),
+    Servers(Box<Client>),
     /// Somebody who carried answers here.
     Brought(Brought),
 }
@@ -59,10 +59,11 @@ impl RevocationSources {
         };
         let respondent = match (&trust.brought, egress.revocation) {
             (Some(brought), _) => Some(Respondent::Brought(brought.clone())),
-            (None, Revocation::Fetch) => Some(Respondent::Servers(
-                Client::for_revocation(egress, fetch::TIMEOUTS, environment)
-                    .map_err(|fault| fault.under("egress"))?,
-            )),
+            (None, Revocation::Fetch) => {
+                let client = Client::for_revocation(egress, fetch::TIMEOUTS, environment)
+                    .map_err(|fault| fault.under("egress"))?;
+                Some(Respondent::Servers(Box::new(client)))
+            }
             (None, Revocation::Local) => None,
         };
         // What was brought may be newer than what was kept a moment ago.

@@ -110,11 +110,11 @@ async fn whoever_holds_the_trusted_key_made_the_contents() {
     export(&mainland, &to, &references).await.ended(0);
 
     let island = island().await;
-    let done = import(&island, &[to.clone()], &["--trusted-key", &key("other.pub")]).await.ended(1);
+    let done = import(&island, &[&to], &["--trusted-key", &key("other.pub")]).await.ended(1);
     assert!(done.out.contains("contents that no trusted key signed"), "{}", done.out);
     assert!(done.line("registry.test/app:1: refused").contains("no trusted key signed"));
     assert_ne!(island.get("app:1").await.status, 200);
-    let done = import(&island, &[to.clone()], &[]).await.ended(0);
+    let done = import(&island, &[&to], &[]).await.ended(0);
     assert!(done.out.contains("signed contents, not verified"), "{}", done.out);
 
     // The configuration's keys go before those that are named.
@@ -123,7 +123,7 @@ async fn whoever_holds_the_trusted_key_made_the_contents() {
     assert!(!strict.change("trust", "{ import_keys: [trust/exporter.pub] }"), "the key is not there");
     strict.folder.write("trust/exporter.pub", &exporter).unwrap();
     assert!(strict.change("trust", "{ import_keys: [trust/exporter.pub] }"));
-    let done = import(&strict, &[to.clone()], &["--trusted-key", &key("other.pub")]).await.ended(0);
+    let done = import(&strict, &[&to], &["--trusted-key", &key("other.pub")]).await.ended(0);
     assert!(done.out.contains("signed by the trusted key sha256:"), "{}", done.out);
 
     // An older image under the newer one's name: every signature holds, and the contents do not name it so.
@@ -211,7 +211,7 @@ async fn a_clock_that_is_behind_what_was_made_takes_nothing_in() {
     export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
     let island = island().await;
     island.clock.set(SystemTime::now() - HOUR);
-    let done = import(&island, &[to.clone()], &[]).await.ended(2);
+    let done = import(&island, &[&to], &[]).await.ended(2);
     assert!(done.err.contains("set it right first"), "{}", done.err);
     assert_ne!(island.get("app:1").await.status, 200);
     island.clock.set(SystemTime::now());
@@ -231,7 +231,7 @@ async fn a_name_does_not_move_to_what_only_an_index_vouches_for() {
     let to = mainland.folder.path().join("out");
     export(&mainland, &to, &["registry.test/app:1", "registry.test/app:multi"]).await.ended(0);
     let island = island().await;
-    import(&island, &[to.clone()], &[]).await.ended(0);
+    import(&island, &[&to], &[]).await.ended(0);
 
     let mut index: Value = serde_json::from_slice(&std::fs::read(to.join("index.json")).unwrap()).unwrap();
     let entries = index["manifests"].as_array_mut().unwrap();

@@ -106,7 +106,7 @@ async fn a_store_without_room_takes_in_what_fits() {
     let registry = Registry::start().await.unwrap();
     let island = TestProxy::new().with("admin", &admin()).with("store", "{ path: store, max_size: 4MiB }");
     let mut island = island.upstream_settings(HOST, registry, "offline: true").start().await;
-    let done = import(&island, &[to.clone()], &[]).await.ended(2);
+    let done = import(&island, &[&to], &[]).await.ended(2);
     assert!(done.line("registry.test/small:1: taken in").contains("manifests"), "{}", done.out);
     assert!(done.line("registry.test/big:1: trouble").contains("store.max_size"), "{}", done.out);
     served(&island.get("small:1").await, small.bytes());

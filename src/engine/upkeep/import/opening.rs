@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::{Layout, Wanted};
 use crate::engine::upkeep::Platform;
 use crate::engine::upkeep::contents::{self, Contents, Sealed, Standing};
-use crate::oci::{Digest, Reference, Target};
+use crate::oci::{Digest, Reference, Repository, Target};
 use crate::setting::time;
 use crate::trust::revocation::Brought;
 use crate::upstream::{Carried, CarriedLayout, Expected};
@@ -39,8 +39,14 @@ struct Read {
 impl Opened {
     /// # Errors
     /// What cannot be read, a clock that cannot be right.
-    pub(super) fn open(paths: &[PathBuf], keys: &[PublicKey], now: SystemTime) -> Result<Self, String> {
-        let carried = Carried::open(paths, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
+    pub(super) fn open(
+        paths: &[PathBuf],
+        repository: Option<Repository>,
+        keys: &[PublicKey],
+        now: SystemTime,
+    ) -> Result<Self, String> {
+        let carried =
+            Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
         let read = carried.layouts().iter().map(|layout| read(layout, keys));
         let read = read.collect::<Result<Vec<_>, _>>()?;
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
