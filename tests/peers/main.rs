@@ -16,6 +16,7 @@ mod sigstore;
 mod stand;
 mod upstream;
 
+mod carry;
 mod containerd;
 mod crane;
 mod disk;
