@@ -3,11 +3,14 @@
 
 mod check;
 mod demo;
+mod export;
+mod import;
 mod key;
 mod login;
 mod nv2;
 mod password;
 mod promote;
+mod references;
 mod registry;
 mod serve;
 mod sign;
@@ -62,7 +65,7 @@ enum Command {
     Nv2(nv2::Arguments),
     /// Sign a manifest in a registry, as notation, cosign or nv2 does, and put the signature beside it.
     Sign(Box<sign::Arguments>),
-    /// Make private keys, and show what they are called.
+    /// Make private keys, show what they are called, ask for their certificates.
     Key(key::Arguments),
     /// Copy what the policy allows to another registry, with all its platforms, signatures and referrers.
     Promote(promote::Arguments),
@@ -70,6 +73,10 @@ enum Command {
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
     Store(store::Arguments),
+    /// Write what the policy admits into an OCI image layout, to be carried to another network.
+    Export(export::Arguments),
+    /// Take in what was carried here from another network, as far as this side's policy admits it.
+    Import(import::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -103,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Promote(arguments) => promote::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+pub mod kept;
 mod listen;
 mod positions;
 mod presets;

@@ -20,6 +20,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::SignerCertificate;
 use crate::trust::{RevocationSources, RootInUse};
 use crate::upstream::{Upstream, Upstreams};
+use crate::x509::PublicKey;
 
 pub use state::{OpenError, State, Unmatched};
 
@@ -32,6 +33,7 @@ pub struct Engine {
     gate: Gate,
     metrics: Arc<Metrics>,
     trusted_root: RootInUse,
+    import_keys: Vec<PublicKey>,
     warnings: Vec<String>,
 }
 
@@ -54,6 +56,7 @@ impl Engine {
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
+        let import_keys = settings.trust.read_import_keys().map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
         let counter_signers =
             CounterSigners::build(&settings.policies).map_err(|fault| settings.locate(&fault))?;
@@ -76,7 +79,8 @@ impl Engine {
             dangerous_skip_audit: settings.dangerous_skip_audit,
             generation: state.next_generation(),
         });
-        let engine = Self { settings, gate, metrics: Arc::clone(metrics), trusted_root, warnings };
+        let metrics = Arc::clone(metrics);
+        let engine = Self { settings, gate, metrics, trusted_root, import_keys, warnings };
         engine.show_age(state.clock.now());
         Ok(engine)
     }

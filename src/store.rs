@@ -34,6 +34,7 @@ use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
 
+pub use blobs::peek;
 pub use contents::Contents;
 pub use error::{Error, OpenError};
 pub use incoming::{Incoming, Proven};

@@ -6,6 +6,7 @@ mod answer;
 mod blob;
 mod breaker;
 mod build;
+mod carried;
 pub mod challenge;
 mod credentials;
 mod endpoint;
@@ -45,6 +46,7 @@ use remote::Remote;
 
 pub use blob::BlobStream;
 pub use breaker::PATIENCE;
+pub use carried::{Carried, CarriedLayout, Expected, Source as CarriedSource, fuzz_archive};
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
 pub use writer::{Amended, Open, Writer};
@@ -65,6 +67,7 @@ pub struct Upstream {
 enum Source {
     Remote(Box<Remote>),
     Layout(ImageLayout),
+    Carried(CarriedSource),
 }
 
 /// What a HEAD of a manifest tells. Nothing of it is proven.
@@ -122,9 +125,10 @@ impl Upstream {
         if let Some(before) = before.filter(is_same) {
             return Ok(before.clone());
         }
-        let source = match &settings.layout {
-            Some(layout) => Source::Layout(ImageLayout::open(layout)?),
-            None => {
+        let source = match (&settings.layout, &settings.carried) {
+            (Some(layout), _) => Source::Layout(ImageLayout::open(layout)?),
+            (None, Some(carried)) => Source::Carried(carried.clone()),
+            (None, None) => {
                 let meter = Arc::new(Meter::new(name.clone(), metrics.clone()));
                 let authorities = authorities.clone();
                 let ground = Ground { name: &name, settings, egress, authorities, meter, environment };
@@ -166,7 +170,7 @@ impl Upstream {
     pub fn is_suspect(&self) -> bool {
         match &self.source {
             Source::Remote(remote) => remote.is_suspect(),
-            Source::Layout(_) => false,
+            Source::Layout(_) | Source::Carried(_) => false,
         }
     }
 
@@ -175,7 +179,7 @@ impl Upstream {
     pub fn is_silent(&self) -> bool {
         match &self.source {
             Source::Remote(remote) => remote.is_silent(),
-            Source::Layout(_) => false,
+            Source::Layout(_) | Source::Carried(_) => false,
         }
     }
 
@@ -201,6 +205,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.head_manifest(repository, target).await,
             Source::Layout(layout) => layout.head_manifest(repository, target).await,
+            Source::Carried(carried) => carried.head_manifest(repository, target).await,
         }
     }
 
@@ -229,6 +234,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.manifest(repository, target, types).await,
             Source::Layout(layout) => layout.manifest(repository, target).await,
+            Source::Carried(carried) => carried.manifest(repository, target).await,
         }
     }
 
@@ -248,6 +254,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.blob(repository, &blob.digest, from, permit).await,
             Source::Layout(layout) => layout.blob(repository, &blob.digest, from).await,
+            Source::Carried(carried) => carried.blob(&blob.digest, from).await,
         }
     }
 
@@ -261,6 +268,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.head_blob(repository, digest, permit).await,
             Source::Layout(layout) => layout.head_blob(repository, digest).await,
+            Source::Carried(carried) => carried.head_blob(digest).await,
         }
     }
 
@@ -280,6 +288,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.referrers(repository, digest).await,
             Source::Layout(layout) => layout.referrers(repository, digest).await,
+            Source::Carried(carried) => carried.referrers(repository, digest).await,
         }
     }
 
@@ -298,6 +307,7 @@ impl Upstream {
         match &self.source {
             Source::Remote(remote) => remote.tags(repository, n, last).await,
             Source::Layout(layout) => layout.tags(repository, n, last).await,
+            Source::Carried(carried) => Ok(carried.tags(repository, n, last)),
         }
     }
 

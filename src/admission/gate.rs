@@ -18,6 +18,7 @@ use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
 use crate::policy::{Decision, Limits, Policies};
 use crate::store;
 use crate::trust::RevocationSources;
+use crate::trust::revocation::Answer;
 use crate::upstream::{TagPage, Upstream, Upstreams};
 
 pub use super::referrers::Referrers;
@@ -194,6 +195,11 @@ impl Gate {
     /// revocation that is learned ends the decisions before it. A step for the engine's jobs.
     pub async fn refresh_revocations(&self) {
         self.memory().revocations.refresh(&self.0.revocation).await;
+    }
+
+    /// The answers of revocation servers that decisions of this process rest on.
+    pub fn revocation_answers(&self) -> Vec<Answer> {
+        self.memory().revocations.answers()
     }
 
     /// Judges a subject again, ahead of its decision's end.

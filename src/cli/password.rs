@@ -17,7 +17,7 @@ const MAX_PASSWORD: u64 = 64 * 1024;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Flags {
-    /// The file with the password of an encrypted key; without it, the terminal is asked.
+    /// The file with the password of an encrypted key, or a token's PIN; without it, the terminal is asked.
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
 }
@@ -51,7 +51,8 @@ impl Flags {
                 found.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
             }
             None => typed(name).map_err(|e| {
-                let what = "it is encrypted, and there is no terminal to ask for its password: give --key-password-file";
+                let what =
+                    "it needs a password, and there is no terminal to ask for it: give --key-password-file";
                 io::Error::new(e.kind(), format!("{what} ({e})"))
             }),
         }

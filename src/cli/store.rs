@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use super::{exit, report, runtime};
 use crate::config::Settings;
 use crate::store::Store;
-use place::Place;
+pub(super) use place::Place;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -37,17 +37,17 @@ enum Action {
 
 /// What all actions have in common.
 #[derive(clap::Args)]
-struct Common {
+pub(super) struct Common {
     /// The configuration file; without one, the built-in defaults.
     #[arg(long, env = "PORTCULLIS_CONFIG")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     Text,
     Json,
 }
@@ -103,6 +103,6 @@ async fn act(action: &Action, settings: Settings) -> anyhow::Result<u8> {
 }
 
 /// Bytes as people read them.
-fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }

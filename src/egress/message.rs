@@ -24,12 +24,14 @@ pub struct Request {
     from: u64,
     pub(super) credential: Option<HeaderValue>,
     content: Option<(HeaderValue, Bytes)>,
+    own: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, accept: None, from: 0, credential: None, content: None }
+        let own = Vec::new();
+        Self { method: Method::GET, url, accept: None, from: 0, credential: None, content: None, own }
     }
 
     /// A HEAD.
@@ -77,6 +79,14 @@ impl Request {
         self
     }
 
+    /// A header that the service's own protocol asks for. It goes wherever the request goes: redirects of such services
+    /// are not followed.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.own.push((name, value));
+        self
+    }
+
     /// Whether it may be sent again, to where a redirect points or after a failure.
     pub(super) fn is_repeatable(&self) -> bool {
         self.method != Method::POST
@@ -105,6 +115,7 @@ impl Request {
             (AUTHORIZATION, self.credential.clone()),
             (http::header::PROXY_AUTHORIZATION, proxy_authorization),
         ];
+        request.headers_mut().extend(self.own.iter().cloned());
         for (name, value) in headers {
             if let Some(value) = value {
                 request.headers_mut().insert(name, value);

@@ -1,8 +1,12 @@
 //! What an operator has done with the store: the same steps behind the admin listener of a running server and
 //! in a process of their own. Each tells what it does as it goes on.
 
+pub mod contents;
+mod export;
 mod gc;
+mod import;
 mod prefetch;
+mod pulling;
 mod stats;
 mod verify;
 
@@ -13,8 +17,13 @@ use tokio::sync::mpsc;
 
 use super::{Engine, State};
 use crate::oci::Digest;
+use crate::telemetry::metrics::CarriedReference;
 
-pub use prefetch::{Outcome, Platform, Prefetch, Pulled, Refused};
+pub use contents::{Contents, Listed, Named, Sealed, Standing};
+pub use export::{Export, Found};
+pub use import::{Import, Layout};
+pub use prefetch::Prefetch;
+pub use pulling::{Outcome, Platform, Pulled, Refused};
 pub use stats::Stats;
 
 /// The header of a request by which a command says which opening of a store it means ([`State::opening`]).
@@ -33,6 +42,10 @@ pub enum Order {
     },
     /// Pull references through the gate.
     Prefetch(Prefetch),
+    /// Pull references through the gate, and tell of everything that belongs to them.
+    Export(Export),
+    /// Pull what was carried here through the gate.
+    Import(Import),
 }
 
 /// What is told on the way.
@@ -64,6 +77,10 @@ pub enum Progress {
     },
     /// A reference that was pulled, or why not.
     Pulled(Pulled),
+    /// Something of an export that is in the store now.
+    Found(Found),
+    /// What is known of a layout that was carried here.
+    Layout(Layout),
     /// It ended before its time.
     Failed {
         /// Why.
@@ -82,6 +99,8 @@ pub async fn run(order: Order, state: &Arc<State>, engine: &Arc<Engine>, tell: &
         Order::Verify => verify::run(state, tell).await,
         Order::Gc { compact } => gc::run(state, compact, tell).await,
         Order::Prefetch(prefetch) => prefetch::run(prefetch, state, engine, tell).await,
+        Order::Export(export) => export::run(export, state, engine, tell).await,
+        Order::Import(import) => import::run(import, state, engine, tell).await,
     };
     let last = match done {
         Ok(()) => Progress::Done,
@@ -94,4 +113,9 @@ pub async fn run(order: Order, state: &Arc<State>, engine: &Arc<Engine>, tell: &
 /// Tells of one step; an error where nobody listens any more.
 async fn told(tell: &Tell, progress: Progress) -> Result<(), String> {
     tell.send(progress).await.map_err(|_| "nobody waits for it any more".to_owned())
+}
+
+fn count(state: &State, direction: &str, pulled: &Pulled) {
+    let outcome = pulled.outcome.as_str();
+    state.metrics.carried_references.at(CarriedReference { direction, outcome }).inc();
 }

@@ -19,6 +19,7 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
+use super::{kms, pkcs11, plugin};
 use crate::trust::files;
 use crate::x509::{self, Algorithm, Encoding, Hash, KeyKind, PublicKey};
 
@@ -58,6 +59,18 @@ pub enum KeyError {
         /// The key's kind.
         kind: KeyKind,
     },
+    /// A token's key.
+    #[error(transparent)]
+    Token(#[from] pkcs11::Error),
+    /// A key of AWS KMS.
+    #[error(transparent)]
+    Kms(#[from] kms::Error),
+    /// A plug-in's key.
+    #[error(transparent)]
+    Plugin(#[from] plugin::Error),
+    /// Who keeps the key signed with another one, or something else, or not at all.
+    #[error("what came back as signature is not the key's: its public half does not verify it")]
+    Foreign,
     /// The library failed, without a reason.
     #[error("the signature could not be made")]
     Failed,

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -66,12 +67,7 @@ impl Blobs {
 
     /// Opens the content of `digest` for reading.
     pub(super) fn find(&self, digest: &Digest) -> io::Result<Option<File>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(self.folder(digest), digest.hex(), flags, Mode::empty()) {
-            Ok(file) => Ok(Some(file.into())),
-            Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        content(self.folder(digest), digest)
     }
 
     /// Starts a file for content of `size` bytes, with the room on disk taken where it is scarce. `promised` is the
@@ -179,6 +175,29 @@ impl Blobs {
             Algorithm::Sha256 => &self.sha256,
             Algorithm::Sha512 => &self.sha512,
         }
+    }
+}
+
+/// Kept content of the store at `root`, which another process may have open, unproven: whoever reads it hashes it.
+/// `None` where it is not, or no longer, there.
+///
+/// # Errors
+/// Links in the way, and what the system says.
+pub fn peek(root: &Path, digest: &Digest) -> io::Result<Option<File>> {
+    let root = rustix::fs::open(root, FOLDER - OFlags::NOFOLLOW, Mode::empty())?;
+    let mut at = root;
+    for name in [FOLDER_NAME, digest.algorithm().as_str()] {
+        at = rustix::fs::openat(&at, name, FOLDER, Mode::empty())?;
+    }
+    content(&at, digest)
+}
+
+fn content(folder: &OwnedFd, digest: &Digest) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, digest.hex(), flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e.into()),
     }
 }
 

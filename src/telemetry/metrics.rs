@@ -83,6 +83,8 @@ pub struct Metrics {
     pub trust_root_age: Gauge,
     /// `config_reloads_total`
     pub config_reloads: ConfigReloads,
+    /// `carried_references_total`
+    pub carried_references: CarriedReferences,
     /// `audit_write_failures_total`: decisions that could not be recorded.
     pub audit_write_failures: Counter,
 
@@ -147,6 +149,7 @@ impl Metrics {
                 "Seconds since sigstore's trusted root was last known to be the current one.",
             ),
             config_reloads: make.config_reloads(),
+            carried_references: make.carried_references(),
             audit_write_failures: make
                 .counter("audit_write_failures_total", "Decisions that could not be recorded."),
             known: make.known,

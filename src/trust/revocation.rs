@@ -3,6 +3,7 @@
 //! certificate names servers, so only chains that end at a configured anchor come here.
 
 mod asking;
+mod brought;
 mod carried;
 mod data;
 mod failing;
@@ -40,6 +41,7 @@ use lookup::{Lookup, Patience};
 use noted::Noted;
 use recent::Recent;
 
+pub use brought::{Answer, Brought};
 pub use data::RevocationData;
 pub use sources::RevocationSources;
 
@@ -124,6 +126,11 @@ impl Revocations {
         data
     }
 
+    /// The kept answers that decisions of this process rest on.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.0.recent.answers()
+    }
+
     /// Rises whenever a revocation is learned or undone: what was decided before has to be decided
     /// again.
     pub fn epoch(&self) -> u64 {
@@ -142,7 +149,7 @@ impl Inner {
     fn observe(&self, need: &Need, data: &RevocationData) -> &'static str {
         let now = self.clock.now();
         let status = data.status(&need.certificate, &need.issuer, now, None);
-        self.recent.found(need, &status);
+        self.recent.found(need, &status, data.answers(need));
         match status {
             Status::Good { .. } => "good",
             Status::Revoked { .. } => "revoked",

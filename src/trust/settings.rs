@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::revocation::Brought;
 use super::tuf;
-use crate::setting::duration;
+use crate::setting::{SettingError, duration};
+use crate::x509::PublicKey;
 
 /// Where CRLs that were carried in by hand lie, beside the configuration file.
 const CRLS: &str = "trust/crls";
@@ -30,6 +32,12 @@ pub struct Settings {
     pub dangerous_revocation_grace: Duration,
     /// Where sigstore's trusted root comes from, and where it is kept.
     pub tuf: tuf::Settings,
+    /// Public keys, one of which must have signed the contents of what is imported. Without any, whoever imports
+    /// may name some.
+    pub import_keys: Vec<PathBuf>,
+    /// Answers that are taken instead of asking anybody. Set while something is imported alone.
+    #[serde(skip)]
+    pub brought: Option<Brought>,
 }
 
 impl Default for Settings {
@@ -39,6 +47,8 @@ impl Default for Settings {
             revocation_ttl: Duration::from_secs(3600),
             dangerous_revocation_grace: Duration::ZERO,
             tuf: tuf::Settings::default(),
+            import_keys: Vec::new(),
+            brought: None,
         }
     }
 }
@@ -48,12 +58,28 @@ impl Settings {
     pub fn resolve(&mut self, base: &Path) {
         let folder = self.crls.take().unwrap_or_else(|| PathBuf::from(CRLS));
         self.crls = Some(base.join(folder));
+        self.import_keys.iter_mut().for_each(|path| *path = base.join(&path));
         self.tuf.resolve(base);
     }
 
-    /// The folder and the file to watch.
+    /// The folder and the files to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.crls.iter().cloned().chain(self.trusted_root()).collect()
+        let files = self.crls.iter().chain(&self.import_keys).cloned();
+        files.chain(self.trusted_root()).collect()
+    }
+
+    /// Reads the keys that must have signed what is imported.
+    ///
+    /// # Errors
+    /// The first that cannot be read, from the file's root on.
+    pub fn read_import_keys(&self) -> Result<Vec<PublicKey>, SettingError> {
+        let read = |(at, path): (usize, &PathBuf)| {
+            super::public_key(path).map_err(|why| {
+                let at = at.to_string();
+                SettingError::new(["trust", "import_keys", &at], why.to_string())
+            })
+        };
+        self.import_keys.iter().enumerate().map(read).collect()
     }
 
     /// The trusted root of signers that name none of their own; without it, the one that is built in.

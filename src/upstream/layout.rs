@@ -1,7 +1,7 @@
 //! An OCI image layout on disk (image-spec 1.1, `image-layout.md`) that answers as a registry's one
 //! repository would. Read anew for each question, never written; whoever made it is not trusted.
 
-mod files;
+pub(super) mod files;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +26,7 @@ use crate::setting::SettingError;
 const MARKER: &str = "oci-layout";
 const VERSION: &str = "1.0.0";
 const MAX_MARKER_BYTES: u64 = 4096;
-const INDEX: &str = "index.json";
+pub(super) const INDEX: &str = "index.json";
 /// The annotation of an index entry that is its tag.
 const TAG: &str = "org.opencontainers.image.ref.name";
 /// To find what refers to a manifest, at most so many others are read, and so many bytes of them.
@@ -144,7 +144,7 @@ impl ImageLayout {
     }
 }
 
-fn check_version(files: &Files) -> Result<(), Error> {
+pub(super) fn check_version(files: &Files) -> Result<(), Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Marker {
@@ -249,7 +249,7 @@ impl Content {
 }
 
 /// The listed manifest, where it names the subject or nobody can tell.
-fn may_refer(entry: &Descriptor, bytes: Option<Bytes>, subject: &Digest) -> Option<Descriptor> {
+pub(super) fn may_refer(entry: &Descriptor, bytes: Option<Bytes>, subject: &Digest) -> Option<Descriptor> {
     let Some(bytes) = bytes else { return Some(entry.clone()) };
     match Manifest::parse_expecting(bytes, &entry.digest) {
         Ok(manifest) => {
@@ -263,6 +263,6 @@ fn may_refer(entry: &Descriptor, bytes: Option<Bytes>, subject: &Digest) -> Opti
 }
 
 /// Where a digest's content is. A digest holds nothing but an algorithm's name and hexadecimal digits.
-fn path(digest: &Digest) -> [String; 3] {
+pub(super) fn path(digest: &Digest) -> [String; 3] {
     ["blobs".to_owned(), digest.algorithm().as_str().to_owned(), digest.hex()]
 }

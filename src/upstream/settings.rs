@@ -43,6 +43,9 @@ pub struct Settings {
     /// configuration, one folder under a whole registry's name would be every repository of it.
     #[serde(skip)]
     pub layout: Option<Layout>,
+    /// Read what was carried here instead of asking a registry. Set while something is imported alone.
+    #[serde(skip)]
+    pub carried: Option<super::CarriedSource>,
 }
 
 /// An OCI image layout that stands for one repository.
@@ -82,6 +85,7 @@ impl Default for Settings {
             offline: false,
             signatures: Vec::new(),
             layout: None,
+            carried: None,
         }
     }
 }

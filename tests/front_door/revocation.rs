@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 
 use crate::test_proxy::{Running, TestProxy, refused, served};
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server that hands one list to whoever asks, and counts.
-struct Lists {
+pub struct Lists {
     url: String,
     host: String,
     list: Arc<Mutex<Vec<u8>>>,
@@ -49,20 +49,20 @@ impl Lists {
         Self { url: format!("http://{host}/acme.crl"), host, list, asked, serving }
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
 
 /// An authority, somebody whom it certified, and where its list is.
-struct Acme {
+pub struct Acme {
     authority: Authority,
-    signer: Identity,
-    lists: Lists,
+    pub signer: Identity,
+    pub lists: Lists,
 }
 
 impl Acme {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let lists = Lists::start().await;
         let authority = Authority::new("acme-rockets.io").unwrap();
         let profile =
@@ -73,16 +73,16 @@ impl Acme {
         acme
     }
 
-    fn list(&self, number: u64, revoked: &[&Identity], life: Duration) -> Vec<u8> {
+    pub fn list(&self, number: u64, revoked: &[&Identity], life: Duration) -> Vec<u8> {
         let now = SystemTime::now();
         self.authority.crl(&RevocationList { number, valid: now - HOUR..now + life, revoked }).unwrap()
     }
 
-    fn publish(&self, number: u64, revoked: &[&Identity], life: Duration) {
+    pub fn publish(&self, number: u64, revoked: &[&Identity], life: Duration) {
         *self.lists.list.lock().unwrap() = self.list(number, revoked, life);
     }
 
-    fn proxy(&self, level: &str, more: &str) -> TestProxy {
+    pub fn proxy(&self, level: &str, more: &str) -> TestProxy {
         let signer = format!(
             "{{ acme: {{ notation: {{ trust_store: \"ca:acme\", trusted_identities: [\"*\"], level: {level} }} }} }}"
         );
@@ -93,7 +93,7 @@ impl Acme {
             .policy("require: acme")
     }
 
-    async fn start(&self, proxy: TestProxy, images: &[&'static str]) -> Running {
+    pub async fn start(&self, proxy: TestProxy, images: &[&'static str]) -> Running {
         let mut proxy = proxy;
         for &name in images {
             let signature = signature(&self.signer, Package::image(name).descriptor());

@@ -60,7 +60,7 @@ async fn store(proxy: &Running, arguments: &[&str], input: &str) -> (i32, String
 }
 
 /// An address for the admin listener that the command finds in the configuration.
-fn admin() -> String {
+pub fn admin() -> String {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("{{ address: \"{free}\" }}")
 }
@@ -100,7 +100,7 @@ async fn a_rotten_layer_is_found_and_had_anew() {
 #[tokio::test]
 async fn no_page_in_a_browser_looks_after_the_store() {
     let proxy = TestProxy::new().upstream(signed("app")).start().await;
-    for work in ["verify", "gc", "prefetch"] {
+    for work in ["verify", "gc", "prefetch", "export", "import"] {
         let path = format!("/store/{work}");
         assert_eq!(proxy.admin(Method::GET, &path, &[JSON]).await.status, 405);
         assert_eq!(proxy.admin(Method::POST, &path, &[]).await.status, 415);

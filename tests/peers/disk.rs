@@ -13,7 +13,7 @@ use portcullis::demo::{Package, Registry};
 use portcullis::oci::Digest;
 use tokio::time::timeout;
 
-use super::process::{Daemon, command, free_port};
+use super::process::{Daemon, command, free_port, run};
 use super::proxy::PORTCULLIS;
 
 const HOST: &str = "registry.test";
@@ -212,4 +212,47 @@ async fn needs_root_what_cannot_be_recorded_is_not_admitted() {
         }
         assert!(skips || site.allowed() == 12, "each admission stands in the log, once");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
+async fn needs_root_an_import_onto_a_full_disk_takes_in_what_fits_and_is_done_again() {
+    let site = Site::new(8, "audit.jsonl", "").await;
+    let home = site.home.path();
+    let config = std::fs::read_to_string(home.join("portcullis.yaml")).unwrap();
+    std::fs::write(home.join("export.yaml"), config.replace("disk/store", "beside")).unwrap();
+    let references: Vec<String> = (0..8).map(|n| format!("{HOST}/app:{}", tag(n))).collect();
+    let mut export = command(PORTCULLIS, home);
+    run(export.args(["export", "--config", "export.yaml", "-o", "out"]).args(&references)).passed();
+
+    let import = || {
+        let mut enter = command("nsenter", home);
+        enter.args(["--target", &site.disk.id().to_string(), "--mount"]);
+        enter.arg(format!("--wd={}", home.display()));
+        run(enter.args(["--", PORTCULLIS, "import", "--config", "portcullis.yaml", "out"]))
+    };
+    // Once with room, and once with room for some of it.
+    import().passed();
+    drop(std::fs::remove_dir_all(site.on_disk("store")));
+    std::fs::create_dir_all(site.on_disk("store")).unwrap();
+    let mut ballast = std::fs::File::create(site.on_disk("ballast")).unwrap();
+    for _ in 0..18 {
+        ballast.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    drop(ballast);
+    let some = import();
+    assert_eq!(some.code, Some(2), "{}", some.text);
+    assert!(some.text.contains("trouble: "), "{}", some.text);
+    site.assert_whole();
+    site.make_room();
+    import().passed();
+    site.assert_whole();
+
+    let asked = site.registry.count("GET");
+    let proxy = site.start();
+    for n in 0..8 {
+        site.pull(n).await;
+    }
+    assert_eq!(site.registry.count("GET"), asked, "all of it came in");
+    assert_eq!(proxy.stop(), Some(0));
 }

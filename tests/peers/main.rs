@@ -16,12 +16,14 @@ mod sigstore;
 mod stand;
 mod upstream;
 
+mod carry;
 mod containerd;
 mod crane;
 mod disk;
 mod docker;
 mod elsewhere;
 mod helm;
+mod keys;
 mod made;
 mod oras;
 mod podman;

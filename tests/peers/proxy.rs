@@ -37,10 +37,15 @@ impl Proxy {
 
     /// Starts it in a place, by a configuration whose listener is on `port`.
     pub fn with_config(place: &Place, stand: &Stand, port: u16, config: &Path) -> Self {
-        let mut serve = place.command(PORTCULLIS, stand.home());
+        Self::with_config_at(place, stand.home(), port, config)
+    }
+
+    /// The same, at home in a folder.
+    pub fn with_config_at(place: &Place, home: &Path, port: u16, config: &Path) -> Self {
+        let mut serve = place.command(PORTCULLIS, home);
         serve.args(["serve", "--config"]).arg(config);
-        let ready = |_: &Daemon| place.answers(port, stand.home());
-        Self { daemon: Daemon::start(&serve, stand.home()).ready_when(ready), port }
+        let ready = |_: &Daemon| place.answers(port, home);
+        Self { daemon: Daemon::start(&serve, home).ready_when(ready), port }
     }
 
     /// Host and port.

@@ -8,7 +8,7 @@ pub(in crate::cli) fn of_bytes() -> ProgressBar {
 }
 
 /// A bar of references.
-pub(super) fn of_references(number: usize) -> ProgressBar {
+pub(in crate::cli) fn of_references(number: usize) -> ProgressBar {
     let bar = styled("{bar:40} {pos}/{len} {msg}");
     bar.set_length(number as u64);
     bar

@@ -21,6 +21,7 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
         if let Progress::Freed { what, count, bytes } = progress {
             freed.push((what, count, bytes));
         }
+        Ok(())
     };
     let done = place.run(Order::Gc { compact: true }, step).await;
     let mut out = std::io::stdout().lock();

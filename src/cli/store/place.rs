@@ -15,7 +15,7 @@ use crate::store;
 use server::Server;
 
 /// Where the work is done.
-pub(super) enum Place {
+pub(in crate::cli) enum Place {
     /// Here.
     Own(Arc<State>, Arc<Engine>),
     /// In the process that has the store.
@@ -24,7 +24,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Opens the store of the settings, or finds the server that has it open.
-    pub(super) async fn find(settings: Settings) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn find(settings: Settings) -> anyhow::Result<Self> {
         match State::open(&settings, Clock::system(), Unmatched::Refused).await {
             Ok(state) => {
                 let engine = Engine::build(settings, &state, None)?;
@@ -51,8 +51,12 @@ impl Place {
         }
     }
 
-    /// Has the work done; `on` is told of each step.
-    pub(super) async fn run(&self, order: Order, mut on: impl FnMut(Progress)) -> anyhow::Result<()> {
+    /// Has the work done; `on` is told of each step, and ends it by an error.
+    pub(in crate::cli) async fn run(
+        &self,
+        order: Order,
+        mut on: impl FnMut(Progress) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         match self {
             Self::Own(state, engine) => {
                 let (tell, mut steps) = mpsc::channel(64);
@@ -68,7 +72,7 @@ impl Place {
                     if is_last(&step)? {
                         return Ok(());
                     }
-                    on(step);
+                    on(step)?;
                 }
             }
             Self::Server(server) => {
@@ -78,7 +82,7 @@ impl Place {
                     if is_last(&step)? {
                         return Ok(());
                     }
-                    on(step);
+                    on(step)?;
                 }
             }
         }
@@ -86,7 +90,7 @@ impl Place {
     }
 
     /// Writes what is only in memory.
-    pub(super) async fn close(self) {
+    pub(in crate::cli) async fn close(self) {
         if let Self::Own(state, engine) = self {
             drop(engine);
             state.close().await;

@@ -1,14 +1,12 @@
 //! `portcullis store prefetch`
 
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use super::{Common, Output, bar, bytes};
-use crate::cli::exit;
+use super::{Common, Output, bar};
+use crate::cli::references;
 use crate::cli::store::Place;
-use crate::engine::upkeep::{Order, Outcome, Platform, Prefetch, Progress, Pulled, Refused};
+use crate::engine::upkeep::{Order, Platform, Prefetch, Progress};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -25,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<u8> {
-    let references = references(&read(&arguments.file)?);
+    let references = references::read(&arguments.file)?;
     let bar = bar::of_references(references.len());
     let prefetch =
         Prefetch { references, platform: arguments.platform.clone(), at_once: arguments.jobs.into() };
@@ -36,6 +34,7 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
             bar.inc(1);
             all.push(pulled);
         }
+        Ok(())
     };
     place.run(Order::Prefetch(prefetch), step).await?;
     bar.finish_and_clear();
@@ -43,76 +42,8 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
     for pulled in &all {
         match arguments.common.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string(pulled)?)?,
-            Output::Text => print(&mut out, pulled)?,
+            Output::Text => references::print(&mut out, pulled, "kept")?,
         }
     }
-    Ok(code(&all))
-}
-
-fn print(out: &mut impl std::io::Write, pulled: &Pulled) -> std::io::Result<()> {
-    let Pulled { reference, outcome, reason, manifests, bytes: fetched, refused } = pulled;
-    let reason = reason.as_deref().unwrap_or_default();
-    match outcome {
-        Outcome::Kept => {
-            writeln!(out, "{reference}: kept, {manifests} manifests, {} fetched", bytes(*fetched))
-        }
-        Outcome::Refused => writeln!(out, "{reference}: refused: {reason}"),
-        Outcome::Trouble => writeln!(out, "{reference}: trouble: {reason}"),
-    }?;
-    for Refused { digest, platform, reason } in refused {
-        let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
-        writeln!(out, "  {digest}{platform}: refused: {reason}")?;
-    }
-    Ok(())
-}
-
-fn code(all: &[Pulled]) -> u8 {
-    let any = |outcome| all.iter().any(|pulled| pulled.outcome == outcome);
-    if any(Outcome::Trouble) {
-        exit::UNDECIDED
-    } else if any(Outcome::Refused) {
-        exit::DENIED
-    } else {
-        exit::OK
-    }
-}
-
-fn read(file: &Path) -> anyhow::Result<String> {
-    if file.as_os_str() != "-" {
-        return std::fs::read_to_string(file).with_context(|| file.display().to_string());
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("standard input")?;
-    Ok(text)
-}
-
-fn references(text: &str) -> Vec<String> {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_has_comments_and_empty_lines() {
-        let text = "# all of ours\ndocker.io/library/nginx:1.27\n\n  ghcr.io/acme/app@sha256:ab  # pinned\n";
-        assert_eq!(references(text), ["docker.io/library/nginx:1.27", "ghcr.io/acme/app@sha256:ab"]);
-    }
-
-    #[test]
-    fn trouble_goes_before_refusals() {
-        let pulled = |outcome| Pulled {
-            reference: "r".into(),
-            outcome,
-            reason: None,
-            manifests: 0,
-            bytes: 0,
-            refused: vec![],
-        };
-        assert_eq!(code(&[]), exit::OK);
-        assert_eq!(code(&[pulled(Outcome::Kept), pulled(Outcome::Refused)]), exit::DENIED);
-        assert_eq!(code(&[pulled(Outcome::Trouble), pulled(Outcome::Refused)]), exit::UNDECIDED);
-    }
+    Ok(references::code(&all))
 }

@@ -17,14 +17,17 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<u8> {
     let (bar, mut rotten, mut total) = (bar::of_bytes(), Vec::new(), 0);
-    let step = |progress| match progress {
-        Progress::Read { bytes, of } => {
-            total = bytes;
-            bar.set_length(of);
-            bar.set_position(bytes);
+    let step = |progress| {
+        match progress {
+            Progress::Read { bytes, of } => {
+                total = bytes;
+                bar.set_length(of);
+                bar.set_position(bytes);
+            }
+            Progress::Rotten { digest, found } => rotten.push((digest, found)),
+            _ => {}
         }
-        Progress::Rotten { digest, found } => rotten.push((digest, found)),
-        _ => {}
+        Ok(())
     };
     place.run(Order::Verify, step).await?;
     bar.finish_and_clear();

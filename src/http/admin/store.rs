@@ -27,17 +27,23 @@ pub(super) async fn stats(Shared(parts): Shared<Parts>) -> Response {
 /// Begins the work and answers with a line of JSON for each step. It ends when the client goes.
 pub(super) async fn work(Shared(parts): Shared<Parts>, Path(work): Path<String>, body: Bytes) -> Response {
     let order = match (work.as_str(), body.as_ref()) {
-        ("verify", _) => Order::Verify,
+        ("verify", _) => Ok(Order::Verify),
         // Rewriting the records would keep all requests waiting.
-        ("gc", _) => Order::Gc { compact: false },
-        ("prefetch", body) => match serde_json::from_slice(body) {
-            Ok(prefetch) => Order::Prefetch(prefetch),
-            Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-        },
-        _ => return (StatusCode::NOT_FOUND, "there are verify, gc and prefetch\n").into_response(),
+        ("gc", _) => Ok(Order::Gc { compact: false }),
+        ("prefetch", body) => serde_json::from_slice(body).map(Order::Prefetch),
+        ("export", body) => serde_json::from_slice(body).map(Order::Export),
+        ("import", body) => serde_json::from_slice(body).map(Order::Import),
+        _ => {
+            let message = "there are verify, gc, prefetch, export and import\n";
+            return (StatusCode::NOT_FOUND, message).into_response();
+        }
+    };
+    let order = match order {
+        Ok(order) => order,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
     let Ok(turn) = parts.upkeep.clone().try_acquire_owned() else {
-        let message = "verify, gc or prefetch is under way already; try again when it is done\n";
+        let message = "other work on the store is under way already; try again when it is done\n";
         return (StatusCode::CONFLICT, message).into_response();
     };
     let (tell, steps) = mpsc::channel(UNREAD);

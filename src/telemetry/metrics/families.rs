@@ -125,3 +125,11 @@ family! {
         result: "`ok` or `error`.",
     }
 }
+
+family! {
+    /// References that were exported to another network, or imported from one.
+    CarriedReferences: IntCounterVec => Counter, CarriedReference {
+        direction: "`export` or `import`.",
+        outcome: "`kept`, `refused` or `trouble`.",
+    }
+}

@@ -124,6 +124,12 @@ impl Maker {
         ConfigReloads::over(vector, &self.known)
     }
 
+    pub(super) fn carried_references(&self) -> CarriedReferences {
+        let help = "References that were exported to another network, or imported from one.";
+        let vector = self.counters("carried_references_total", help, CarriedReferences::LABELS);
+        CarriedReferences::over(vector, &self.known)
+    }
+
     pub(super) fn build_info(&self) {
         let opts = options("build_info", "Always 1; the label tells the version.")
             .const_label("version", env!("CARGO_PKG_VERSION"));

@@ -8,8 +8,9 @@ use url::Url;
 
 use super::fetch::{self, Failure, Kind};
 use super::kept::{Keeping, Key, Proven, Record, Version};
+use super::sources::Respondent;
 use super::{Inner, Need, unix};
-use crate::egress::{Client, Origin, Request};
+use crate::egress::{Origin, Request};
 use crate::setting;
 use crate::telemetry::Untrusted;
 use crate::telemetry::metrics::RevocationRequest;
@@ -43,7 +44,7 @@ pub(super) struct Wanted {
 /// One run for many callers.
 pub(super) struct Asking {
     pub(super) all: Arc<Inner>,
-    pub(super) client: Client,
+    pub(super) respondent: Respondent,
     pub(super) key: Key,
     pub(super) freshness: Freshness,
 }
@@ -103,6 +104,13 @@ impl Asking {
         request: Request,
         judge: impl FnOnce(Bytes) -> Result<Proven, Failure> + Send + 'static,
     ) -> Result<(), String> {
+        let client = match &self.respondent {
+            Respondent::Servers(client) => client,
+            Respondent::Brought(brought) => {
+                let answer = brought.of(&self.key).ok_or("no answer of it was brought")?;
+                return self.take(answer, judge).await.map_err(|failure| failure.why);
+            }
+        };
         let now = self.all.clock.now();
         let named = |why: &str| format!("{}: {why}", Untrusted::new(url.as_str()));
         let origin = Origin::of(url).map(|origin| origin.to_string()).unwrap_or_default();
@@ -113,7 +121,10 @@ impl Asking {
         if let Some(why) = failing.why(&host, now).or_else(|| failing.why(&this, now)) {
             return Err(named(&format!("{why} (a moment ago)")));
         }
-        let outcome = self.exchange(kind, request, judge).await;
+        let outcome = match fetch::ask(client, kind, request).await {
+            Ok(answer) => self.take(answer, judge).await,
+            Err(failure) => Err(failure),
+        };
         let result = outcome.as_ref().map_or_else(|failure| failure.result, |()| "ok");
         self.all.metrics.revocation_requests.at(RevocationRequest { kind: kind.as_str(), result }).inc();
         outcome.map_err(|failure| {
@@ -126,13 +137,11 @@ impl Asking {
         })
     }
 
-    async fn exchange(
+    async fn take(
         &self,
-        kind: Kind,
-        request: Request,
+        answer: Bytes,
         judge: impl FnOnce(Bytes) -> Result<Proven, Failure> + Send + 'static,
     ) -> Result<(), Failure> {
-        let answer = fetch::ask(&self.client, kind, request).await?;
         // Hashing megabytes takes a moment.
         let judged = tokio::task::spawn_blocking(move || judge(answer)).await;
         let proven = judged.map_err(|e| Failure::answer("invalid", e.to_string()))??;

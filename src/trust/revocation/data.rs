@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::brought::Answer;
 use super::carried::Carried;
 use super::{Id, Need, RevocationSources};
 use crate::x509::Certificate;
@@ -25,6 +26,8 @@ pub struct RevocationData {
 pub(super) struct Found {
     /// Fetched and noted; what was carried in is apart.
     pub(super) known: Known,
+    /// The kept answers among it.
+    pub(super) answers: Vec<Answer>,
     /// Who could not be asked, and why.
     pub(super) failures: Vec<String>,
     /// What our own store could not tell. Nothing is good then: a revocation may stand there.
@@ -68,6 +71,12 @@ impl RevocationData {
             (Status::Unknown { why }, Some(found)) => Status::Unknown { why: found.explain(why) },
             (status, _) => status,
         }
+    }
+}
+
+impl RevocationData {
+    pub(super) fn answers(&self, need: &Need) -> &[Answer] {
+        self.found.get(&need.id()).map_or(&[], |found| &found.answers)
     }
 }
 

@@ -183,6 +183,12 @@ impl Kept {
     }
 }
 
+impl Record {
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
 impl Key {
     pub(super) fn ocsp(id: Id) -> Self {
         Self([b"o", id.0.as_slice()].concat())

@@ -9,11 +9,12 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::asking::{Asking, Freshness, Wanted};
+use super::brought::Answer;
 use super::data::Found;
 use super::fetch;
 use super::kept::{Key, Record};
+use super::sources::Respondent;
 use super::{Inner, Need, RevocationSources};
-use crate::egress::Client;
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Entry};
 use crate::x509::revocation::{self, Known, Question, Status};
@@ -91,7 +92,8 @@ impl<'a> Lookup<'a> {
             self.ask(key.clone(), self.freshness(), |asking| asking.ocsp(need, urls)).await;
             kept = self.all.kept.ocsp(&key).await;
         }
-        let Some((_, response)) = self.readable(kept) else { return };
+        let Some((record, response)) = self.readable(kept) else { return };
+        self.found.answers.push(Answer::of(&key, &record));
         let single = response.verify(&self.need.certificate, &self.need.issuer, self.now);
         self.found.known.ocsp.push(response);
         // Whoever answers in the issuer's place may be revoked itself (RFC 6960, section 4.2.2.2.1).
@@ -149,7 +151,9 @@ impl<'a> Lookup<'a> {
             self.ask(key.clone(), freshness, |asking| asking.crl(wanted)).await;
             kept = self.all.kept.crl(&key).await;
         }
-        self.readable(kept).map(|(_, crl)| crl)
+        let (record, crl) = self.readable(kept)?;
+        self.found.answers.push(Answer::of(&key, &record));
+        Some(crl)
     }
 
     /// Joins whoever asks already, for as long as there is patience. The run goes on without us.
@@ -157,8 +161,8 @@ impl<'a> Lookup<'a> {
     where
         F: Future<Output = Arc<[String]>> + Send + 'static,
     {
-        let Some(client) = self.client().cloned() else { return };
-        let asking = Asking { all: Arc::clone(self.all), client, key: key.clone(), freshness };
+        let Some(respondent) = self.respondent().cloned() else { return };
+        let asking = Asking { all: Arc::clone(self.all), respondent, key: key.clone(), freshness };
         let run = self.all.asking.run(key, || start(asking));
         let failures = &mut self.found.failures;
         match timeout_at(self.patience.deadline, run).await {
@@ -216,20 +220,20 @@ impl<'a> Lookup<'a> {
     }
 
     fn is_due(&self, kept: Option<&Record>, freshness: Freshness) -> bool {
-        self.client().is_some() && kept.is_none_or(|record| freshness.is_due(record, self.now))
+        self.respondent().is_some() && kept.is_none_or(|record| freshness.is_due(record, self.now))
     }
 
     fn freshness(&self) -> Freshness {
         Freshness { ttl: self.sources.ttl(), ahead: self.patience.ahead }
     }
 
-    fn client(&self) -> Option<&Client> {
-        self.sources.client().filter(|_| self.patience.asks)
+    fn respondent(&self) -> Option<&Respondent> {
+        self.sources.respondent().filter(|_| self.patience.asks)
     }
 
     fn say_who_is_not_asked(&mut self) {
         let certificate = &self.need.certificate;
-        let why = match (self.sources.client(), self.client()) {
+        let why = match (self.sources.respondent(), self.respondent()) {
             _ if certificate.ocsp_urls().is_empty() && certificate.crl_urls().is_empty() => return,
             (None, _) => "nobody is asked, as egress.revocation is local",
             (Some(_), None) => "nobody is asked about so many certificates",

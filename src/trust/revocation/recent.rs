@@ -1,10 +1,11 @@
 //! The certificates whose status was wanted in this process: whom decisions rest on, and so what is
 //! asked again behind them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::brought::Answer;
 use super::{Id, Need};
 use crate::x509::revocation::Status;
 
@@ -21,6 +22,7 @@ struct Used {
     last: SystemTime,
     /// When the answer ends that it was last found good by.
     until: Option<SystemTime>,
+    answers: Vec<Answer>,
 }
 
 impl Recent {
@@ -35,13 +37,14 @@ impl Recent {
         {
             all.remove(&oldest);
         }
-        all.insert(need.id(), Used { need: need.clone(), last: now, until: None });
+        all.insert(need.id(), Used { need: need.clone(), last: now, until: None, answers: Vec::new() });
     }
 
-    /// Notes when the answer ends. Of one that ended with nothing in its place the end stays, so that
+    /// Notes what was answered, and when the answer ends. Of one that ended with nothing in its place the end stays, so that
     /// the alarm does.
-    pub(super) fn found(&self, need: &Need, status: &Status) {
+    pub(super) fn found(&self, need: &Need, status: &Status, answers: &[Answer]) {
         if let Some(used) = self.lock().get_mut(&need.id()) {
+            used.answers = answers.to_vec();
             match status {
                 Status::Good { until, .. } => used.until = Some(*until),
                 Status::Unknown { .. } => {}
@@ -59,6 +62,11 @@ impl Recent {
 
     pub(super) fn needs(&self) -> Vec<Need> {
         self.lock().values().map(|used| used.need.clone()).collect()
+    }
+
+    pub(super) fn answers(&self) -> Vec<Answer> {
+        let all: HashSet<Answer> = self.lock().values().flat_map(|used| used.answers.clone()).collect();
+        all.into_iter().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Used>> {

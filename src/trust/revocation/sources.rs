@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
+use super::brought::Brought;
 use super::carried::Carried;
 use super::fetch;
 use crate::egress::{self, Client, Environment, Revocation};
@@ -18,10 +19,19 @@ pub struct RevocationSources(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// None: nobody is asked.
-    client: Option<Client>,
+    respondent: Option<Respondent>,
     carried: Carried,
     ttl: Duration,
     grace: Duration,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub(super) enum Respondent {
+    /// The servers that certificates name.
+    Servers(Box<Client>),
+    /// Somebody who carried answers here.
+    Brought(Brought),
 }
 
 impl RevocationSources {
@@ -47,15 +57,19 @@ impl RevocationSources {
                 .map_err(|fault| SettingError::new(["trust", "crls"], fault.to_string()))?,
             None => Carried::default(),
         };
-        let client = match egress.revocation {
-            Revocation::Fetch => Some(
-                Client::for_revocation(egress, fetch::TIMEOUTS, environment)
-                    .map_err(|fault| fault.under("egress"))?,
-            ),
-            Revocation::Local => None,
+        let respondent = match (&trust.brought, egress.revocation) {
+            (Some(brought), _) => Some(Respondent::Brought(brought.clone())),
+            (None, Revocation::Fetch) => {
+                let client = Client::for_revocation(egress, fetch::TIMEOUTS, environment)
+                    .map_err(|fault| fault.under("egress"))?;
+                Some(Respondent::Servers(Box::new(client)))
+            }
+            (None, Revocation::Local) => None,
         };
-        let (ttl, grace) = (trust.revocation_ttl, trust.dangerous_revocation_grace);
-        Ok(Self(Arc::new(Inner { client, carried, ttl, grace })))
+        // What was brought may be newer than what was kept a moment ago.
+        let ttl = trust.brought.as_ref().map_or(trust.revocation_ttl, |_| Duration::ZERO);
+        let grace = trust.dangerous_revocation_grace;
+        Ok(Self(Arc::new(Inner { respondent, carried, ttl, grace })))
     }
 
     /// Nobody is asked, and nothing was carried in: what is stored is all.
@@ -75,8 +89,8 @@ impl RevocationSources {
         self.0.carried.warnings(now)
     }
 
-    pub(super) fn client(&self) -> Option<&Client> {
-        self.0.client.as_ref()
+    pub(super) fn respondent(&self) -> Option<&Respondent> {
+        self.0.respondent.as_ref()
     }
 
     pub(super) fn carried(&self) -> &Carried {

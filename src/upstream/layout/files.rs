@@ -17,12 +17,12 @@ const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXE
 
 /// A folder that is read from.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
+pub(in crate::upstream) struct Files {
     root: PathBuf,
 }
 
 impl Files {
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(in crate::upstream) fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
@@ -30,7 +30,11 @@ impl Files {
     ///
     /// # Errors
     /// Links, other things than files, more than `limit` bytes, and what the system says.
-    pub(super) fn read<S: AsRef<str>>(&self, path: &[S], limit: u64) -> Result<Option<Bytes>, Error> {
+    pub(in crate::upstream) fn read<S: AsRef<str>>(
+        &self,
+        path: &[S],
+        limit: u64,
+    ) -> Result<Option<Bytes>, Error> {
         let Some((file, _)) = self.open(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| self.fault(&shown(path), e.to_string()))?;
@@ -44,7 +48,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::read`].
-    pub(super) fn open<S: AsRef<str>>(&self, path: &[S]) -> Result<Option<(File, u64)>, Error> {
+    pub(in crate::upstream) fn open<S: AsRef<str>>(&self, path: &[S]) -> Result<Option<(File, u64)>, Error> {
         let fault = |why: String| self.fault(&shown(path), why);
         let file = match self.descend(path) {
             Ok(file) => File::from(file),
@@ -74,7 +78,7 @@ impl Files {
     }
 
     /// What is wrong with a file of the layout.
-    pub(super) fn fault(&self, file: &str, why: String) -> Error {
+    pub(in crate::upstream) fn fault(&self, file: &str, why: String) -> Error {
         Error::Unavailable(format!("{}: {why}", self.root.join(file).display()))
     }
 }

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::engine::upkeep::{OPENING, Order, Stats};
 
 /// What the process answers to.
-pub(in crate::cli::store) struct Server {
+pub(in crate::cli) struct Server {
     /// `admin.address` of the configuration that both should have.
     pub(super) address: SocketAddr,
     /// What it called its opening of the store: another server at the address must not do the work on its own.
@@ -37,6 +37,8 @@ impl Server {
             Order::Verify => ("/store/verify", "{}".into()),
             Order::Gc { .. } => ("/store/gc", "{}".into()),
             Order::Prefetch(prefetch) => ("/store/prefetch", serde_json::to_vec(&prefetch)?.into()),
+            Order::Export(export) => ("/store/export", serde_json::to_vec(&export)?.into()),
+            Order::Import(import) => ("/store/import", serde_json::to_vec(&import)?.into()),
         };
         Ok(Lines { body: self.send(Method::POST, path, body).await?, read: BytesMut::new() })
     }

@@ -65,7 +65,7 @@ async fn who_comes_just_after_another_has_asked_does_not_ask() {
     let url = |path: &str| url::Url::parse(&site.server.url(path)).unwrap();
     let asking = |key| Asking {
         all: Arc::clone(&site.revocations().0),
-        client: sources.client().unwrap().clone(),
+        respondent: sources.respondent().unwrap().clone(),
         key,
         freshness: Freshness { ttl: HOUR, ahead: false },
     };

@@ -1,0 +1,180 @@
+//! `portcullis export`: pulls references through the gate, of a running server or here, and writes what is admitted into
+//! an OCI image layout (image-spec 1.1, `image-layout.md`): a folder, or tar archives.
+
+mod archive;
+mod folder;
+mod tar;
+mod writer;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::store::{Common, Output, Place, bar, bytes};
+use super::{exit, keep_out_of_core_dumps, password, references, report, runtime};
+use crate::engine::upkeep::contents::{self, Sealed};
+use crate::engine::upkeep::{Export, Order, Platform, Progress, Pulled};
+use crate::setting::size;
+use crate::signing::SigningKey;
+use crate::upstream::Carried;
+use archive::Archive;
+use folder::Folder;
+use writer::{Summary, Writer};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Where it is written: a folder, or an archive whose name ends in `.tar`. A folder is gone on with where an earlier
+    /// export into it ended.
+    #[arg(short = 'o', long = "to", value_name = "DIR|FILE.tar")]
+    to: PathBuf,
+    /// Archives of at most so many bytes, such as 4GiB: FILE.1.tar, FILE.2.tar and so on.
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    split: Option<u64>,
+    /// An earlier export (its folder, its last archive, or its contents.json): layers that it has are left out.
+    #[arg(long, value_name = "OLD")]
+    since: Option<PathBuf>,
+    /// Of indexes only what runs on this; may be given several times. Without it, everything.
+    #[arg(long = "platform", value_name = "OS/ARCHITECTURE[/VARIANT]")]
+    platforms: Vec<Platform>,
+    /// The private key that signs the index of contents.
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    password: password::Flags,
+    /// So many references at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// A list of references, one a line, `#` before comments; `-` for standard input.
+    #[arg(long, value_name = "LIST", conflicts_with = "references")]
+    from: Option<PathBuf>,
+    /// What to export, by source names: docker.io/library/nginx:1.27
+    #[arg(value_name = "REF", required_unless_present = "from")]
+    references: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    match export(arguments) {
+        Ok(code) => code,
+        Err((code, error)) => {
+            report(&error);
+            code
+        }
+    }
+}
+
+fn export(arguments: &Arguments) -> Result<u8, (u8, anyhow::Error)> {
+    let usage = |error| (exit::USAGE, error);
+    let settings = super::settings(arguments.common.config.as_deref()).map_err(|e| usage(e.into()))?;
+    let key = key(arguments).map_err(usage)?;
+    let references = match &arguments.from {
+        Some(list) => references::read(list).map_err(usage)?,
+        None => arguments.references.clone(),
+    };
+    let earlier = arguments.since.as_deref().map(earlier).transpose().map_err(usage)?;
+    let trouble = |error| (exit::UNDECIDED, error);
+    let writer = writer(arguments, &settings.store.path, earlier).map_err(usage)?;
+    let work = async {
+        let place = Place::find(settings).await?;
+        let done = write(arguments, references, &place, writer, key.as_ref()).await;
+        place.close().await;
+        done
+    };
+    runtime().and_then(|runtime| runtime.block_on(work)).map_err(trouble)
+}
+
+async fn write(
+    arguments: &Arguments,
+    references: Vec<String>,
+    place: &Place,
+    mut writer: Writer,
+    key: Option<&SigningKey>,
+) -> anyhow::Result<u8> {
+    let bar = bar::of_references(references.len());
+    let platforms = arguments.platforms.clone();
+    let order = Order::Export(Export { references, platforms, at_once: arguments.jobs.into() });
+    let mut all = Vec::new();
+    let step = |progress| {
+        match progress {
+            Progress::Found(found) => writer.take(found)?,
+            Progress::Pulled(pulled) => {
+                bar.set_message(pulled.reference.clone());
+                bar.inc(1);
+                all.push(pulled);
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    place.run(order, step).await?;
+    let summary = writer.finish(key).await?;
+    bar.finish_and_clear();
+    print(arguments, &all, &summary)?;
+    Ok(references::code(&all))
+}
+
+fn print(arguments: &Arguments, all: &[Pulled], summary: &Summary) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let Summary { paths, contents, written, left_out, present } = summary;
+    match arguments.common.output {
+        Output::Json => {
+            let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            let summary = json!({
+                "references": all, "paths": paths, "contents": contents,
+                "written_bytes": written, "left_out_bytes": left_out, "present_bytes": present,
+            });
+            writeln!(out, "{summary}")?;
+        }
+        Output::Text => {
+            for pulled in all {
+                references::print(&mut out, pulled, "exported")?;
+            }
+            let (written, left_out, present) = (bytes(*written), bytes(*left_out), bytes(*present));
+            writeln!(
+                out,
+                "{written} written, {present} there already, {left_out} left out; contents {contents}"
+            )?;
+            for path in paths {
+                writeln!(out, "{}", path.display())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn key(arguments: &Arguments) -> anyhow::Result<Option<SigningKey>> {
+    let Some(name) = &arguments.key else {
+        anyhow::ensure!(!arguments.password.is_given(), "--key-password-file: there is no --key");
+        return Ok(None);
+    };
+    keep_out_of_core_dumps()?;
+    let key = SigningKey::open(name, &|| arguments.password.ask(name));
+    Ok(Some(key.with_context(|| format!("key {name}"))?))
+}
+
+fn writer(arguments: &Arguments, store: &Path, earlier: Option<Sealed>) -> anyhow::Result<Writer> {
+    let to = &arguments.to;
+    let sink = if to.extension().is_some_and(|extension| extension == "tar") {
+        writer::Sink::Archive(Archive::create(to, arguments.split)?)
+    } else {
+        anyhow::ensure!(arguments.split.is_none(), "--split cuts archives: give a name that ends in .tar");
+        writer::Sink::Folder(Folder::open(to)?)
+    };
+    Ok(Writer::new(store, sink, earlier, arguments.platforms.clone()))
+}
+
+fn earlier(path: &Path) -> anyhow::Result<Sealed> {
+    let text = || path.display().to_string();
+    let is_file = |extension: &str| path.extension().is_some_and(|found| found == extension);
+    let bytes = if is_file("json") {
+        std::fs::read(path).with_context(text)?.into()
+    } else {
+        let carried = Carried::open(&[path.to_owned()], None, contents::FILE, contents::MAX_BYTES)?;
+        let beside = carried.layouts().iter().find_map(|layout| layout.beside.clone());
+        beside.with_context(|| format!("{}: no {} is in it", text(), contents::FILE))?
+    };
+    Sealed::read(&bytes).map_err(anyhow::Error::msg).with_context(text)
+}

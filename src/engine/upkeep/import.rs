@@ -1,0 +1,142 @@
+//! Takes in what was carried here: an engine with this side's own policies and trust, whose upstreams are what was
+//! carried, pulls it through its gate into the same store. What was carried vouches for nothing.
+
+mod opening;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
+use super::contents::Standing;
+use super::pulling::{Course, Outcome, Pulled, pull_named};
+use super::{Platform, Progress, Tell, count, told};
+use crate::cache::Freshness;
+use crate::engine::{Engine, State};
+use crate::oci::{Digest, Reference, Repository};
+use crate::trust::revocation::Brought;
+use crate::upstream::{self, Carried, CarriedSource};
+use crate::x509::PublicKey;
+use opening::Opened;
+
+/// What is to be taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Import {
+    /// Folders and archives, whole layouts or pieces of them.
+    pub paths: Vec<PathBuf>,
+    /// Public keys (PEM), one of which must have signed the contents. Without any, nobody need have. Where the
+    /// configuration has some, those count and these do not.
+    pub trusted_keys: Vec<String>,
+    /// The repository of entries that are named by a tag alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Repository>,
+    /// So many references at once.
+    pub at_once: usize,
+}
+
+/// A layout that was carried here, before anything of it is taken in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Where its index is.
+    pub path: PathBuf,
+    /// Who made it.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// When, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
+    /// The contents that it builds on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Digest>,
+    /// How many references it names.
+    pub references: usize,
+    /// Pieces of which content is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_pieces: Vec<u32>,
+    /// What is in it and of no use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
+}
+
+/// A reference on its way in.
+struct Wanted {
+    reference: Reference,
+    digest: Digest,
+    platforms: Arc<[Platform]>,
+}
+
+pub(super) async fn run(
+    import: Import,
+    state: &Arc<State>,
+    engine: &Engine,
+    tell: &Tell,
+) -> Result<(), String> {
+    let (paths, now) = (import.paths, state.clock.now());
+    let keys = keys(&import.trusted_keys, engine)?;
+    let opening = move || Opened::open(&paths, import.repository, &keys, now);
+    let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
+    for layout in opened.layouts {
+        told(tell, Progress::Layout(layout)).await?;
+    }
+    for (reference, why) in opened.refused {
+        let refused = Pulled { reason: Some(why), ..Pulled::nothing(reference, Outcome::Refused) };
+        report(refused, state, tell).await?;
+    }
+    let own = Arc::new(inward(engine, state, opened.carried, opened.brought)?);
+    // A revocation closes what is here already, whether or not that is named again.
+    own.gate().refresh_revocations().await;
+    let pulls = opened.wanted.into_iter().map(|wanted| {
+        let own = Arc::clone(&own);
+        async move { report(bring(&own, state, &wanted).await, state, tell).await }
+    });
+    let mut pulls = stream::iter(pulls).buffer_unordered(import.at_once.clamp(1, 64));
+    while let Some(told) = pulls.next().await {
+        told?;
+    }
+    // What is said to be here must be here after a loss of power.
+    state.memory.store().records().flush().await.map_err(|e| e.to_string())
+}
+
+/// The keys of the configuration bind whoever imports; only where there are none may others be named.
+fn keys(named: &[String], engine: &Engine) -> Result<Vec<PublicKey>, String> {
+    if !engine.import_keys.is_empty() {
+        return Ok(engine.import_keys.clone());
+    }
+    let keys = named.iter().map(|pem| PublicKey::from_pem(pem.as_bytes()));
+    keys.collect::<Result<_, _>>().map_err(|e| format!("trusted key: {e}"))
+}
+
+/// The engine that takes in: all as in the one that serves, but for where content and revocations come from. What is
+/// known already is never taken for what was carried.
+fn inward(engine: &Engine, state: &Arc<State>, carried: Carried, brought: Brought) -> Result<Engine, String> {
+    let mut settings = engine.settings().clone();
+    let carried = CarriedSource::from(Arc::new(carried));
+    for upstream in settings.upstreams.values_mut() {
+        let (default, carried) = (upstream.default, Some(carried.clone()));
+        *upstream = upstream::Settings { default, carried, ..upstream::Settings::default() };
+    }
+    settings.trust.brought = Some(brought);
+    settings.freshness = Freshness {
+        tag_ttl: Duration::ZERO,
+        referrers_ttl: Duration::ZERO,
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        negative_ttl: Duration::ZERO,
+    };
+    Engine::build(settings, state, None).map_err(|e| e.to_string())
+}
+
+async fn bring(engine: &Engine, state: &State, wanted: &Wanted) -> Pulled {
+    let course = Course::import(engine.gate(), state.memory.store(), &wanted.platforms);
+    pull_named(&course, &wanted.reference, &wanted.digest).await
+}
+
+async fn report(pulled: Pulled, state: &State, tell: &Tell) -> Result<(), String> {
+    count(state, "import", &pulled);
+    if let Some(why) = pulled.reason.as_ref() {
+        tracing::warn!(reference = %pulled.reference, %why, "what was carried here is not taken in");
+    }
+    told(tell, Progress::Pulled(pulled)).await
+}

@@ -1,0 +1,159 @@
+//! What belongs to a manifest and is no manifest that it lists: its config and layers, and what is attached to it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::{Fault, MAX_MANIFESTS, Pull};
+use crate::access::Principal;
+use crate::admission::Source;
+use crate::cache;
+use crate::engine::upkeep::Found;
+use crate::oci::{Algorithm, Descriptor, Digest, Kind, Manifest, Reference, Tag, Target};
+
+/// How long the first and the last pause is for content that is being made durable.
+const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
+/// What cosign calls what it keeps beside an image, after `sha256-<hex>`.
+const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
+
+impl Pull<'_> {
+    pub(super) async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        self.content(manifest).await?;
+        let mut subjects = self.attached(manifest.digest()).await?;
+        for _ in 1..self.course.attached {
+            let mut further = Vec::new();
+            for subject in std::mem::take(&mut subjects) {
+                match self.attached(&subject).await {
+                    Ok(found) => further.extend(found),
+                    // It is there for what it is attached to; about itself nothing is admitted.
+                    Err(Fault::Refused(_)) => {}
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+            subjects = further;
+        }
+        Ok(())
+    }
+
+    /// What is attached and admitted: signatures and, where the policy lists them, all others.
+    async fn attached(&mut self, subject: &Digest) -> Result<Vec<Digest>, Fault> {
+        if !self.around.insert(*subject) {
+            return Ok(Vec::new());
+        }
+        if self.around.len() > MAX_MANIFESTS {
+            return Err(Fault::Refused(format!("more than {MAX_MANIFESTS} manifests belong to it")));
+        }
+        let mut found = self.referrers(subject).await?;
+        if self.course.attached > 1 {
+            for suffix in SUFFIXES {
+                found.extend(self.under_tag(Tag::about(subject, suffix)).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn referrers(&mut self, subject: &Digest) -> Result<Vec<Digest>, Fault> {
+        let gate = self.course.gate;
+        let list = gate.referrers(self.repository, subject, None, &Principal::Process).await;
+        let list = list.map_err(|refusal| self.course.fault(&refusal))?;
+        let Some(list) = list else { return Ok(Vec::new()) };
+        let list = Manifest::parse(list.content().bytes().clone(), Algorithm::Sha256);
+        let list = list.map_err(|e| Fault::Trouble(e.to_string()))?;
+        for artifact in list.manifests() {
+            let manifest = self.manifest(&Target::Digest(artifact.digest)).await?;
+            self.artifact(&manifest).await?;
+            self.tell(Found::Manifest { descriptor: artifact.clone(), listed: true, name: None }).await?;
+        }
+        if !list.manifests().is_empty() {
+            let target = Target::Tag(Tag::about(subject, ""));
+            let name = Reference { repository: self.repository.clone(), target }.to_string();
+            let json = String::from_utf8_lossy(list.bytes()).into_owned();
+            self.tell(Found::List { name, json }).await?;
+        }
+        Ok(list.manifests().iter().map(|artifact| artifact.digest).collect())
+    }
+
+    /// What cosign keeps under a tag of its own, where it is there and admitted.
+    async fn under_tag(&mut self, tag: Tag) -> Result<Option<Digest>, Fault> {
+        let target = Target::Tag(tag);
+        let manifest = match self.manifest(&target).await {
+            Ok(manifest) => manifest,
+            Err(Fault::Refused(_)) => return Ok(None),
+            Err(trouble) => return Err(trouble),
+        };
+        self.artifact(&manifest).await?;
+        self.named(&target, &manifest).await?;
+        Ok(Some(*manifest.digest()))
+    }
+
+    async fn artifact(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        match manifest.kind() {
+            Kind::Index => Ok(()),
+            Kind::Image | Kind::Artifact => self.content(manifest).await,
+        }
+    }
+
+    /// Configs and layers, read to their end so that they are kept.
+    async fn content(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        let digest = manifest.digest();
+        if self.course.store.open_blob(digest).await.map_err(|e| trouble(digest, &e))?.is_none() {
+            return Err(no_room(digest));
+        }
+        for blob in manifest.config().into_iter().chain(manifest.blobs()) {
+            self.blob(blob).await?;
+            self.tell(Found::Blob { descriptor: blob.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn blob(&mut self, blob: &Descriptor) -> Result<(), Fault> {
+        let admitted = self.course.gate.blob(self.repository, &blob.digest, &Principal::Process).await;
+        let blob = admitted.map_err(|refusal| self.course.fault(&refusal))?.into_content();
+        if blob.source() == Source::Store {
+            return Ok(());
+        }
+        let (size, digest) = (blob.size(), *blob.digest());
+        if !blob.accepts_ranges() {
+            return Err(no_room(&digest));
+        }
+        let mut reader = blob.read(0..size, None);
+        while let Some(piece) = reader.next().await {
+            self.bytes += piece.map_err(|e| self.unread(&digest, &e))?.len() as u64;
+        }
+        self.settled(&digest).await
+    }
+
+    /// Waits until what was read is kept, which follows the last byte.
+    async fn settled(&self, digest: &Digest) -> Result<(), Fault> {
+        let mut pause = SETTLING.start;
+        while self.course.store.open_blob(digest).await.map_err(|e| trouble(digest, &e))?.is_none() {
+            if pause > SETTLING.end {
+                return Err(trouble(digest, &"it was fetched and could not be kept; the log says why"));
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    /// Who is asked again may have other content than its digest says only now.
+    fn unread(&self, digest: &Digest, error: &std::io::Error) -> Fault {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<cache::Error>());
+        match cause {
+            Some(cache::Error::Store(_)) | None => trouble(digest, error),
+            Some(_) if self.course.patient => trouble(digest, error),
+            Some(_) => Fault::Refused(format!("blob {digest}: {error}")),
+        }
+    }
+}
+
+fn trouble(digest: &Digest, why: &dyn std::fmt::Display) -> Fault {
+    Fault::Trouble(format!("blob {digest}: {why}"))
+}
+
+fn no_room(digest: &Digest) -> Fault {
+    Fault::Trouble(format!(
+        "the store has no room for blob {digest}: see store.max_size, and what is free on its disk"
+    ))
+}

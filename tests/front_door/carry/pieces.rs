@@ -1,0 +1,79 @@
+//! Exports in pieces, and on top of each other.
+
+use super::{blob, export, import, island, large, mainland};
+use crate::test_proxy::{push_signed, served};
+
+#[tokio::test]
+async fn a_second_export_leaves_out_what_the_first_has() {
+    let (first, second) = (large("first", 300_000), large("second", 400_000));
+    let (one, two) = (first.clone(), second.clone());
+    let mainland = mainland(move |registry| {
+        push_signed(registry, "first", "1", &one);
+        push_signed(registry, "second", "1", &two);
+    })
+    .await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    export(&mainland, &out("a"), &["registry.test/first:1"]).await.ended(0);
+    let since = out("a").to_str().unwrap().to_owned();
+    let references =
+        ["registry.test/first:1", "registry.test/second:1", "--since", &since, "--output", "json"];
+    let done = export(&mainland, &out("b"), &references).await.ended(0);
+    assert!(done.json()["left_out_bytes"].as_u64().unwrap() >= 300_000);
+    assert!(!blob(&out("b"), &first.layer()).exists() && blob(&out("b"), &second.layer()).exists());
+
+    let fresh = island().await;
+    let done = import(&fresh, &[out("b")], &[]).await.ended(1);
+    assert!(done.line("registry.test/first:1: refused").contains("import that one first"), "{}", done.out);
+    assert!(done.line("registry.test/second:1: taken in").contains("manifests"));
+    import(&fresh, &[out("a")], &[]).await.ended(0);
+    let done = import(&fresh, &[out("b")], &[]).await.ended(0);
+    assert!(done.out.contains("builds on the export whose contents are sha256:"), "{}", done.out);
+    served(&fresh.blob("first", &first.layer()).await, first.blobs().last().unwrap());
+    served(&fresh.blob("second", &second.layer()).await, second.blobs().last().unwrap());
+    // Both at once do as well.
+    let other = island().await;
+    import(&other, &[out("b"), out("a")], &[]).await.ended(0);
+}
+
+#[tokio::test]
+async fn pieces_come_in_any_order_and_a_missing_one_is_named() {
+    let (a, b, c) = (large("a", 700_000), large("b", 700_000), large("c", 700_000));
+    let all = [("a", a.clone()), ("b", b), ("c", c)];
+    let packages = all.clone();
+    let mainland = mainland(move |registry| {
+        for (name, package) in packages {
+            push_signed(registry, name, "1", &package);
+        }
+    })
+    .await;
+    let to = mainland.folder.path().join("out.tar");
+    let references =
+        ["registry.test/a:1", "registry.test/b:1", "registry.test/c:1", "--jobs", "1", "--split", "1MiB"];
+    let done = export(&mainland, &to, &references).await.ended(0);
+    let piece = |n: u32| mainland.folder.path().join(format!("out.{n}.tar"));
+    for n in 1..=3 {
+        assert!(done.out.contains(piece(n).to_str().unwrap()), "{}", done.out);
+        assert!(std::fs::metadata(piece(n)).unwrap().len() <= 1 << 20);
+        let listed = std::process::Command::new("tar").arg("-tf").arg(piece(n)).output().unwrap();
+        assert!(listed.status.success() && listed.stderr.is_empty(), "a piece is a whole archive");
+    }
+    assert!(!piece(4).exists() && !to.exists());
+    let again = export(&mainland, &to, &references).await.ended(64);
+    assert!(again.err.contains("it is there already"), "{}", again.err);
+    let large = mainland.folder.path().join("small.tar");
+    let done = export(&mainland, &large, &["registry.test/a:1", "--split", "0"]).await.ended(64);
+    assert!(done.err.contains("at least 1MiB"), "{}", done.err);
+
+    let island = island().await;
+    let done = import(&island, &[piece(1), piece(3)], &[]).await.ended(1);
+    assert!(done.out.contains("content is missing: of piece 2"), "{}", done.out);
+    assert!(done.line("registry.test/a:1: taken in").contains("manifests"), "{}", done.out);
+    assert!(done.line("registry.test/b:1: refused").contains("in none of the pieces"), "{}", done.out);
+    assert!(done.line("registry.test/c:1: taken in").contains("manifests"), "{}", done.out);
+    import(&island, &[piece(3), piece(2), piece(1)], &[]).await.ended(0);
+    for (name, package) in &all {
+        served(&island.blob(name, &package.layer()).await, package.blobs().last().unwrap());
+    }
+    let done = import(&island, &[piece(2)], &[]).await.ended(2);
+    assert!(done.err.contains("none of what was given has an index.json"), "{}", done.err);
+}
