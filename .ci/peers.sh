@@ -37,6 +37,8 @@ stable=(
     unshare:util-linux
     curl:curl
     gcc:gcc
+    softhsm2-util:softhsm2
+    pkcs11-tool:opensc
 )
 
 install_stable() {
@@ -44,6 +46,7 @@ install_stable() {
     for entry in "${stable[@]}"; do
         have "${entry%%:*}" || missing+=("${entry##*:}")
     done
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ ${#missing[@]} = 0 ] && return
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
     say "apt-get install ${missing[*]}"
@@ -169,10 +172,24 @@ install_distribution() {
         { tail -n 30 "$peers/distribution.log" >&2; return 1; }
 }
 
+# Moto's server stands in for AWS' key management service. Its Python brings boto3, which makes the keys.
+install_moto() {
+    [ -x "$peers/bin/moto_python" ] && return
+    say "installing moto (pip)"
+    {
+        python3 -m venv "$peers/moto" &&
+            "$peers/moto/bin/pip" install --quiet --disable-pip-version-check \
+                moto==5.1.22 boto3==1.44.8 flask==3.1.3 flask-cors==6.0.5
+    } >"$peers/moto.log" 2>&1 || { tail -n 30 "$peers/moto.log" >&2; return 1; }
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$peers/moto/bin/python" >"$peers/bin/moto_python"
+    chmod 755 "$peers/bin/moto_python"
+}
+
 install_stable
 install_newer
 install_referrers_registry
 install_sigstore_stand
 install_helm
 install_distribution
+install_moto
 echo "$peers"

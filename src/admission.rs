@@ -6,7 +6,9 @@ mod at_hand;
 mod attestations;
 mod climb;
 mod collection;
+mod countersign;
 mod discovery;
+mod elsewhere;
 mod gate;
 mod gathering;
 mod judge;
@@ -25,6 +27,7 @@ mod uses;
 mod tests;
 
 pub use admitted::{Admitted, Content, Unlocks};
+pub use countersign::CounterSigners;
 pub use discovery::Bounds;
 pub use gate::{Gate, Parts, Referrers};
 pub use memory::Memory;

@@ -9,7 +9,7 @@ mod refusals;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use line::{Line, MAX_LINE_BYTES};
+pub use line::{CounterSignature, Line, MAX_LINE_BYTES};
 pub use refusals::{COALESCED_FOR, Refused};
 
 use crate::clock::Clock;
@@ -95,6 +95,18 @@ impl Audit {
     /// # Errors
     /// [`Error::File`] or [`Error::Line`]; the caller must not serve an Allow then.
     pub async fn decision(&self, line: &Line) -> Result<(), Error> {
+        let written = match line.to_json() {
+            Ok(json) => self.write(vec![json]).await,
+            Err(e) => Err(e),
+        };
+        self.count(written)
+    }
+
+    /// Records a counter-signature, as [`Audit::decision`] does a decision.
+    ///
+    /// # Errors
+    /// As [`Audit::decision`]; what was made must not be served then.
+    pub async fn counter_signature(&self, line: &CounterSignature) -> Result<(), Error> {
         let written = match line.to_json() {
             Ok(json) => self.write(vec![json]).await,
             Err(e) => Err(e),

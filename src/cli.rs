@@ -9,8 +9,11 @@ mod key;
 mod login;
 mod nv2;
 mod password;
+mod promote;
 mod references;
+mod registry;
 mod serve;
+mod sign;
 mod store;
 mod trust;
 mod verify;
@@ -60,9 +63,13 @@ enum Command {
     VerifyBundle(verify_bundle::Arguments),
     /// Sign and verify as the Notary v2 prototype does: exits 0 where it holds, else 1.
     Nv2(nv2::Arguments),
-    /// Make private keys, and show what they are called.
+    /// Sign a manifest in a registry, as notation, cosign or nv2 does, and put the signature beside it.
+    Sign(Box<sign::Arguments>),
+    /// Make private keys, show what they are called, ask for their certificates.
     Key(key::Arguments),
-    /// Renew what signatures are judged by: `trust update` asks sigstore's TUF repository.
+    /// Copy what the policy allows to another registry, with all its platforms, signatures and referrers.
+    Promote(promote::Arguments),
+    /// Look after what signatures are judged by: certificates and keys of signers, sigstore's trusted root.
     Trust(trust::Arguments),
     /// Look after the store: what is in it, whether it is whole, what can go, what should be there.
     Store(store::Arguments),
@@ -97,8 +104,10 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Nv2(arguments) => nv2::run(&arguments),
+        Command::Promote(arguments) => promote::run(&arguments),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

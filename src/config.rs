@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+pub mod kept;
 mod listen;
 mod positions;
 mod presets;
@@ -17,7 +18,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -124,11 +125,20 @@ impl Settings {
     /// # Errors
     /// The first setting that cannot be honoured, with its place in the file.
     pub fn policies(&self) -> Result<Policies, Error> {
-        let root = self.trust.trusted_root();
-        let with_root =
-            |policy: &policy::Settings| policy::Settings { trusted_root: root.clone(), ..policy.clone() };
-        let policies: Vec<_> = self.policies.iter().map(with_root).collect();
+        let policies: Vec<_> = self.policies.iter().map(|policy| self.completed(policy)).collect();
         Policies::build(&policies, &self.exceptions, &self.signers()?).map_err(|fault| self.locate(&fault))
+    }
+
+    /// A policy with what other keys say that its decisions depend on.
+    fn completed(&self, policy: &policy::Settings) -> policy::Settings {
+        let registries: BTreeSet<_> = policy.scopes.iter().map(|scope| scope.registry()).collect();
+        let upstreams = self.upstreams.iter().filter(|(name, _)| registries.contains(name));
+        let signatures = upstreams.map(|(name, upstream)| (name.clone(), upstream.signatures.clone()));
+        policy::Settings {
+            trusted_root: self.trust.trusted_root(),
+            upstream_signatures: signatures.collect(),
+            ..policy.clone()
+        }
     }
 
     /// Where in the file a fault is that a module reported; its path starts at the file's root.

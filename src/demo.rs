@@ -3,6 +3,7 @@
 
 mod archive;
 pub mod client;
+mod developer;
 pub mod folder;
 pub mod package;
 pub mod proxy;
@@ -74,6 +75,7 @@ pub async fn run(options: Options, out: &mut impl Write) -> Result<bool, Error> 
         commands(&stage, out)?;
         tokio::signal::ctrl_c().await?;
     }
+    stage.developer.proxy.stop().await;
     stage.proxy.stop().await;
     Ok(as_told == played.len())
 }

@@ -2,6 +2,7 @@
 //! once a process ([`State`]). A reload swaps the engine as a whole.
 
 pub mod jobs;
+mod layouts;
 pub mod reload;
 mod state;
 pub mod upkeep;
@@ -11,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use crate::admission::{Gate, Parts};
+use crate::admission::{CounterSigners, Gate, Parts};
 use crate::config::{self, Settings};
 use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
@@ -49,12 +50,16 @@ impl Engine {
     ) -> Result<Self, config::Error> {
         let metrics = &state.metrics;
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
-        metrics.know_registries(upstreams.names().map(|name| name.as_str()));
+        let layouts = layouts::of(&settings, metrics).map_err(|fault| settings.locate(&fault))?;
+        let names = upstreams.names().chain(layouts.iter().map(|layout| layout.name()));
+        metrics.know_registries(names.map(|name| name.as_str()));
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
         let import_keys = settings.trust.read_import_keys().map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
+        let counter_signers =
+            CounterSigners::build(&settings.policies).map_err(|fault| settings.locate(&fault))?;
         watch_certificates(&policies, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
@@ -64,7 +69,9 @@ impl Engine {
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,
+            counter_signers,
             upstreams,
+            layouts,
             revocation,
             freshness: settings.freshness.clone(),
             limits: settings.decisions.clone(),

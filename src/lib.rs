@@ -21,6 +21,7 @@ pub mod trust;
 pub mod signature;
 
 pub mod policy;
+pub mod promote;
 pub mod signing;
 
 pub mod audit;

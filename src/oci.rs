@@ -8,12 +8,14 @@ pub mod manifest;
 pub mod media_type;
 pub mod reference;
 pub mod repository;
+pub mod signature_source;
 
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use reference::{Reference, Tag, Target};
 pub use repository::{DOCKER_HUB, Registry, Repository, looks_like_host};
+pub use signature_source::{RepositoryPattern, SignatureSource};
 
 /// A manifest larger than this is refused before it is read: the distribution specification lets a
 /// registry refuse manifests above 4 MiB, and no client needs more.

@@ -1,6 +1,7 @@
 //! Signatures, and what is proven by them. A folder a format; each turns one claim into
 //! [`Evidence`] or a [`Rejection`]. Pure: no I/O, no clock, no network.
 
+pub mod anchors;
 pub mod attestation;
 mod chain;
 pub mod evidence;

@@ -1,7 +1,10 @@
 //! Trust material as files give it, sigstore's renewed by TUF; revocation data, fetched and kept. What it is worth,
 //! `signature/` decides.
 
+pub mod acquire;
+pub mod anchor;
 pub mod files;
+pub mod place;
 pub mod revocation;
 pub mod settings;
 pub mod sigstore;
@@ -9,7 +12,9 @@ pub mod sigstore_root;
 pub mod store;
 pub mod tuf;
 
+pub use anchor::Anchor;
 pub use files::{Error, certificates, public_key, readable};
+pub use place::Place;
 pub use revocation::{Need, RevocationData, RevocationSources, Revocations};
 pub use settings::Settings;
 pub use sigstore::TrustedRoot;

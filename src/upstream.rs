@@ -19,11 +19,13 @@ mod permits;
 mod realm;
 mod referrers;
 mod remote;
+mod scope;
 mod settings;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub use breaker::PATIENCE;
 pub use carried::{Carried, CarriedLayout, Expected, Source as CarriedSource, fuzz_archive};
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
+pub use writer::{Amended, Open, Writer};
 
 /// One upstream registry with its mirrors: connections, tokens, breakers.
 #[derive(Debug)]
@@ -145,6 +148,11 @@ impl Upstream {
     /// The registry's own name.
     pub fn name(&self) -> &Registry {
         &self.name
+    }
+
+    /// The folder that it reads, where it is no registry.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.settings.layout.as_ref()
     }
 
     /// Whether it is asked where a request names no upstream.

@@ -8,9 +8,12 @@ pub mod certificate;
 pub mod chain;
 pub mod crl;
 mod der;
+pub mod ecdsa;
 pub mod key;
 pub mod name;
 pub mod ocsp;
+mod pem;
+pub mod request;
 pub mod revocation;
 pub mod sct;
 mod signed;
@@ -25,7 +28,18 @@ pub use crl::Crl;
 pub use key::{BadSignature, KeyKind, PublicKey};
 pub use name::{Attribute, Name};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::setting::time::show as shown;
+
+/// DER as PEM (RFC 7468).
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();
+    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
+}
 
 /// Why bytes are not a certificate or key that can be judged, or a certificate did not issue another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

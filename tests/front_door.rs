@@ -7,6 +7,10 @@
 mod carry;
 #[path = "front_door/cluster_image_policy.rs"]
 mod cluster_image_policy;
+#[path = "front_door/countersign.rs"]
+mod countersign;
+#[path = "front_door/elsewhere.rs"]
+mod elsewhere;
 #[path = "front_door/faults.rs"]
 mod faults;
 #[path = "front_door/gate.rs"]
@@ -19,6 +23,8 @@ mod modes;
 mod names;
 #[path = "front_door/nv2.rs"]
 mod nv2;
+#[path = "front_door/promote.rs"]
+mod promote;
 #[path = "front_door/protocol.rs"]
 mod protocol;
 #[path = "front_door/referrers.rs"]
@@ -29,6 +35,8 @@ mod restart;
 mod revocation;
 #[path = "front_door/sent.rs"]
 mod sent;
+#[path = "front_door/sign.rs"]
+mod sign;
 #[path = "front_door/sigstore.rs"]
 mod sigstore;
 #[path = "front_door/store.rs"]
@@ -39,6 +47,8 @@ mod test_proxy;
 mod trouble;
 #[path = "front_door/trust.rs"]
 mod trust;
+#[path = "front_door/trust_anchors.rs"]
+mod trust_anchors;
 #[path = "front_door/verify.rs"]
 mod verify;
 #[path = "front_door/watch.rs"]

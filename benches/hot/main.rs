@@ -23,6 +23,7 @@ use portcullis::oci::{Algorithm, Manifest, Reference, Repository};
 use portcullis::policy::{self, Findings, Judged, Limits, Policies};
 use portcullis::signature::settings::{SignerSettings, build};
 use portcullis::signature::{Evidence, Format, Signature, SignerName, Subject, Verifier};
+use portcullis::signing::notation::Form;
 use portcullis::trust::RevocationData;
 use serde_json::{Value, json};
 
@@ -131,8 +132,8 @@ fn notation_cases(folder: &Path, subject: &Subject) -> [Case; 2] {
         "trust_store": "ca:acme", "trust_store_dir": folder.join("truststore"), "trusted_identities": ["*"],
     }});
     let claim = notation::Claim::default();
-    let jws = notation::jws(&signer, &claim, &subject.descriptor).unwrap();
-    let cose = notation::cose(&signer, &claim, &subject.descriptor).unwrap();
+    let jws = notation::envelope(&signer, &claim, &subject.descriptor, Form::Jws).unwrap();
+    let cose = notation::envelope(&signer, &claim, &subject.descriptor, Form::Cose).unwrap();
     [
         Case::new("notation JWS, P-256", subject, settings.clone(), (Format::Notation, NOTATION_JWS, jws)),
         Case::new("notation COSE, P-256", subject, settings, (Format::Notation, NOTATION_COSE, cose)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::discovery::{self, Found, Sources, Via, discover, failed, in_time};
+use super::discovery::{Found, Sources, Via, discover};
 use super::gathering::Judging;
 use super::links::{Place, Role};
 use super::refusal::Refusal;
@@ -75,12 +75,17 @@ impl Request {
                 };
                 left = fewer;
                 let about = says(listed, REFERENCE_DIGEST, &subject.to_string());
-                match in_time(discovery::manifest(sources, listed.digest)).await {
-                    Ok(manifest) if about => all.about.extend(Via::read(manifest, subject)),
-                    Ok(manifest) => all.beside.push(Via { manifest, statements: Vec::new() }),
+                let home = &sources.home;
+                match home.manifest(sources.cache, &listed.digest).await {
+                    Ok(manifest) if about => all.about.extend(Via::read(manifest, subject, home)),
+                    Ok(manifest) => {
+                        let place = Some(Arc::clone(home));
+                        all.beside.push(Via { manifest, statements: Vec::new(), place });
+                    }
                     Err(Error::NotFound | Error::Manifest(_)) => {}
                     Err(error) => {
-                        all.troubles.push(failed(&format!("attestation manifest {}", listed.digest), &error));
+                        let what = format!("attestation manifest {}", listed.digest);
+                        all.troubles.push(sources.failed(home, &what, &error));
                     }
                 }
             }

@@ -7,8 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::discovery::{Found, Sources, Via, in_time};
-use crate::cache::Error;
+use super::discovery::{Found, Via, in_time};
+use super::elsewhere::Place;
+use crate::cache::{Cache, Error};
 use crate::oci::{Descriptor, Digest};
 use crate::policy::{Belief, Decision, Findings, Judged, Policy, SignatureReport, Trouble};
 use crate::signature::cosign::through;
@@ -53,17 +54,10 @@ pub(super) fn believed(decision: &Decision, found: &Found) -> bool {
     decision.signatures().iter().any(trusted)
 }
 
-/// Where the parts of an artifact are read from.
-pub(super) enum Parts<'a> {
-    /// The upstream, by way of the cache.
-    Fetched(&'a Sources<'a>),
-    /// What is kept with the subject: no network is touched.
-    Kept(&'a Store),
-}
-
 /// Runs the policy's verifiers over found signatures, in order.
 pub(super) struct Collector<'a> {
-    pub(super) parts: Parts<'a>,
+    pub(super) cache: &'a Cache,
+    pub(super) store: &'a Store,
     pub(super) policy: &'a Policy,
     pub(super) subject: &'a Subject,
     pub(super) metrics: &'a Metrics,
@@ -124,8 +118,9 @@ impl Collector<'_> {
     /// Fetches the statements that the signed attestation manifest holds.
     async fn statements(&self, found: &Found) -> Result<Vec<(Descriptor, Bytes)>, Error> {
         let mut statements = Vec::new();
-        for layer in found.via.iter().flat_map(|via| &via.statements) {
-            statements.push((layer.clone(), self.part(layer).await?));
+        let Some(via) = &found.via else { return Ok(statements) };
+        for layer in &via.statements {
+            statements.push((layer.clone(), self.part(via.place.as_deref(), layer).await?));
         }
         Ok(statements)
     }
@@ -134,18 +129,20 @@ impl Collector<'_> {
     async fn signatures(&self, found: &Found) -> Result<Vec<Signature>, Error> {
         let mut signatures = Vec::with_capacity(found.carrier.parts.len());
         for part in &found.carrier.parts {
-            let payload = self.part(part).await?;
+            let payload = self.part(found.place.as_deref(), part).await?;
             signatures.push(layout::signature(&found.carrier, found.artifact.digest, part, payload));
         }
         Ok(signatures)
     }
 
-    async fn part(&self, part: &Descriptor) -> Result<Bytes, Error> {
-        match self.parts {
-            Parts::Fetched(s) => {
-                in_time(s.cache.small_blob(s.upstream, s.repository, part, MAX_PART_BYTES)).await
+    /// By way of the cache from where it lies; what is kept from the store, without network.
+    async fn part(&self, place: Option<&Place>, part: &Descriptor) -> Result<Bytes, Error> {
+        match place {
+            Some(Place { upstream, repository, .. }) => {
+                in_time(self.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await
             }
-            Parts::Kept(store) => store
+            None => self
+                .store
                 .read(&part.digest, MAX_PART_BYTES)
                 .await
                 .map_err(|e| Error::Store(e.to_string()))?
@@ -243,10 +240,9 @@ impl Collector<'_> {
 }
 
 fn unread(found: &Found, error: &Error) -> Trouble {
-    Trouble {
-        code: Code::SourceUnavailable,
-        message: format!("signature {} could not be read: {error}", found.artifact.digest),
-    }
+    let what = format!("signature {}", found.artifact.digest);
+    let what = found.place.as_ref().map_or_else(|| what.clone(), |place| place.names(&what));
+    Trouble { code: Code::SourceUnavailable, message: format!("{what} could not be read: {error}") }
 }
 
 fn out_of_bounds(artifact: &Digest) -> Trouble {

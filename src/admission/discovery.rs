@@ -1,19 +1,21 @@
 //! Finds the artifacts that carry signatures for a subject. Proves nothing; `signature/` does.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::cache::{Cache, Error, Freshness, Kept};
-use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag};
+use super::elsewhere::Place;
+use crate::cache::{Cache, Error, Kept};
+use crate::oci::{Descriptor, Digest, Manifest, Tag};
 use crate::policy::Trouble;
 use crate::signature::cosign::through;
 use crate::signature::layout::{self, Carrier};
 use crate::signature::{Code, Format};
-use crate::upstream::Upstream;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::InRegistry;
 
 /// At most so many artifacts are read for one subject.
 pub(super) const MAX_ARTIFACTS: usize = 64;
@@ -39,10 +41,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where signatures are looked for.
 pub(super) struct Sources<'a> {
     pub(super) cache: &'a Cache,
-    pub(super) upstream: &'a Arc<Upstream>,
-    pub(super) repository: &'a Repository,
-    pub(super) freshness: &'a Freshness,
+    pub(super) metrics: &'a Metrics,
+    /// All of them, in the order of what they name.
+    pub(super) places: Vec<Arc<Place>>,
+    /// The subject's own repository, one of them.
+    pub(super) home: Arc<Place>,
+    /// What cannot be looked into.
+    pub(super) unknown: Vec<Trouble>,
     pub(super) bounds: Bounds,
+}
+
+impl Sources<'_> {
+    /// A source that failed.
+    pub(super) fn failed(&self, place: &Place, what: &str, error: &Error) -> Trouble {
+        let registry = place.repository.registry().as_str();
+        self.metrics.discovery_failures.at(InRegistry { registry }).inc();
+        let message = format!("{} could not be read: {error}", place.names(what));
+        Trouble { code: Code::SourceUnavailable, message }
+    }
 }
 
 /// An artifact that is laid out as a signature of the subject, or of an attestation manifest about it.
@@ -52,6 +68,8 @@ pub(super) struct Found {
     pub(super) carrier: Carrier,
     /// What it is a signature of, where that is not the subject itself.
     pub(super) via: Option<Arc<Via>>,
+    /// Where it lies; `None` where it is kept.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 /// An attestation manifest about the subject: unsigned statements that somebody signed together.
@@ -60,19 +78,21 @@ pub(super) struct Via {
     pub(super) manifest: Manifest,
     /// Those of its layers that may be about the subject; none where it is about another platform.
     pub(super) statements: Vec<Descriptor>,
+    /// Where it lies; `None` where it is kept.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 impl Via {
-    /// One that is known to be an attestation manifest.
-    pub(super) fn of(manifest: Manifest, subject: &Digest) -> Self {
+    /// One that is kept as an attestation manifest.
+    pub(super) fn kept(manifest: Manifest, subject: &Digest) -> Self {
         let statements = through::statements(&manifest, subject).unwrap_or_default();
-        Self { manifest, statements }
+        Self { manifest, statements, place: None }
     }
 
     /// Reads a manifest as one; `None` where it is something else.
-    pub(super) fn read(manifest: Manifest, subject: &Digest) -> Option<Self> {
+    pub(super) fn read(manifest: Manifest, subject: &Digest, place: &Arc<Place>) -> Option<Self> {
         let statements = through::statements(&manifest, subject)?;
-        Some(Self { manifest, statements })
+        Some(Self { manifest, statements, place: Some(Arc::clone(place)) })
     }
 }
 
@@ -87,55 +107,83 @@ pub(super) struct Discovered {
     pub(super) troubles: Vec<Trouble>,
 }
 
-/// Asks every source that the formats are kept in, all at once, and reads what they name. The
+/// What refers to the subject by name, and where that is to be had.
+struct Candidate {
+    digest: Digest,
+    places: Vec<Arc<Place>>,
+}
+
+/// Asks every place in every way that the formats are kept, all at once, and reads what they name. The
 /// union counts: registries move from the tag schema to the referrers API and keep both.
 pub(super) async fn discover(sources: &Sources<'_>, subject: &Digest, formats: &[Format]) -> Discovered {
-    let mut discovered = Discovered::default();
+    let mut discovered = Discovered { troubles: sources.unknown.clone(), ..Discovered::default() };
     let tags = signature_tags(subject, formats);
-    let (listed, by_schema, tagged) = tokio::join!(
-        in_time(sources.cache.referrers(sources.upstream, sources.repository, subject, sources.freshness)),
-        in_time(listed_by_schema(sources, subject)),
-        join_all(tags.iter().cloned().map(|tag| in_time(tag_digest(sources, tag)))),
-    );
-    let mut candidates = Vec::new();
-    match listed {
-        Ok(list) => {
-            candidates.extend(list.value.iter().map(|d| d.digest));
-            discovered.troubles.extend(list.trouble.map(|e| failed("the list of referrers", &e)));
-        }
-        Err(Error::NotFound) => {}
-        Err(error) => discovered.troubles.push(failed("the list of referrers", &error)),
-    }
-    match by_schema {
-        Ok(list) => {
-            candidates.extend(list.value);
-            discovered.troubles.extend(list.trouble.map(|e| failed("the referrers tag", &e)));
-        }
-        Err(error) => discovered.troubles.push(failed("the referrers tag", &error)),
-    }
-    for (tag, answer) in tags.iter().zip(tagged) {
-        match answer {
-            Ok(named) => {
-                candidates.extend(named.value);
-                discovered.troubles.extend(named.trouble.map(|e| failed(&format!("tag {tag}"), &e)));
+    let asked = sources.places.iter().map(|place| ask(sources, place, subject, &tags));
+    let (mut candidates, mut at) = (Vec::<Candidate>::new(), HashMap::new());
+    for (place, (digests, mut troubles)) in sources.places.iter().zip(join_all(asked).await) {
+        discovered.troubles.append(&mut troubles);
+        for digest in digests {
+            let at = *at.entry(digest).or_insert(candidates.len());
+            match candidates.get_mut(at) {
+                Some(known) if known.places.iter().any(|other| Arc::ptr_eq(other, place)) => {}
+                Some(known) => known.places.push(Arc::clone(place)),
+                None => candidates.push(Candidate { digest, places: vec![Arc::clone(place)] }),
             }
-            Err(error) => discovered.troubles.push(failed(&format!("tag {tag}"), &error)),
         }
     }
     read(sources, subject, candidates, formats, &mut discovered).await;
     discovered
 }
 
+/// What one place names as referring to the subject.
+async fn ask(
+    sources: &Sources<'_>,
+    place: &Arc<Place>,
+    subject: &Digest,
+    tags: &[Tag],
+) -> (Vec<Digest>, Vec<Trouble>) {
+    let Place { upstream, repository, freshness, .. } = &**place;
+    let (listed, by_schema, tagged) = tokio::join!(
+        in_time(sources.cache.referrers(upstream, repository, subject, freshness)),
+        in_time(listed_by_schema(sources.cache, place, subject)),
+        join_all(tags.iter().map(|tag| in_time(tag_digest(sources.cache, place, tag)))),
+    );
+    let (mut digests, mut troubles) = (Vec::new(), Vec::new());
+    match listed {
+        Ok(list) => {
+            digests.extend(list.value.iter().map(|d| d.digest));
+            troubles.extend(list.trouble.map(|e| sources.failed(place, "the list of referrers", &e)));
+        }
+        Err(Error::NotFound) => {}
+        Err(error) => troubles.push(sources.failed(place, "the list of referrers", &error)),
+    }
+    match by_schema {
+        Ok(list) => {
+            digests.extend(list.value);
+            troubles.extend(list.trouble.map(|e| sources.failed(place, "the referrers tag", &e)));
+        }
+        Err(error) => troubles.push(sources.failed(place, "the referrers tag", &error)),
+    }
+    for (tag, answer) in tags.iter().zip(tagged) {
+        match answer {
+            Ok(named) => {
+                digests.extend(named.value);
+                troubles.extend(named.trouble.map(|e| sources.failed(place, &format!("tag {tag}"), &e)));
+            }
+            Err(error) => troubles.push(sources.failed(place, &format!("tag {tag}"), &error)),
+        }
+    }
+    (digests, troubles)
+}
+
 /// Reads the artifacts and keeps those that are signatures of the subject.
 async fn read(
     sources: &Sources<'_>,
     subject: &Digest,
-    candidates: Vec<Digest>,
+    mut candidates: Vec<Candidate>,
     formats: &[Format],
     discovered: &mut Discovered,
 ) {
-    let mut seen = HashSet::new();
-    let mut candidates: Vec<Digest> = candidates.into_iter().filter(|d| seen.insert(*d)).collect();
     let Bounds { artifacts: most, signatures } = sources.bounds;
     if candidates.len() > most {
         discovered.troubles.push(Trouble {
@@ -145,17 +193,14 @@ async fn read(
         candidates.truncate(most);
     }
     for chunk in candidates.chunks(8) {
-        let manifests = join_all(chunk.iter().copied().map(|d| in_time(manifest(sources, d)))).await;
-        for (digest, manifest) in chunk.iter().zip(manifests) {
+        for manifest in join_all(chunk.iter().map(|candidate| manifest(sources, candidate))).await {
             match manifest {
-                Ok(artifact) => match signature(&artifact, subject, formats) {
+                Ok(Some((artifact, place))) => match signature(&artifact, subject, formats, &place) {
                     Some(found) => discovered.found.push(found),
-                    None => discovered.attestations.extend(Via::read(artifact, subject)),
+                    None => discovered.attestations.extend(Via::read(artifact, subject, &place)),
                 },
-                // A list may name what is gone, and artifacts that are no manifests we read: neither
-                // can be a signature.
-                Err(Error::NotFound | Error::Manifest(_)) => {}
-                Err(error) => discovered.troubles.push(failed(&format!("artifact {digest}"), &error)),
+                Ok(None) => {}
+                Err(trouble) => discovered.troubles.push(trouble),
             }
         }
     }
@@ -169,18 +214,41 @@ async fn read(
     }
 }
 
-fn signature(manifest: &Manifest, subject: &Digest, formats: &[Format]) -> Option<Found> {
+/// The artifact, from the first place that has it.
+async fn manifest(
+    sources: &Sources<'_>,
+    candidate: &Candidate,
+) -> Result<Option<(Manifest, Arc<Place>)>, Trouble> {
+    let Candidate { digest, places } = candidate;
+    let mut failed = None;
+    for place in places {
+        match place.manifest(sources.cache, digest).await {
+            Ok(manifest) => return Ok(Some((manifest, Arc::clone(place)))),
+            // A list may name what is gone, and artifacts that are no manifests we read: neither
+            // can be a signature.
+            Err(Error::NotFound | Error::Manifest(_)) => {}
+            Err(error) => failed = Some(sources.failed(place, &format!("artifact {digest}"), &error)),
+        }
+    }
+    failed.map_or(Ok(None), Err)
+}
+
+fn signature(manifest: &Manifest, subject: &Digest, formats: &[Format], place: &Arc<Place>) -> Option<Found> {
     let carrier = layout::carrier(manifest, subject)?;
-    let wanted = formats.contains(&carrier.format);
-    wanted.then(|| Found { artifact: manifest.descriptor().clone(), carrier, via: None })
+    let (artifact, place) = (manifest.descriptor().clone(), Some(Arc::clone(place)));
+    formats.contains(&carrier.format).then_some(Found { artifact, carrier, via: None, place })
 }
 
 /// What the referrers tag schema names (distribution-spec 1.1, "Referrers Tag Schema"), and the
 /// manifest under that tag itself: an nv2 index carries its signature as its config.
-async fn listed_by_schema(sources: &Sources<'_>, subject: &Digest) -> Result<Kept<Vec<Digest>>, Error> {
-    let Kept { value, trouble } = tag_digest(sources, Tag::about(subject, "")).await?;
+async fn listed_by_schema(
+    cache: &Cache,
+    place: &Place,
+    subject: &Digest,
+) -> Result<Kept<Vec<Digest>>, Error> {
+    let Kept { value, trouble } = tag_digest(cache, place, &Tag::about(subject, "")).await?;
     let Some(digest) = value else { return Ok(Kept { value: Vec::new(), trouble }) };
-    let value = match manifest(sources, digest).await {
+    let value = match place.manifest(cache, &digest).await {
         Ok(index) => std::iter::once(digest).chain(index.manifests().iter().map(|d| d.digest)).collect(),
         Err(Error::NotFound | Error::Manifest(_)) => Vec::new(),
         Err(error) => return Err(error),
@@ -188,12 +256,8 @@ async fn listed_by_schema(sources: &Sources<'_>, subject: &Digest) -> Result<Kep
     Ok(Kept { value, trouble })
 }
 
-async fn tag_digest(sources: &Sources<'_>, tag: Tag) -> Result<Kept<Option<Digest>>, Error> {
-    sources.cache.tag_digest(sources.upstream, sources.repository, &tag, sources.freshness).await
-}
-
-pub(super) async fn manifest(sources: &Sources<'_>, digest: Digest) -> Result<Manifest, Error> {
-    sources.cache.manifest(sources.upstream, sources.repository, &digest, sources.freshness).await
+async fn tag_digest(cache: &Cache, place: &Place, tag: &Tag) -> Result<Kept<Option<Digest>>, Error> {
+    cache.tag_digest(&place.upstream, &place.repository, tag, &place.freshness).await
 }
 
 /// The tags by which artifacts without a `subject` are found.
@@ -210,8 +274,4 @@ fn signature_tags(subject: &Digest, formats: &[Format]) -> Vec<Tag> {
 pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = || Error::Unavailable(format!("no answer within {} s", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
-}
-
-pub(super) fn failed(what: &str, error: &Error) -> Trouble {
-    Trouble { code: Code::SourceUnavailable, message: format!("{what} could not be read: {error}") }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::admitted::Admitted;
+use super::countersign::CounterSigners;
 use super::discovery::Bounds;
 use super::links::{Leave, Link};
 use super::memory::Memory;
@@ -33,8 +34,12 @@ pub struct Parts {
     pub memory: Arc<Memory>,
     /// The operator's policies.
     pub policies: Policies,
+    /// Who signs what the policies allow.
+    pub counter_signers: CounterSigners,
     /// Where content comes from.
     pub upstreams: Upstreams,
+    /// The OCI layouts that policies look for signatures in.
+    pub layouts: Vec<Arc<Upstream>>,
     /// Where it can be asked whether certificates were revoked.
     pub revocation: RevocationSources,
     /// How old upstream's answers may be.

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 
 use super::DEADLINE;
-use super::collection::{self, Collected, Collector};
-use super::discovery::{Found, Sources, discover};
+use super::collection::{Collected, Collector};
+use super::discovery::{Found, discover};
 use super::gate::Parts;
 use super::judge::{MAX_CHILDREN, MAX_NESTING};
 use super::memory::{How, Moment};
@@ -100,8 +100,9 @@ impl Request {
                     == Verdict::Allow
             }
         };
-        let mut collector = Collector {
-            parts: collection::Parts::Kept(&self.memory().store),
+        let collector = Collector {
+            cache: &self.memory().cache,
+            store: &self.memory().store,
             policy,
             subject: judging.subject,
             metrics: &self.memory().metrics,
@@ -127,7 +128,6 @@ impl Request {
         let mut read: HashSet<Digest> = discovered.found.iter().map(|f| f.artifact.digest).collect();
         let mut collected = Collected::default();
         collected.findings.troubles = discovered.troubles;
-        collector.parts = collection::Parts::Fetched(&sources);
         collector.collect(&mut collected, discovered.found).await;
         if !suffices(&collected.findings) {
             let mut attestations =
@@ -146,7 +146,6 @@ impl Request {
                 collector.collect(&mut collected, signing.found).await;
             }
         }
-        collector.parts = collection::Parts::Kept(&self.memory().store);
         let kept = recalled.into_iter().flat_map(|r| r.found);
         let kept: Vec<Found> = kept.filter(|f| !read.contains(&f.artifact.digest)).collect();
         // What is kept is no source: that it cannot be read proves and disproves nothing.
@@ -154,16 +153,6 @@ impl Request {
         collector.collect(&mut collected, kept).await;
         collected.findings.troubles.truncate(troubles);
         Gathered { collected, from_kept: None, children: None }
-    }
-
-    fn sources(&self) -> Sources<'_> {
-        Sources {
-            cache: &self.memory().cache,
-            upstream: &self.upstream,
-            repository: &self.repository,
-            freshness: self.freshness(),
-            bounds: self.gate.0.bounds,
-        }
     }
 
     /// Judges what an index lists, by the bytes of each.

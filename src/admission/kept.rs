@@ -98,7 +98,7 @@ impl Kept {
         }
         for Through { manifest, artifact } in record.through {
             let Some(manifest) = self.manifest(&manifest).await else { continue };
-            let via = Arc::new(Via::of(manifest, subject));
+            let via = Arc::new(Via::kept(manifest, subject));
             let signed = *via.manifest.digest();
             found.extend(self.read(&artifact, &signed, Some(via)).await);
         }
@@ -119,7 +119,7 @@ impl Kept {
     async fn read(&self, artifact: &Descriptor, subject: &Digest, via: Option<Arc<Via>>) -> Option<Found> {
         let manifest = self.manifest(artifact).await?;
         let carrier = layout::carrier(&manifest, subject)?;
-        Some(Found { artifact: manifest.descriptor().clone(), carrier, via })
+        Some(Found { artifact: manifest.descriptor().clone(), carrier, via, place: None })
     }
 
     async fn manifest(&self, artifact: &Descriptor) -> Option<Manifest> {

@@ -16,6 +16,7 @@ use quick_cache::sync::Cache as Map;
 use tokio::sync::Semaphore;
 
 use super::MAX_EVALUATIONS;
+use super::countersign::Countersigned;
 use super::kept::Kept;
 use super::links::Links;
 use super::refusal::Refusal;
@@ -52,6 +53,9 @@ pub struct Memory {
     pub(super) links: Links,
     pub(super) revocations: Revocations,
     pub(super) kept: Kept,
+    pub(super) countersigned: Countersigned,
+    /// Counter-signing under way.
+    pub(super) signing: Flight<(Name, How), Result<(), Refusal>>,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
     permits: DashMap<Registry, Arc<Permits>>,
     decisions: Map<Key, Arc<Live>, ByReports>,
@@ -167,6 +171,8 @@ impl Memory {
             links: Links::open(store.records()),
             revocations: Revocations::open(&store, &metrics, &clock),
             kept: Kept::open(store.records(), &store),
+            countersigned: Countersigned::open(store.records()),
+            signing: Flight::default(),
             evaluations: Flight::default(),
             permits: DashMap::new(),
             decisions: Map::with_weighter(MAX_DECISIONS, MAX_REPORTS, ByReports),
@@ -262,6 +268,13 @@ impl Memory {
     pub(super) fn proves(&self, request: &Request, decision: &Arc<Decision>, artifact: &Digest) -> bool {
         let live = self.decisions.get(&request.key(decision.subject(), None));
         live.is_some_and(|live| Arc::ptr_eq(&live.decision, decision) && live.proven.contains(artifact))
+    }
+
+    /// The artifacts that it proved so.
+    pub(super) fn proven(&self, request: &Request, decision: &Arc<Decision>) -> Vec<Digest> {
+        let live = self.decisions.get(&request.key(decision.subject(), None));
+        let live = live.filter(|live| Arc::ptr_eq(&live.decision, decision));
+        live.map_or_else(Vec::new, |live| live.proven.clone())
     }
 
     fn is_live(&self, request: &Request, live: &Live, moment: Moment) -> bool {

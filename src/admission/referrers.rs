@@ -108,7 +108,9 @@ pub(super) async fn admit(
     let subject = parent.manifest();
     let is_pure = layout::carrier(artifact, subject).is_some_and(|carrier| carrier.pure);
     let names_subject = artifact.subject().is_some_and(|s| s.digest == *subject);
-    let leave = if request.lists_all_referrers(parent.decision()) {
+    let leave = if request.is_counter_signature(parent, artifact.digest()).await? {
+        Some(parent.clone())
+    } else if request.lists_all_referrers(parent.decision()) {
         (names_subject || is_pure).then(|| parent.clone())
     } else if is_pure {
         proven(request, parent, artifact.digest()).await?
@@ -149,7 +151,17 @@ async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, R
         Err(cache::Error::NotFound) => Vec::new(),
         Err(error) => return Err(refusal(error, Unknown::Manifest)),
     };
-    let digests: Vec<Digest> = listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS).collect();
+    let mut digests = request.counter_signatures(leave).await?;
+    digests.extend(listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS));
+    if request.looks_elsewhere() {
+        // What names no subject has a tag instead, and is no referrer.
+        for proven in request.proven_anywhere(subject).await? {
+            let is_new = !digests.contains(&proven) && digests.len() < MAX_ARTIFACTS;
+            if is_new && request.fetch(&proven).await?.subject().is_some() {
+                digests.push(proven);
+            }
+        }
+    }
     let mut descriptors = Vec::new();
     for chunk in digests.chunks(8) {
         let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d))).await;

@@ -115,6 +115,25 @@ impl Request {
         if suffix.is_empty() {
             return referrers::as_manifest(self, subject).await;
         }
+        if let Some(ours) = self.counter_signed_tag(subject, suffix).await? {
+            let manifest = self.fetch(&ours).await?;
+            let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
+            return self.serve(leave, manifest, false);
+        }
+        match self.by_own_subject_tag(tag, subject).await {
+            Ok(admitted) => Ok(admitted),
+            Err(why) => match self.by_subject_tag_elsewhere(tag, subject).await {
+                Ok(found) => found.ok_or(why),
+                Err(other) => Err(why.or(other)),
+            },
+        }
+    }
+
+    async fn by_own_subject_tag(
+        &self,
+        tag: &Tag,
+        subject: &Digest,
+    ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         let resolved = self.resolve(tag).await?;
         let manifest = self.fetch(&resolved.digest).await?;
         let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
@@ -166,7 +185,7 @@ impl Request {
 
     /// Serves an admitted manifest: what it unlocks is written before it is answered, so that a
     /// client that comes back for a layer finds the way.
-    fn serve(
+    pub(super) fn serve(
         &self,
         leave: Leave,
         manifest: Arc<Manifest>,

@@ -105,7 +105,9 @@ impl Memory {
         let release = || {
             let free = self.store.release_all_now(&owner)?;
             let links = ways.iter().map(|way| self.links.striking(repository, way));
-            Ok((links.chain([self.kept.striking(repository, digest)]).collect(), free))
+            let written =
+                [self.kept.striking(repository, digest), self.countersigned.striking(repository, digest)];
+            Ok((links.chain(written).collect(), free))
         };
         self.uses.strike(entry, release, |free| {
             for way in &ways {

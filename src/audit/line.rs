@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::Error;
 use super::chain::HEAD_BYTES;
+use crate::oci::Digest;
 use crate::policy::{Decision, Report, Revision};
 use crate::signature::rejection::rfc3339;
 
@@ -82,6 +83,33 @@ struct Damage {
     event: &'static str,
     lines: u64,
     note: &'static str,
+}
+
+/// A counter-signature that was made or withdrawn.
+#[derive(Clone, Debug, Serialize)]
+pub struct CounterSignature {
+    /// `counter-signed` or `withdrawn`.
+    pub event: &'static str,
+    /// The subject's repository.
+    pub repository: String,
+    /// What was signed.
+    pub subject: Digest,
+    /// The decision that it follows.
+    pub decision: String,
+    /// The policy's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The key's SHA-256, over its SubjectPublicKeyInfo, where one signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The manifests that carry the signatures.
+    pub artifacts: Vec<Digest>,
+}
+
+impl CounterSignature {
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        to_json(self)
+    }
 }
 
 /// The line that follows lines which cannot be read.

@@ -82,6 +82,27 @@ impl Cache {
         right_length(blob, bytes)
     }
 
+    /// Takes in a manifest that was made here or found elsewhere, with its blobs, as one that the repository's upstream
+    /// holds.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: no room among others.
+    pub async fn adopt(
+        &self,
+        repository: &Repository,
+        manifest: &Manifest,
+        blobs: &[Bytes],
+    ) -> Result<(), Error> {
+        for blob in blobs {
+            let digest = Digest::sha256(blob);
+            self.0.store.write(&digest, blob.clone()).await?;
+            self.0.seen.add(repository, &digest, Role::Blob);
+        }
+        self.0.store.write(manifest.digest(), manifest.bytes().clone()).await?;
+        self.0.seen.add(repository, manifest.digest(), Role::Manifest);
+        Ok(())
+    }
+
     /// Keeps a manifest that this repository's upstream gave. Without room it is used unkept.
     pub(super) async fn keep_manifest(
         &self,

@@ -1,4 +1,4 @@
-//! `portcullis key`: makes private keys, and shows what they are called. Never shows one.
+//! `portcullis key`: makes private keys, shows what they are called, and asks for their certificates. Never shows one.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{exit, keep_out_of_core_dumps, password, report};
+use super::{exit, keep_out_of_core_dumps, password, report, runtime};
 use crate::signature::nv2;
-use crate::signing::Key;
-use crate::x509::{KeyKind, PublicKey};
+use crate::signing::{Key, SigningKey};
+use crate::x509::request::Request;
+use crate::x509::{self, KeyKind, Name, PublicKey};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -37,9 +38,23 @@ enum Action {
     },
     /// Show a private key's public half, and the names that it goes by.
     Show {
-        /// The private key (PEM).
-        #[arg(value_name = "FILE")]
-        key: PathBuf,
+        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        password: password::Flags,
+    },
+    /// Print a certification request (PKCS #10, PEM), for an authority to certify the key.
+    CertificateRequest {
+        /// Whom the certificate is to name, as CN=registry.acme.example,O=ACME,ST=WA,C=US.
+        #[arg(long, value_name = "NAME")]
+        subject: String,
+        /// A DNS name that the certificate is to carry; may be given several times.
+        #[arg(long = "name", value_name = "DNS")]
+        names: Vec<String>,
+        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        #[arg(value_name = "KEY")]
+        key: String,
         #[command(flatten)]
         password: password::Flags,
     },
@@ -91,12 +106,21 @@ fn act(action: &Action) -> anyhow::Result<()> {
             write(output, &pem).with_context(|| format!("{shown} (keys are never written over)"))?;
             show(key.public())
         }
-        Action::Show { key, password } => {
-            let shown = key.display().to_string();
-            let key = Key::read(key, &|| password.ask(&shown)).with_context(|| format!("the key {shown}"))?;
-            show(key.public())
+        Action::Show { key, password } => show(open(key, password)?.public()),
+        Action::CertificateRequest { subject, names, key, password } => {
+            let subject = Name::from_text(subject).context("--subject")?;
+            let key = open(key, password)?;
+            let request = Request::new(&subject, names, key.public())?;
+            let signature = runtime()?.block_on(key.sign(request.algorithm, &request.info))?;
+            let pem = x509::pem("CERTIFICATE REQUEST", &request.signed(&signature));
+            Ok(std::io::stdout().write_all(pem.as_bytes())?)
         }
     }
+}
+
+/// The key that `name` names.
+fn open(name: &str, password: &password::Flags) -> anyhow::Result<SigningKey> {
+    SigningKey::open(name, &|| password.ask(name)).with_context(|| format!("the key {name}"))
 }
 
 fn write(path: &Path, pem: &str) -> std::io::Result<()> {

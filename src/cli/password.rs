@@ -4,9 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
+use crate::signing::SigningKey;
 use crate::trust::files;
 
 /// A longer password is none.
@@ -15,7 +17,7 @@ const MAX_PASSWORD: u64 = 64 * 1024;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Flags {
-    /// The file with the password of an encrypted key; without it, the terminal is asked.
+    /// The file with the password of an encrypted key, or a token's PIN; without it, the terminal is asked.
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
 }
@@ -24,6 +26,14 @@ impl Flags {
     /// Whether a file with a password was named.
     pub(super) fn is_given(&self) -> bool {
         self.key_password_file.is_some()
+    }
+
+    /// The key called `name`, whose password is asked for where it has one.
+    ///
+    /// # Errors
+    /// As [`SigningKey::open`], with its name.
+    pub(super) fn open(&self, name: &str) -> anyhow::Result<SigningKey> {
+        SigningKey::open(name, &|| self.ask(name)).with_context(|| format!("the key {name}"))
     }
 
     /// The password for the key called `name`.
@@ -41,7 +51,8 @@ impl Flags {
                 found.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
             }
             None => typed(name).map_err(|e| {
-                let what = "it is encrypted, and there is no terminal to ask for its password: give --key-password-file";
+                let what =
+                    "it needs a password, and there is no terminal to ask for it: give --key-password-file";
                 io::Error::new(e.kind(), format!("{what} ({e})"))
             }),
         }

@@ -1,15 +1,14 @@
-//! `portcullis trust update`: renews sigstore's trusted root by TUF. The only command that fetches trust;
-//! serving needs what it wrote, or what is built in, and asks nobody.
+//! `portcullis trust`: looks after what signatures are judged by: the certificates and keys that signers name, and
+//! sigstore's trusted root. The only command that fetches trust; serving asks nobody.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::time::SystemTime;
+mod add;
+mod list;
+mod remove;
+mod show;
+mod target;
+mod update;
 
-use super::{exit, report, runtime};
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::setting::time::show;
-use crate::trust::tuf::{self, Error, Order, Outcome};
+use super::{exit, report};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -19,100 +18,32 @@ pub(super) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
+    /// Show the certificates and keys that each signer is trusted by: exits 0, or 1 where one cannot be read.
+    List(list::Arguments),
+    /// Show whose certificates and keys these are, and the fingerprints that refusals print.
+    Fingerprint(list::Files),
+    /// Put a certificate or key where a signer's are: exits 0 where it is there then, 1 refused, 2 not reached.
+    Add(add::Arguments),
+    /// Take certificates or keys away, by fingerprint or file name: exits 0, or 1 where there is none.
+    Remove(remove::Arguments),
     /// Fetch sigstore's trusted root by TUF, with rollback protection: exits 0 up to date, 1 refused,
     /// 2 not reached.
-    Update(Update),
-}
-
-#[derive(clap::Args)]
-struct Update {
-    /// The configuration file; without one, the built-in defaults.
-    #[arg(long, env = "PORTCULLIS_CONFIG")]
-    config: Option<PathBuf>,
-    /// The file to write the trusted root to, instead of trusted_root.json in `trust.tuf.path`. The
-    /// metadata that protects from older ones is kept beside it.
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// The TUF repository, instead of `trust.tuf.url`.
-    #[arg(long, value_name = "URL")]
-    mirror: Option<String>,
-    /// The TUF root to begin with, instead of `trust.tuf.root`.
-    #[arg(long, value_name = "FILE")]
-    root: Option<PathBuf>,
+    Update(update::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    let Action::Update(arguments) = &arguments.action;
-    match update(arguments, &Clock::system()) {
-        Ok(()) => exit::OK,
+    let done = match &arguments.action {
+        Action::List(arguments) => list::list(arguments),
+        Action::Fingerprint(files) => list::fingerprint(files),
+        Action::Add(arguments) => add::run(arguments),
+        Action::Remove(arguments) => remove::run(arguments),
+        Action::Update(arguments) => return update::run(arguments),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             report(&error);
-            code(&error)
+            exit::USAGE
         }
     }
-}
-
-fn update(arguments: &Update, clock: &Clock) -> anyhow::Result<()> {
-    let Settings { mut trust, egress, .. } = super::settings(arguments.config.as_deref())?;
-    let tuf = &mut trust.tuf;
-    if let Some(url) = &arguments.mirror {
-        tuf.url.clone_from(url);
-        tuf.base().map_err(|fault| anyhow::anyhow!("--mirror: {}", fault.message))?;
-    }
-    tuf.root = arguments.root.clone().or(tuf.root.take());
-    let output = arguments.output.clone().or_else(|| trust.trusted_root()).ok_or_else(|| {
-        anyhow::anyhow!(
-            "nothing says where the trusted root is kept: set trust.tuf.path to a folder, or give --output FILE"
-        )
-    })?;
-    let environment = |variable: &str| std::env::var(variable).ok();
-    let order =
-        Order { settings: &trust.tuf, egress: &egress, environment: &environment, output: &output, clock };
-    let outcome = runtime()?.block_on(tuf::update(&order))?;
-    print(&outcome, &output, clock.now())
-}
-
-/// Refused is 1, not reached is 2; everything else is ours to mend.
-fn code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<Error>() {
-        Some(Error::Refused(_)) => exit::DENIED,
-        Some(Error::Unreachable { .. }) => exit::UNDECIDED,
-        Some(Error::Kept { .. } | Error::Setting(_)) | None => exit::USAGE,
-    }
-}
-
-fn print(outcome: &Outcome, output: &std::path::Path, now: SystemTime) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let (before, after) = (outcome.before, outcome.after);
-    writeln!(out, "repository: {}", outcome.repository)?;
-    for (role, before, after) in [
-        ("root", before.root, after.root),
-        ("timestamp", before.timestamp, after.timestamp),
-        ("snapshot", before.snapshot, after.snapshot),
-        ("targets", before.targets, after.targets),
-    ] {
-        match (before, after.unwrap_or_default()) {
-            (Some(before), after) if before != after => writeln!(out, "{role}: version {before} -> {after}")?,
-            (_, after) => writeln!(out, "{role}: version {after}")?,
-        }
-    }
-    if outcome.began_anew {
-        writeln!(
-            out,
-            "note: keys of the timestamp or the snapshot were replaced; their versions began anew"
-        )?;
-    }
-    for anchor in &outcome.removed {
-        writeln!(out, "removed: {anchor}")?;
-    }
-    for anchor in &outcome.added {
-        writeln!(out, "added: {anchor}")?;
-    }
-    let what = if outcome.changed { "is new" } else { "is still the current one" };
-    writeln!(out, "{}: {what}, known to be so at {}", output.display(), show(now))?;
-    if let Some(known) = outcome.known_before {
-        let days = now.duration_since(known).unwrap_or_default().as_secs() / 86_400;
-        writeln!(out, "before: known to be current at {}, {days} days ago", show(known))?;
-    }
-    Ok(())
 }

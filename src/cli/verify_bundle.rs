@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{exit, report};
 use crate::clock::Clock;
+use crate::config::kept::fetched;
 use crate::oci::{Algorithm, Digest};
 use crate::signature::cosign::{self, Artifact, Keyless, Pem, Settings};
 use crate::signature::rejection::rfc3339;
@@ -32,8 +33,8 @@ pub(super) struct Arguments {
     /// Who vouches for the identity, exactly.
     #[arg(long, value_name = "URL", requires = "certificate_identity")]
     certificate_oidc_issuer: Option<String>,
-    /// The public key (PEM) that signed, in place of an identity.
-    #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
+    /// The public key that signed, in place of an identity: a PEM file, or the name of a key (pkcs11:…, awskms://…).
+    #[arg(long, value_name = "KEY", conflicts_with = "certificate_identity")]
     key: Option<PathBuf>,
     /// The trusted root; without one, that of the public instance.
     #[arg(long, value_name = "FILE")]
@@ -57,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn verify(arguments: &Arguments) -> anyhow::Result<Evidence> {
-    let verifier = cosign::verifier(&SignerName("verify-bundle".into()), &settings(arguments))
+    let verifier = cosign::verifier(&SignerName("verify-bundle".into()), &settings(arguments)?)
         .map_err(|fault| anyhow!("{}", fault.message))?;
     let bundle = Bytes::from(read(&arguments.bundle, MAX_BUNDLE)?);
     let content = match digest(&arguments.artifact) {
@@ -79,19 +80,19 @@ fn digest(text: &str) -> Option<Digest> {
     (!Path::new(text).exists()).then_some(digest)
 }
 
-fn settings(arguments: &Arguments) -> Settings {
+fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
     let path = |path: &PathBuf| Pem(path.to_string_lossy().into_owned());
     let keyless = arguments.certificate_identity.clone().map(|identity| Keyless {
         identity: Some(identity),
         issuer: arguments.certificate_oidc_issuer.clone(),
         ..Keyless::default()
     });
-    Settings {
-        key: arguments.key.as_ref().map(path),
+    Ok(Settings {
+        key: arguments.key.as_ref().map(path).map(|key| fetched(&key)).transpose().context("--key")?,
         keyless,
         trusted_root: arguments.trusted_root.clone(),
         ..Settings::default()
-    }
+    })
 }
 
 fn read(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {

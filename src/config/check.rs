@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Settings, Tls};
-use crate::oci::Registry;
+use crate::oci::{Registry, SignatureSource};
 use crate::setting::SettingError;
 use crate::store;
 use crate::upstream::{self, Credentials};
@@ -22,6 +22,7 @@ pub(super) fn all(settings: &Settings) -> Result<(), SettingError> {
     private_content(settings)?;
     signers(settings)?;
     configured(settings)?;
+    signature_sources(settings)?;
     limits(settings)
 }
 
@@ -131,6 +132,30 @@ fn configured(settings: &Settings) -> Result<(), SettingError> {
     for (i, exception) in settings.exceptions.iter().enumerate() {
         let registry = exception.repository.registry();
         check(registry, ["exceptions".into(), i.to_string(), "repository".into(), String::new()])?;
+    }
+    Ok(())
+}
+
+/// A repository of signatures is asked as its registry's own settings say: without them there is nobody to ask.
+fn signature_sources(settings: &Settings) -> Result<(), SettingError> {
+    let check = |sources: &[SignatureSource]| {
+        let unknown = sources.iter().enumerate().find_map(|(i, source)| match source {
+            SignatureSource::Repository(pattern) => pattern
+                .registry()
+                .filter(|registry| !settings.upstreams.contains_key(registry))
+                .map(|r| (i, r)),
+            SignatureSource::Layout(_) => None,
+        });
+        let Some((i, registry)) = unknown else { return Ok(()) };
+        let why = unknown_upstream(settings, &registry);
+        let message = format!("{why}. Add it there: its address and credentials are those of its own entry");
+        Err(SettingError::new(["signatures", &i.to_string(), "repository"], message))
+    };
+    for (name, upstream) in &settings.upstreams {
+        check(&upstream.signatures).map_err(|fault| fault.under(name.as_str()).under("upstreams"))?;
+    }
+    for (i, policy) in settings.policies.iter().enumerate() {
+        check(&policy.signatures).map_err(|fault| fault.under(i.to_string()).under("policies"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_saphyr::Error as YamlError;
 
 use super::positions::Source;
-use super::{Error, Settings, check};
+use super::{Error, Settings, check, kept};
 use crate::setting::yaml;
 
 /// No configuration written by hand is near it.
@@ -27,8 +27,9 @@ pub fn load(file: &Path) -> Result<Settings, Error> {
         .take(MAX_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|why| whole(format!("cannot be read: {why}")))?;
-    let settings = parse(&text, file)?;
+    let mut settings = parse(&text, file)?;
     check::files(&settings).map_err(|fault| settings.locate(&fault))?;
+    kept::fetch(&mut settings).map_err(|fault| settings.locate(&fault))?;
     Ok(settings)
 }
 

@@ -161,6 +161,15 @@ fn contradictions_are_refused_at_their_key() {
             "policies: [{ name: p, scopes: [a.b/c], mode: deny }]",
             ":1:32: policies.0.scopes.0: a.b is not among",
         ),
+        (
+            "upstreams: { a.b: { signatures: [{ repository: \"c.d/{path}\" }] } }",
+            ":1:36: upstreams.a.b.signatures.0.repository: c.d is not among `upstreams`; these are: a.b. Add it there",
+        ),
+        (
+            "upstreams: { a.b: { signatures: [{ repository: \"a.b/{name}\" }] } }",
+            ":1:48: upstreams.a.b.signatures.0.repository: a repository's name may be made of another's with {registry} \
+             and {path}",
+        ),
         ("decisions: { allow_max_age: 0s }", ":1:14: decisions.allow_max_age: must be longer"),
         ("store: { max_size: 0 }", ":1:10: store.max_size: must be more"),
         ("store: { scrub: { rate: 65535 } }", ":1:19: store.scrub.rate: 65535 bytes a second would never"),

@@ -79,6 +79,11 @@ impl Proxy {
         self.reloader.reload()
     }
 
+    /// Reads it again whenever a file that it names changes, for as long as this is polled.
+    pub async fn watch(&self) {
+        self.reloader.watch().await;
+    }
+
     /// Ends it in good order: drains, writes what is only in memory, closes the store.
     pub async fn stop(self) {
         let Self { stop, serving, state, .. } = self;

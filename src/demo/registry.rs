@@ -1,9 +1,10 @@
 //! OCI registries in memory, each on a loopback port: the demo's upstreams and the tests' fake. They
-//! serve what they are given, and lie, stall, cut, throttle and redirect where they are told to.
+//! serve what they are given, also by clients, and lie, stall, cut, throttle and redirect where they are told to.
 
 mod answer;
 mod content;
 mod fault;
+mod writing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -50,9 +51,11 @@ struct Inner {
     seen: Vec<Seen>,
     login: Option<Login>,
     address: String,
+    /// Uploads that were begun.
+    uploads: usize,
 }
 
-/// Who may pull: by Bearer token, which is had for these credentials (none: for nothing).
+/// Who may pull and push: by Bearer tokens, which are had for these credentials (none: for nothing).
 #[derive(Clone)]
 struct Login {
     credentials: Option<(String, String)>,

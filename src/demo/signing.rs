@@ -28,6 +28,12 @@ impl From<rcgen::Error> for Error {
     }
 }
 
+impl From<crate::signing::Error> for Error {
+    fn from(error: crate::signing::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         Self(error.to_string())

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::developer::Developer;
 use super::folder::Folder;
 use super::proxy::Proxy;
 use super::signing::certificate::RevocationList;
@@ -10,6 +11,7 @@ use super::signing::{Authority, Identity, Key, KeyKind, Profile, cosign, notatio
 use super::{Error, Fault, Package, Registry};
 use crate::clock::Clock;
 use crate::oci::Descriptor;
+use crate::signing::notation::Form;
 
 /// Where Wabbit Networks offers its key, and what a refusal has to show.
 pub const WABBIT_KEYS: &str = "https://wabbit-networks.example/keys";
@@ -26,6 +28,8 @@ pub struct Stage {
     pub acme: Registry,
     /// The gate between them and ACME Rockets' machines.
     pub proxy: Proxy,
+    /// Somebody behind that gate.
+    pub developer: Developer,
     keys: Keys,
     folder: Folder,
 }
@@ -67,11 +71,13 @@ impl Stage {
         let (keys, folder) = (Keys::make()?, Folder::new()?);
         folder.write("trust/docker.io/docker.io.crt", &keys.hub.certificate_pem())?;
         folder.write("trust/acme-rockets.io/acme-rockets.io.crt", &keys.acme.certificate_pem())?;
+        folder.write("keys/acme.key", &keys.acme.key().private_pem())?;
         folder.write("trust/x509/ca/acme/root.crt", &keys.charts_root.certificate_pem())?;
         folder.write("trust/bundles.pub", &keys.bundles.public_pem())?;
         let config = folder.write("portcullis.yaml", &configuration(&hub, &wabbit, &acme))?;
         let proxy = Proxy::start(&config, Clock::system()).await?;
-        let stage = Self { hub, wabbit, acme, proxy, keys, folder };
+        let developer = Developer::start(&proxy, &wabbit, &keys.acme).await?;
+        let stage = Self { hub, wabbit, acme, proxy, developer, keys, folder };
         stage.fill_hub()?;
         stage.fill_acme()?;
         stage.fill_copies()?;
@@ -156,9 +162,9 @@ impl Stage {
     fn fill_acme(&self) -> Result<(), Error> {
         let chart = Package::helm_chart("net-monitor");
         let claim = notation::Claim::default();
-        let envelope = notation::jws(&self.keys.charts, &claim, chart.descriptor())?;
+        let envelope = notation::envelope(&self.keys.charts, &claim, chart.descriptor(), Form::Jws)?;
         self.acme.push("charts/net-monitor", "0.1.0", &chart);
-        let signature = notation::jws_artifact(envelope, &self.keys.charts, chart.descriptor());
+        let signature = notation::artifact(envelope, Form::Jws, &self.keys.charts, chart.descriptor())?;
         self.acme.push("charts/net-monitor", None, &signature);
 
         let bundle = Package::opa_bundle("baseline");
@@ -233,6 +239,12 @@ policies:
   - name: certified
     scopes: ["docker.io/**", "registry.wabbit-networks.io/**"]
     require: {{ any: [docker, acme, wabbit] }}
+    counter_sign:
+      key: keys/acme.key
+      certificate_chain: trust/acme-rockets.io/acme-rockets.io.crt
+      formats: [nv2, cosign]
+      published_as: "acme-rockets.io/{{path}}"
+      before_serving: true
   - name: own
     scopes: ["registry.acme-rockets.io/**"]
     require: {{ any: [acme, acme-charts, acme-policies, wabbit] }}

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::pull::{Pulled, pull};
 use super::stage::{Stage, WABBIT_KEYS};
-use super::{Error, Package};
+use super::{Error, Package, Proxy};
 use crate::access::Principal;
 use crate::oci::Reference;
 
@@ -48,7 +48,11 @@ impl Played {
     /// Whether it came out as told.
     pub fn as_told(&self) -> bool {
         match (&self.expected, &self.pulled) {
-            (Expected::Served(Some(name)), Pulled::Whole { .. }) => self.origin.iter().any(|o| o == name),
+            (Expected::Served(Some(name)), Pulled::Whole { .. }) => {
+                // The gate counter-signs a digest, where publishers sign a tag.
+                let is_it = |origin: &String| origin.split('@').next() == Some(name);
+                self.origin.iter().any(is_it)
+            }
             (Expected::Served(None), Pulled::Whole { .. }) => true,
             (Expected::Refused(expected, words), Pulled::Refused { status, message, .. }) => {
                 expected == status && words.iter().all(|word| message.contains(word))
@@ -77,10 +81,20 @@ struct Step {
     title: &'static str,
     reference: String,
     expected: Expected,
+    by: By,
+}
+
+/// Who pulls.
+#[derive(Clone, Copy)]
+enum By {
+    /// A machine of ACME Rockets', through its gate.
+    Acme,
+    /// A developer of theirs, through a gate of their own before that one.
+    Developer,
 }
 
 fn step(title: &'static str, reference: impl Into<String>, expected: Expected) -> Step {
-    Step { title, reference: reference.into(), expected }
+    Step { title, reference: reference.into(), expected, by: By::Acme }
 }
 
 /// Plays all of it. `tell` is called after each step.
@@ -94,7 +108,7 @@ pub async fn play(stage: &Stage, mut tell: impl FnMut(&Played) -> Result<(), Err
     if !stage.acquire_wabbit_key()? {
         return Err(Error::Reload);
     }
-    let rest = [after_the_key(), attacks(), artifacts(), copies()];
+    let rest = [after_the_key(), attacks(), artifacts(), copies(), certified()];
     for step in rest.into_iter().flatten() {
         tell(&stage.play(step).await?)?;
     }
@@ -222,28 +236,44 @@ fn copies() -> Vec<Step> {
     ]
 }
 
+fn certified() -> Vec<Step> {
+    let by_developer =
+        |title, reference: &str, expected| Step { by: By::Developer, ..step(title, reference, expected) };
+    vec![
+        by_developer(
+            "A developer trusts ACME alone, which signed what it let in",
+            "docker.io/wabbit-networks/net-monitor:v1",
+            Expected::Served(Some("acme-rockets.io/wabbit-networks/net-monitor")),
+        ),
+        by_developer(
+            "The same image straight from Wabbit Networks",
+            "registry.wabbit-networks.io/dev/net-monitor:v1",
+            Expected::Refused(403, &["no trusted signature"]),
+        ),
+    ]
+}
+
 impl Stage {
     async fn play(&self, step: Step) -> Result<Played, Error> {
         let reference = Reference::parse(&step.reference)?;
-        let pulled = pull(&Client::new(), &self.proxy.url(), &reference).await?;
+        let proxy = match step.by {
+            By::Acme => &self.proxy,
+            By::Developer => &self.developer.proxy,
+        };
+        let pulled = pull(&Client::new(), &proxy.url(), &reference).await?;
         let origin = match pulled {
-            Pulled::Whole { .. } => self.origin(&reference).await,
+            Pulled::Whole { .. } => origin(proxy, &reference).await,
             _ => Vec::new(),
         };
         Ok(Played { title: step.title, reference: step.reference, expected: step.expected, pulled, origin })
     }
+}
 
-    /// The names that a believed signature holds: what `portcullis verify` shows as origin.
-    async fn origin(&self, reference: &Reference) -> Vec<String> {
-        let engine = self.proxy.engine();
-        let Ok(decision) = engine.gate().decide(reference, &Principal::Anonymous).await else {
-            return Vec::new();
-        };
-        decision
-            .signatures()
-            .iter()
-            .flat_map(|signature| &signature.origin)
-            .map(ToString::to_string)
-            .collect()
-    }
+/// The names that a believed signature holds: what `portcullis verify` shows as origin.
+async fn origin(proxy: &Proxy, reference: &Reference) -> Vec<String> {
+    let engine = proxy.engine();
+    let Ok(decision) = engine.gate().decide(reference, &Principal::Anonymous).await else {
+        return Vec::new();
+    };
+    decision.signatures().iter().flat_map(|signature| &signature.origin).map(ToString::to_string).collect()
 }

@@ -1,13 +1,13 @@
 //! The client: one exchange within its timeouts, and redirects followed by hand.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, LOCATION};
 use http::{HeaderValue, StatusCode, Uri};
-use http_body_util::Full;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
@@ -16,6 +16,7 @@ use super::body::Body;
 use super::connector::Connector;
 use super::message::{Request, Response};
 use super::origin::{HostPattern, Origin};
+use super::outgoing::{Outgoing, Pieces};
 use super::proxy::{Environment, Proxies, Way};
 use super::rules::Rules;
 use super::{Error, Settings, tls};
@@ -28,7 +29,7 @@ const MAX_HOPS: usize = 8;
 /// clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<Connector, Full<Bytes>>,
+    http: legacy::Client<Connector, Outgoing>,
     rules: Arc<Rules>,
     proxies: Arc<Proxies>,
     timeouts: Timeouts,
@@ -143,6 +144,28 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn send(&self, request: &Request) -> Result<Response, Error> {
+        let (origin, encoded) = self.prepare(request)?;
+        self.exchange(request, &origin, encoded, &AtomicU64::new(0)).await
+    }
+
+    /// Sends a request whose content, `length` bytes, comes in pieces. The time to wait for an answer runs from
+    /// the last piece that the peer took. A redirect is an answer like others.
+    ///
+    /// # Errors
+    /// [`Error`]; the pieces' own errors too, and other content than was announced.
+    pub async fn send_pieces(
+        &self,
+        request: &Request,
+        length: u64,
+        pieces: Pieces,
+    ) -> Result<Response, Error> {
+        let (origin, encoded) = self.prepare(request)?;
+        let (body, taken) = Outgoing::pieces(length, pieces);
+        self.exchange(request, &origin, encoded.map(|_| body), &taken).await
+    }
+
+    /// The request as it is sent, where our rules permit that.
+    fn prepare(&self, request: &Request) -> Result<(Origin, http::Request<Outgoing>), Error> {
         let origin = Origin::of(&request.url).ok_or_else(|| {
             Error::Forbidden(format!("{}: is neither http nor https", request.url.scheme()))
         })?;
@@ -152,11 +175,29 @@ impl Client {
         if let Some(authorization) = self.forward_authorization(encoded.uri(), &origin) {
             encoded = request.encode(Some(authorization))?;
         }
-        let answer = match tokio::time::timeout(self.timeouts.headers, self.http.request(encoded)).await {
-            Ok(answer) => answer.map_err(|e| Error::of(&e, e.is_connect()))?,
-            Err(_) => {
-                let within = humantime::format_duration(self.timeouts.headers);
-                return Err(Error::TimedOut(format!("{origin} did not answer within {within}")));
+        Ok((origin, encoded))
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        origin: &Origin,
+        encoded: http::Request<Outgoing>,
+        taken: &AtomicU64,
+    ) -> Result<Response, Error> {
+        let mut answering = pin!(self.http.request(encoded));
+        let mut before = None;
+        let answer = loop {
+            match tokio::time::timeout(self.timeouts.headers, answering.as_mut()).await {
+                Ok(answer) => break answer.map_err(|e| Error::of(&e, e.is_connect()))?,
+                Err(_) => {
+                    let now = Some(taken.load(Ordering::Relaxed));
+                    if now == Some(0) || now == before {
+                        let within = humantime::format_duration(self.timeouts.headers);
+                        return Err(Error::TimedOut(format!("{origin} did not answer within {within}")));
+                    }
+                    before = now;
+                }
             }
         };
         let (head, incoming) = answer.into_parts();

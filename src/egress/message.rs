@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use url::Url;
 
+use super::outgoing::Outgoing;
 use super::{Body, Error};
 
 const AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
@@ -23,12 +24,14 @@ pub struct Request {
     from: u64,
     pub(super) credential: Option<HeaderValue>,
     content: Option<(HeaderValue, Bytes)>,
+    own: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, accept: None, from: 0, credential: None, content: None }
+        let own = Vec::new();
+        Self { method: Method::GET, url, accept: None, from: 0, credential: None, content: None, own }
     }
 
     /// A HEAD.
@@ -45,6 +48,11 @@ impl Request {
     pub fn post(url: Url, media_type: &'static str, content: impl Into<Bytes>) -> Self {
         let content = Some((HeaderValue::from_static(media_type), content.into()));
         Self { method: Method::POST, content, ..Self::get(url) }
+    }
+
+    /// A PUT of content of that media type.
+    pub fn put(url: Url, media_type: HeaderValue, content: Bytes) -> Self {
+        Self { method: Method::PUT, content: Some((media_type, content)), ..Self::get(url) }
     }
 
     /// The media types wanted.
@@ -71,6 +79,14 @@ impl Request {
         self
     }
 
+    /// A header that the service's own protocol asks for. It goes wherever the request goes: redirects of such services
+    /// are not followed.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.own.push((name, value));
+        self
+    }
+
     /// Whether it may be sent again, to where a redirect points or after a failure.
     pub(super) fn is_repeatable(&self) -> bool {
         self.method != Method::POST
@@ -79,9 +95,10 @@ impl Request {
     pub(super) fn encode(
         &self,
         proxy_authorization: Option<HeaderValue>,
-    ) -> Result<http::Request<Full<Bytes>>, Error> {
+    ) -> Result<http::Request<Outgoing>, Error> {
         let (media_type, body) = self.content.clone().unzip();
-        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
+        let body = Full::new(body.unwrap_or_default());
+        let mut request = http::Request::new(Outgoing::Whole(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self
             .url
@@ -98,6 +115,7 @@ impl Request {
             (AUTHORIZATION, self.credential.clone()),
             (http::header::PROXY_AUTHORIZATION, proxy_authorization),
         ];
+        request.headers_mut().extend(self.own.iter().cloned());
         for (name, value) in headers {
             if let Some(value) = value {
                 request.headers_mut().insert(name, value);

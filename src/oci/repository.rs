@@ -33,6 +33,12 @@ pub enum NameError {
     /// No registry stands in front of the path.
     #[error("a repository is named with its registry in front: docker.io/library/nginx")]
     NoRegistry,
+    /// A placeholder that there is not.
+    #[error(
+        "a repository's name may be made of another's with {{registry}} and {{path}} and nothing else in braces: \
+         registry.example/signatures/{{path}}"
+    )]
+    Pattern,
     /// Not a tag.
     #[error("a tag has 1 to 128 of the characters A-Z a-z 0-9 _ . - and starts with none of '.' and '-'")]
     Tag,

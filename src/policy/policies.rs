@@ -11,7 +11,7 @@ use super::{
     Demand, Exception, IndexRule, Mode, PredicateType, Reason, ReferrerRule, Require, Revision, Scope,
     Settings, SignedName, message,
 };
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Repository, SignatureSource};
 use crate::setting::SettingError;
 use crate::signature::{Format, SignerName, Strength, Verifier};
 
@@ -103,6 +103,12 @@ impl Policy {
     /// The policy's own URLs of keys.
     pub fn acquire(&self) -> &[String] {
         &self.settings.acquire
+    }
+
+    /// Where signatures of content of a repository are looked for beside the repository itself.
+    pub fn signature_sources(&self, repository: &Repository) -> impl Iterator<Item = &SignatureSource> {
+        let of_upstream = self.settings.upstream_signatures.get(repository.registry());
+        self.settings.signatures.iter().chain(of_upstream.into_iter().flatten())
     }
 
     /// What decisions under it depend on.

@@ -1,11 +1,12 @@
 //! `policies[]` as configuration gives it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Require, Scope};
-use crate::oci::Repository;
+use super::{CounterSign, Require, Scope};
+use crate::oci::{Registry, Repository, SignatureSource};
 use crate::signature::notation;
 
 /// One entry of `policies`.
@@ -40,10 +41,19 @@ pub struct Settings {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub renamed_from: Vec<Repository>,
+    /// How what is allowed is signed again, with the organisation's own key.
+    #[serde(default)]
+    pub counter_sign: Option<CounterSign>,
     /// Where the keys are acquired: a URL or several, shown in refusals.
     #[serde(default, deserialize_with = "one_or_several")]
     #[cfg_attr(test, schemars(with = "OneOrSeveral"))]
     pub acquire: Vec<String>,
+    /// Where else signatures are looked for, beside what the upstream's own settings name.
+    #[serde(default)]
+    pub signatures: Vec<SignatureSource>,
+    /// What the settings of the scopes' upstreams name.
+    #[serde(skip)]
+    pub upstream_signatures: BTreeMap<Registry, Vec<SignatureSource>>,
     /// Sigstore's trusted root for signers of `from` that name none: `trust.tuf.path` tells.
     #[serde(skip)]
     pub trusted_root: Option<PathBuf>,
@@ -56,15 +66,21 @@ impl Settings {
             let path = source.path_mut();
             *path = base.join(&*path);
         }
+        self.signatures.iter_mut().for_each(|source| source.resolve(base));
+        if let Some(counter_sign) = &mut self.counter_sign {
+            counter_sign.resolve(base);
+        }
     }
 
     /// The files and folders that it is read from.
     pub fn paths(&self) -> Vec<PathBuf> {
-        match &self.from {
+        let mut paths = match &self.from {
             Some(Source::Notation(folder)) => notation::policy_files(folder),
             Some(source) => vec![source.path().to_owned()],
             None => Vec::new(),
-        }
+        };
+        paths.extend(self.counter_sign.iter().flat_map(CounterSign::paths));
+        paths
     }
 }
 

@@ -24,7 +24,9 @@ mod tests;
 
 pub use claim::Artifact;
 pub use pattern::anywhere;
+pub(crate) use payload::PAYLOAD_TYPE;
 pub use settings::{AtLeast, Keyless, Layout, Pem, Pki, Requirement, Roots, Settings};
+pub(crate) use statement::SIGN_PREDICATE;
 pub use verifier::{Cosign, verifier};
 
 use super::{Rejection, Signature};

@@ -2,7 +2,7 @@
 //! notation CLI is laxer than they are, this follows them; `docs/NOTARY.md` lists each case.
 
 mod algorithm;
-mod attributes;
+pub(crate) mod attributes;
 mod course;
 mod distinguished_name;
 mod envelope;
@@ -38,6 +38,7 @@ use super::{
 use crate::oci::{Descriptor, Repository};
 use crate::setting::SettingError;
 use crate::trust::{Need, RevocationData};
+use crate::x509::Certificate;
 
 pub use level::{Action, Level, Validation, VerifyTimestamp};
 pub use settings::{OneOrMore, Settings};
@@ -69,6 +70,15 @@ pub fn from_config_dir(name: &SignerName, dir: &Path) -> Result<impl Verifier + 
 pub fn from_text(name: &SignerName, policy: &[u8]) -> Result<impl Verifier + use<>, String> {
     let policy = TrustPolicy::parse("the trust policy", policy, &statement::Shelf::Nowhere)?;
     Ok(Notation { signer: name.clone(), policy, annotations: BTreeMap::new() })
+}
+
+/// Whether a chain may sign, by the profile of its certificates alone: what would be refused on its account is
+/// better not signed.
+///
+/// # Errors
+/// Why no verifier may believe it.
+pub fn may_sign(chain: &[Certificate]) -> Result<(), Rejection> {
+    profile::check(chain, profile::Purpose::CodeSigning)
 }
 
 /// Whether the signature parses as a claim about the subject.

@@ -12,12 +12,14 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
-    ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
-    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA256_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    RsaEncoding, RsaKeyPair,
 };
 use zeroize::Zeroizing;
 
+use super::{kms, pkcs11, plugin};
 use crate::trust::files;
 use crate::x509::{self, Algorithm, Encoding, Hash, KeyKind, PublicKey};
 
@@ -57,6 +59,18 @@ pub enum KeyError {
         /// The key's kind.
         kind: KeyKind,
     },
+    /// A token's key.
+    #[error(transparent)]
+    Token(#[from] pkcs11::Error),
+    /// A key of AWS KMS.
+    #[error(transparent)]
+    Kms(#[from] kms::Error),
+    /// A plug-in's key.
+    #[error(transparent)]
+    Plugin(#[from] plugin::Error),
+    /// Who keeps the key signed with another one, or something else, or not at all.
+    #[error("what came back as signature is not the key's: its public half does not verify it")]
+    Foreign,
     /// The library failed, without a reason.
     #[error("the signature could not be made")]
     Failed,
@@ -72,7 +86,7 @@ pub struct Key {
 }
 
 enum Pair {
-    Ecdsa { hash: Hash, asn1: EcdsaKeyPair, fixed: EcdsaKeyPair },
+    Ecdsa { hash: Hash, asn1: EcdsaKeyPair, fixed: EcdsaKeyPair, by_sha256: Option<EcdsaKeyPair> },
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
 }
@@ -124,7 +138,11 @@ impl Key {
             let pair = |by| EcdsaKeyPair::from_private_key_der(by, der);
             if let (Ok(asn1), Ok(fixed)) = (pair(asn1), pair(fixed)) {
                 let public = PublicKey::from_spki_der(asn1.public_key().as_der().map_err(failed)?.as_ref())?;
-                return Ok(Self { pair: Pair::Ecdsa { hash, asn1, fixed }, public });
+                let by_sha256 = match hash {
+                    Hash::Sha512 => pair(&ECDSA_P521_SHA256_ASN1_SIGNING).ok(),
+                    Hash::Sha256 | Hash::Sha384 => None,
+                };
+                return Ok(Self { pair: Pair::Ecdsa { hash, asn1, fixed, by_sha256 }, public });
             }
         }
         let kinds = "a key that is not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
@@ -141,7 +159,7 @@ impl Key {
         &self.public
     }
 
-    /// Signs a message. An elliptic curve signs by the hash of its own size.
+    /// Signs a message. An elliptic curve signs by the hash of its own size, P-521 in ASN.1 by SHA-256 too.
     ///
     /// # Errors
     /// [`KeyError::Unfit`], [`KeyError::Failed`].
@@ -153,6 +171,9 @@ impl Key {
             }
             (Pair::Ecdsa { hash, fixed, .. }, Algorithm::Ecdsa(by, Encoding::Fixed)) if by == *hash => {
                 Ok(fixed.sign(&random, message).map_err(failed)?.as_ref().to_vec())
+            }
+            (Pair::Ecdsa { by_sha256: Some(pair), .. }, Algorithm::Ecdsa(Hash::Sha256, Encoding::Asn1)) => {
+                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
             }
             (Pair::Ed25519(pair), Algorithm::Ed25519) => Ok(pair.sign(message).as_ref().to_vec()),
             (Pair::Rsa(pair), Algorithm::RsaPkcs1(hash)) => rsa(pair, pkcs1(hash), message),

@@ -5,9 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use serde::Serialize;
 
+use super::artifact::{Artifact, Parts, created, descriptor};
 use super::{Error, SigningKey};
+use crate::oci::media_type::{EMPTY, NV2_CONFIG_JSON, NV2_CONFIG_JWT};
 use crate::oci::{Descriptor, Digest};
 use crate::signature::nv2::{key_id, may_claim};
 use crate::x509::{Algorithm, Certificate, Encoding, Hash, KeyKind};
@@ -45,11 +48,8 @@ pub async fn sign(
     claim: &Claim<'_>,
     form: Form,
 ) -> Result<String, Error> {
+    super::check_pair(key, chain)?;
     if let Some(leaf) = chain.first() {
-        if leaf.public_key() != key.public() {
-            let fingerprint = hex::encode(key.public().fingerprint());
-            return Err(Error::OtherKey { subject: leaf.subject().to_string(), key: fingerprint });
-        }
         may_claim(leaf, claim.references)?;
     }
     let (name, algorithm) = jose(key.public().kind())?;
@@ -68,6 +68,32 @@ pub async fn sign(
             Ok(format!(r#"{{"signed":{claims},"signature":{header}}}"#))
         }
     }
+}
+
+/// The artifact that carries a signature about `subject`: as its config (the prototype's `docs/artifact/README.md`),
+/// with the one empty layer that registries ask for.
+///
+/// # Errors
+/// [`Error`]
+pub fn artifact(
+    signature: String,
+    form: Form,
+    subject: &Descriptor,
+    at: SystemTime,
+) -> Result<Artifact, Error> {
+    let config_type = match form {
+        Form::Jwt => NV2_CONFIG_JWT,
+        Form::Json => NV2_CONFIG_JSON,
+    };
+    let empty = Bytes::from_static(b"{}");
+    Parts {
+        artifact_type: None,
+        config: (config_type, signature.into()),
+        layers: vec![(descriptor(EMPTY, &empty), Some(empty))],
+        subject: Some(subject),
+        annotations: [created(at)].into(),
+    }
+    .pack()
 }
 
 /// RFC 7518, section 3.1, as the prototype's key library chooses: SHA-256 for RSA, a curve's own hash else.

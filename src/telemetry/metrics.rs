@@ -25,6 +25,8 @@ pub struct Metrics {
     pub verification_duration: VerificationDurations,
     /// `would_deny_total`
     pub would_deny: WouldDenies,
+    /// `counter_signatures_total`
+    pub counter_signatures: CounterSignatures,
     /// `decision_cache_hits_total`: requests that a live decision answered.
     pub decision_cache_hits: Counter,
     /// `decision_cache_misses_total`: requests that had to be judged.
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub upstream_rate_limit_remaining: RegistryGauges,
     /// `fetch_failures_total`
     pub fetch_failures: FetchFailures,
+    /// `discovery_failures_total`: sources of signatures that failed.
+    pub discovery_failures: RegistryCounters,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
     /// `store_held_bytes`: size of what may not be evicted.
@@ -97,6 +101,7 @@ impl Metrics {
             verifications: make.verifications(),
             verification_duration: make.verification_duration(),
             would_deny: make.would_deny(),
+            counter_signatures: make.counter_signatures(),
             decision_cache_hits: make
                 .counter("decision_cache_hits_total", "Requests that a live decision answered."),
             decision_cache_misses: make
@@ -110,6 +115,7 @@ impl Metrics {
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             fetch_failures: make.fetch_failures(),
+            discovery_failures: make.discovery_failures(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
             store_held_bytes: make.gauge(
                 "store_held_bytes",

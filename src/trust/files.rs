@@ -1,8 +1,10 @@
 //! Certificates and keys from the files and folders that the operator names.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::x509::{self, Certificate, PublicKey};
 
@@ -84,7 +86,7 @@ pub fn readable(path: &Path) -> Result<(), Error> {
 }
 
 /// The path itself, or the files of the folder that it is.
-fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
@@ -107,12 +109,16 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(all)
 }
 
-fn is_named_as_file(path: &Path) -> bool {
+pub(super) fn is_named_as_file(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     ending.is_some_and(|e| FILE_ENDINGS.contains(&e.as_str()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+/// The bytes of a file of trust material.
+///
+/// # Errors
+/// Absent, unreadable or too long.
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_within(path, MAX_FILE)
         .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?
         .ok_or_else(|| Error::TooMuch { path: path.to_owned(), what: "bytes", limit: MAX_FILE })
@@ -126,6 +132,35 @@ pub fn read_within(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Replaces a file whole, for everybody to read: whoever reads it meanwhile, or after a crash, finds the old content or
+/// the new. Its date is `dated`, where one is given.
+///
+/// # Errors
+/// The system's; what was there is there still.
+pub(super) fn replace(path: &Path, bytes: &[u8], dated: Option<SystemTime>) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    };
+    // Those who read the folder pass over such names.
+    let mut aside = std::ffi::OsString::from(".");
+    aside.push(name);
+    aside.push(".new");
+    let aside = folder.join(aside);
+    // Of a run that did not end; and a link that somebody laid there is not followed.
+    match fs::remove_file(&aside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&aside)?;
+    // Whatever the umask says: the server reads it as somebody else.
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.write_all(bytes)?;
+    dated.map_or(Ok(()), |at| file.set_modified(at))?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

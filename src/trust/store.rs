@@ -16,6 +16,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// The most entries of a store's folder that are looked at.
 const MAX_ENTRIES: usize = 1000;
 
+const X509: &str = "x509";
+
 /// What the certificates of a store are trusted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -51,9 +53,17 @@ impl StoreName {
         self.kind
     }
 
+    /// The store whose folder this would be, by the names of the folders above it.
+    pub fn of_folder(folder: &Path) -> Option<Self> {
+        let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let of_kind = folder.parent()?;
+        let is_store = name(of_kind.parent()?).as_deref() == Some(X509);
+        is_store.then(|| format!("{}:{}", name(of_kind)?, name(folder)?).parse().ok()).flatten()
+    }
+
     /// Where it lies below the folder that holds `x509`.
     pub fn folder(&self, base: &Path) -> PathBuf {
-        base.join("x509").join(self.kind.as_str()).join(&self.name)
+        base.join(X509).join(self.kind.as_str()).join(&self.name)
     }
 }
 
@@ -169,6 +179,22 @@ pub fn read(base: &Path, name: &StoreName) -> Result<TrustStore, Error> {
     Ok(store)
 }
 
+/// The stores that there are below `base`, in the order of their names. What is no store is passed over.
+///
+/// # Errors
+/// The first folder that cannot be read.
+pub fn all(base: &Path) -> Result<Vec<StoreName>, Error> {
+    let mut stores = Vec::new();
+    for kind in [Kind::Ca, Kind::SigningAuthority, Kind::Tsa] {
+        let folder = base.join(X509).join(kind.as_str());
+        if folder.is_dir() {
+            let stores_of_kind = entries(&folder)?.into_iter().filter(|path| path.is_dir());
+            stores.extend(stores_of_kind.filter_map(|path| StoreName::of_folder(&path)));
+        }
+    }
+    Ok(stores)
+}
+
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |source| Error::Read { path: folder.to_owned(), source };
     let mut paths = Vec::new();
@@ -214,7 +240,7 @@ impl TrustStore {
     }
 }
 
-fn has_certificate_extension(path: &Path) -> bool {
+pub(super) fn has_certificate_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     ["pem", "crt", "cer"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
@@ -226,7 +252,7 @@ fn content(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// An anchor is a CA or signed itself; a timestamp authority's is a root.
-fn broken_rule(certificate: &Certificate, kind: Kind) -> Option<&'static str> {
+pub(super) fn broken_rule(certificate: &Certificate, kind: Kind) -> Option<&'static str> {
     let is_ca = certificate.basic_constraints().is_some_and(|b| b.ca);
     match kind {
         Kind::Tsa if !is_ca || !certificate.is_self_signed() => Some("no root CA certificate"),

@@ -128,6 +128,7 @@ impl Ground<'_> {
             breaker: Breaker::after(outages),
             has_referrers: AtomicBool::new(true),
             meter: self.meter.clone(),
+            writes: false,
         })
     }
 

@@ -19,6 +19,7 @@ use super::error::{Again, Error, Failure};
 use super::grant::{self, Granted};
 use super::meter::Meter;
 use super::realm;
+use super::scope::Scope;
 use super::tokens::Tokens;
 use crate::egress::{self, Body, Client, HostPattern, Origin, Request, Response};
 use crate::oci::Repository;
@@ -46,6 +47,8 @@ pub(super) struct Endpoint {
     /// Whether it had the referrers API when it was last asked.
     pub(super) has_referrers: AtomicBool,
     pub(super) meter: Arc<Meter>,
+    /// Whether tokens are asked for that may write, too.
+    pub(super) writes: bool,
 }
 
 /// A question about a repository, the same for upstream and mirrors.
@@ -91,36 +94,49 @@ impl Ask<'_> {
 impl Endpoint {
     /// Where a question is asked.
     pub(super) fn url(&self, ask: &Ask<'_>) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("/v2/{}/{}", ask.repository.path(), ask.what));
+        let mut url = self.at(ask.repository, &ask.what);
         url.set_query(ask.query.as_deref());
+        url
+    }
+
+    /// The URL of a part of a repository.
+    pub(super) fn at(&self, repository: &Repository, what: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{}/{what}", repository.path()));
         url
     }
 
     /// Asks, again after a pause where that may help, and not at all while the breaker is open.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
-        let mut pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
+        let mut course = self.begin()?;
         if ask.is_blob() {
-            pass.may_lead_elsewhere();
+            course.pass.may_lead_elsewhere();
         }
-        let mut attempt = 1;
         loop {
-            let failure = match self.attempt(ask, &mut pass).await {
-                Ok(answer) => {
-                    pass.answered();
-                    return Ok(answer);
-                }
-                Err(failure) => failure,
-            };
-            match pause(attempt, failure.again) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => {
-                    failure.tell(pass);
-                    return Err(failure.error);
-                }
+            match self.attempt(ask, &mut course.pass).await {
+                Ok(answer) => return Ok(course.ended(answer)),
+                Err(failure) => course = course.again(failure).await?,
             }
-            attempt += 1;
         }
+    }
+
+    /// Sends a request that changes something, as [`Endpoint::ask`] asks.
+    pub(super) async fn change(&self, scope: &Scope<'_>, request: &Request) -> Result<Response, Error> {
+        let mut course = self.begin()?;
+        loop {
+            let attempt =
+                async { answer::success(self.admitted(scope, request, &mut course.pass).await?).await };
+            match attempt.await {
+                Ok(response) => return Ok(course.ended(response)),
+                Err(failure) => course = course.again(failure).await?,
+            }
+        }
+    }
+
+    /// Leave for the attempts at one request.
+    pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
+        let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
+        Ok(Course { pass, attempt: 1 })
     }
 
     fn unasked(&self, shut: Shut) -> Error {
@@ -133,17 +149,9 @@ impl Endpoint {
         }
     }
 
-    /// Asks once: anonymously or with the token that is kept, and once more with a new token where
-    /// the registry wants that.
     async fn attempt(&self, ask: &Ask<'_>, pass: &mut Pass<'_>) -> Result<Answer, Failure> {
-        let mut credential = self.tokens.kept(ask.repository.path()).await;
-        let mut response = self.exchange(ask, credential.clone(), pass).await?;
-        if self.is_challenge(&response) {
-            // Without its token server it answers nobody.
-            pass.asks();
-            credential = Some(self.credential(ask.repository, &response.headers, credential.as_ref()).await?);
-            response = self.exchange(ask, credential, pass).await?;
-        }
+        let scope = if self.writes { Scope::push(ask.repository) } else { Scope::pull(ask.repository) };
+        let response = self.admitted(&scope, &self.request(ask), pass).await?;
         let Response { status, headers, url, body } = answer::success(response).await?;
         let (bytes, body) = match ask.part {
             Part::Head => (Bytes::new(), None),
@@ -153,23 +161,39 @@ impl Endpoint {
         Ok(Answer { status, headers, url, bytes, body })
     }
 
-    async fn exchange(
+    /// Sends a request once: anonymously or with the token that is kept, and once more with a new token
+    /// where the registry wants that.
+    pub(super) async fn admitted(
         &self,
-        ask: &Ask<'_>,
-        credential: Option<HeaderValue>,
+        scope: &Scope<'_>,
+        request: &Request,
         pass: &mut Pass<'_>,
-    ) -> Result<Response, egress::Error> {
+    ) -> Result<Response, Failure> {
+        let credential = self.tokens.kept(&scope.name()).await;
+        let response = self.exchange(request.clone().credential(credential.clone()), pass).await?;
+        if !self.is_challenge(&response) {
+            return Ok(response);
+        }
+        // Without its token server it answers nobody.
+        pass.asks();
+        let credential = self.credential(scope, &response.headers, credential.as_ref()).await?;
+        Ok(self.exchange(request.clone().credential(Some(credential)), pass).await?)
+    }
+
+    fn request(&self, ask: &Ask<'_>) -> Request {
         let url = self.url(ask);
         let request = match ask.part {
             Part::Head => Request::head(url),
             Part::Whole(_) => Request::get(url),
             Part::Stream(from) => Request::get(url).from(from),
         };
-        let request = match ask.accept {
+        match ask.accept {
             Some(accept) => request.accept(accept),
             None => request,
-        };
-        let request = request.credential(credential);
+        }
+    }
+
+    async fn exchange(&self, request: Request, pass: &mut Pass<'_>) -> Result<Response, egress::Error> {
         let started = Instant::now();
         pass.asks();
         let result = self.client.follow(request).await;
@@ -186,7 +210,7 @@ impl Endpoint {
 
     async fn credential(
         &self,
-        repository: &Repository,
+        scope: &Scope<'_>,
         headers: &HeaderMap,
         refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, Failure> {
@@ -194,11 +218,11 @@ impl Endpoint {
             status: 401,
             message: Untrusted::new("it asks for a login in a way that is not spoken here"),
         })?;
-        let obtain = self.obtain(repository, &challenge);
-        self.tokens.renewed(repository.path(), refused, obtain).await
+        let obtain = self.obtain(scope, &challenge);
+        self.tokens.renewed(&scope.name(), refused, obtain).await
     }
 
-    async fn obtain(&self, repository: &Repository, challenge: &Challenge) -> Result<Granted, Failure> {
+    async fn obtain(&self, scope: &Scope<'_>, challenge: &Challenge) -> Result<Granted, Failure> {
         let login = || async {
             // Ours to mend, but until then the upstream cannot be asked.
             self.login.login(&self.server).await.map_err(|e| Error::Unavailable(format!("no login: {e}")))
@@ -211,8 +235,7 @@ impl Endpoint {
             )?;
             let service = challenge.parameter("service");
             let login = login().await?;
-            return grant::bearer(&self.client, &self.meter, realm, service, repository, login.as_ref())
-                .await;
+            return grant::bearer(&self.client, &self.meter, realm, service, scope, login.as_ref()).await;
         }
         match login().await? {
             Some(Login::Password { username, password }) => Ok(grant::basic(&username, password.reveal())?),
@@ -221,6 +244,30 @@ impl Endpoint {
                 message: Untrusted::new("it asks for a name and a password, and none are configured"),
             })),
         }
+    }
+}
+
+/// The attempts at one request.
+pub(super) struct Course<'a> {
+    pub(super) pass: Pass<'a>,
+    attempt: u32,
+}
+
+impl Course<'_> {
+    /// One succeeded.
+    pub(super) fn ended<T>(self, answer: T) -> T {
+        self.pass.answered();
+        answer
+    }
+
+    /// One failed: waits before the next, if there is to be one.
+    pub(super) async fn again(self, failure: Failure) -> Result<Self, Error> {
+        let Some(pause) = pause(self.attempt, failure.again) else {
+            failure.tell(self.pass);
+            return Err(failure.error);
+        };
+        tokio::time::sleep(pause).await;
+        Ok(Self { attempt: self.attempt + 1, ..self })
     }
 }
 

@@ -14,8 +14,8 @@ use super::answer;
 use super::credentials::Login;
 use super::error::{Error, Failure};
 use super::meter::Meter;
+use super::scope::Scope;
 use crate::egress::{Client, Request};
-use crate::oci::Repository;
 
 const MAX_ANSWER: u64 = 64 * 1024;
 /// The specification's lifetime of a token whose answer names none.
@@ -46,19 +46,18 @@ pub(super) fn basic(username: &str, password: &str) -> Result<Granted, Error> {
     granted(&format!("Basic {encoded}"), Instant::now(), Duration::from_secs(300))
 }
 
-/// Asks the token server for leave to pull from `repository`. The scope is always this one, whatever
-/// the registry's challenge said: a registry must not have us ask for more.
+/// Asks the token server for leave. The scope is always ours, whatever the registry's challenge said: a
+/// registry must not have us ask for more.
 pub(super) async fn bearer(
     client: &Client,
     meter: &Meter,
     realm: Url,
     service: Option<&str>,
-    repository: &Repository,
+    scope: &Scope<'_>,
     login: Option<&Login>,
 ) -> Result<Granted, Failure> {
-    let scope = format!("repository:{}:pull", repository.path());
     let asked = Instant::now();
-    let request = request(realm, service, &scope, login)?;
+    let request = request(realm, service, scope, login)?;
     let result = client.send(&request).await;
     meter.count(asked.elapsed(), &result);
     let response = answer::success(result?).await?;
@@ -74,17 +73,19 @@ pub(super) async fn bearer(
 fn request(
     mut realm: Url,
     service: Option<&str>,
-    scope: &str,
+    scope: &Scope<'_>,
     login: Option<&Login>,
 ) -> Result<Request, Error> {
-    let asked = service.map(|s| ("service", s)).into_iter().chain([("scope", scope)]);
+    let service = service.map(|s| ("service", s));
+    let scopes = scope.parts();
     if let Some(Login::Identity(token)) = login {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal());
-        form.append_pair("client_id", CLIENT).extend_pairs(asked);
+        form.append_pair("client_id", CLIENT).extend_pairs(service).append_pair("scope", &scopes.join(" "));
         return Ok(Request::post_form(realm, form.finish()));
     }
-    realm.query_pairs_mut().extend_pairs(asked);
+    let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
+    realm.query_pairs_mut().extend_pairs(service.into_iter().chain(scopes));
     let credential = match login {
         Some(Login::Password { username, password }) => Some(basic(username, password.reveal())?.header),
         _ => None,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::oci::Repository;
+use crate::oci::repository::NameError;
+use crate::oci::{Digest, Registry, Repository, SignatureSource};
 
 /// One upstream registry.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub resolve: Vec<String>,
     /// Never ask; serve what is stored.
     pub offline: bool,
+    /// Where else signatures of its content are looked for.
+    pub signatures: Vec<SignatureSource>,
     /// Read a folder instead of asking a registry. Set by the command line alone: in a served
     /// configuration, one folder under a whole registry's name would be every repository of it.
     #[serde(skip)]
@@ -54,6 +57,19 @@ pub struct Layout {
     pub repository: Repository,
 }
 
+impl Layout {
+    /// One that stands for a repository that nobody can ask for, since `.invalid` is no registry's name (RFC 6761,
+    /// section 6.4): for signatures, which are found by digest whatever repository their subjects are in.
+    ///
+    /// # Errors
+    /// None: a digest is a repository's path.
+    pub fn of_signatures(folder: &Path) -> Result<Self, NameError> {
+        let path = Digest::sha256(folder.as_os_str().as_encoded_bytes()).hex();
+        let repository = Repository::new(Registry::parse("layout.invalid")?, &path)?;
+        Ok(Self { folder: folder.to_owned(), repository })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -67,6 +83,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             resolve: Vec::new(),
             offline: false,
+            signatures: Vec::new(),
             layout: None,
             carried: None,
         }
@@ -167,6 +184,7 @@ impl Settings {
         ) {
             *path = base.join(&*path);
         }
+        self.signatures.iter_mut().for_each(|source| source.resolve(base));
     }
 
     /// The files to watch. Logins are read again by themselves.

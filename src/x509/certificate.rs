@@ -16,7 +16,7 @@ use x509_parser::x509::X509Version;
 
 use super::der::{Element, elements, range, tag};
 use super::key::sha256;
-use super::{Algorithm, Error, Name, PublicKey};
+use super::{Algorithm, Error, Name, PublicKey, pem};
 pub use alternative::AlternativeName;
 use extensions::Extensions;
 pub(super) use extensions::distribution_point_uris;
@@ -113,6 +113,11 @@ impl Certificate {
     /// The bytes.
     pub fn der(&self) -> &[u8] {
         &self.0.der
+    }
+
+    /// As PEM (RFC 7468, section 5).
+    pub fn to_pem(&self) -> String {
+        pem::write("CERTIFICATE", &self.0.der)
     }
 
     /// The part of them that the issuer signed, the TBSCertificate.

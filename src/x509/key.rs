@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{self, Digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::der::{elements, encode, tag};
-use super::{Algorithm, Error};
+use super::ecdsa::integer;
+use super::{Algorithm, Error, pem};
 
 #[cfg(test)]
 mod tests;
@@ -99,6 +98,35 @@ impl PublicKey {
         }
     }
 
+    /// An RSA key of its two numbers, big-endian.
+    ///
+    /// # Errors
+    /// As [`Self::from_spki_der`].
+    pub fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, Error> {
+        let mut both = integer(modulus);
+        both.extend(integer(exponent));
+        Self::from_pkcs1_der(&encode(tag::SEQUENCE, &both))
+    }
+
+    /// A key of a named curve: its DER parameters (RFC 5480, section 2.1.1) and its point as it stands in the bit
+    /// string.
+    ///
+    /// # Errors
+    /// As [`Self::from_spki_der`].
+    pub fn from_curve_point(parameters: &[u8], point: &[u8]) -> Result<Self, Error> {
+        const EC_PUBLIC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+        Self::from_spki_der(&spki(&[&EC_PUBLIC_KEY, parameters].concat(), point))
+    }
+
+    /// An Ed25519 key of its 32 bytes.
+    ///
+    /// # Errors
+    /// As [`Self::from_spki_der`].
+    pub fn from_ed25519(bytes: &[u8]) -> Result<Self, Error> {
+        const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
+        Self::from_spki_der(&spki(&ED25519, bytes))
+    }
+
     /// Reads PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY` (PKCS #1).
     ///
     /// # Errors
@@ -122,10 +150,7 @@ impl PublicKey {
 
     /// As PEM (RFC 7468, section 13).
     pub fn to_pem(&self) -> String {
-        let text = STANDARD.encode(&self.0.spki);
-        let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
-        let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n")
+        pem::write("PUBLIC KEY", &self.0.spki)
     }
 
     /// What kind of key it is.
@@ -221,12 +246,15 @@ fn rsa_bits(spki: &SubjectPublicKeyInfo<'_>) -> Result<usize, Error> {
 
 /// Wraps a PKCS #1 RSAPublicKey as SubjectPublicKeyInfo (RFC 3279, section 2.3.1).
 fn rsa_spki(pkcs1: &[u8]) -> Vec<u8> {
-    const RSA_ENCRYPTION: [u8; 15] =
-        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let mut bits = vec![0];
-    bits.extend_from_slice(pkcs1);
-    let mut body = RSA_ENCRYPTION.to_vec();
-    body.extend(encode(tag::BIT_STRING, &bits));
+    const RSA_ENCRYPTION: [u8; 13] =
+        [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    spki(&RSA_ENCRYPTION, pkcs1)
+}
+
+/// A SubjectPublicKeyInfo of its algorithm's parts and its key.
+fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+    let mut body = encode(tag::SEQUENCE, algorithm);
+    body.extend(encode(tag::BIT_STRING, &[&[0], key].concat()));
     encode(tag::SEQUENCE, &body)
 }
 

@@ -7,6 +7,9 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::Error;
+use super::der::{encode, tag};
+
+pub mod written;
 
 /// A distinguished name.
 #[derive(Clone, Debug)]
@@ -61,6 +64,20 @@ impl Name {
             Ok(_) => Err(Error::malformed("name", "bytes follow it")),
             Err(error) => Err(Error::malformed("name", error)),
         }
+    }
+
+    /// Reads a name as people write it ([`written`]): the last relative distinguished name first, `CN=…,O=…,C=US`.
+    ///
+    /// # Errors
+    /// The rule that is broken; a country that is not of two letters.
+    pub fn from_text(text: &str) -> Result<Self, Error> {
+        let wrong = |why| Error::Malformed { what: "name", why };
+        let mut rdns = Vec::new();
+        for (kind, value) in written::attributes(text).map_err(wrong)?.into_iter().rev() {
+            let pair = encode(tag::SEQUENCE, &type_and_value(&kind, &value).map_err(wrong)?);
+            rdns.extend(encode(tag::SET, &pair));
+        }
+        Self::from_der(&encode(tag::SEQUENCE, &rdns))
     }
 
     pub(super) fn read(name: &X509Name<'_>) -> Self {
@@ -138,6 +155,39 @@ pub fn write_escaped(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     Ok(())
 }
 
+/// An AttributeTypeAndValue's content: text in UTF-8, but where RFC 5280 (appendix A.1) has another form alone.
+fn type_and_value(kind: &str, value: &str) -> Result<Vec<u8>, String> {
+    let oid = SHORT_NAMES.iter().find(|(_, name)| *name == kind).map_or(kind, |(oid, _)| *oid);
+    let form = match kind {
+        "C" if value.len() != 2 || !value.bytes().all(|b| b.is_ascii_uppercase()) => {
+            return Err(format!("C is a country's two letters, found {value:?}"));
+        }
+        "C" | "SERIALNUMBER" => tag::PRINTABLE_STRING,
+        "DC" | "EMAILADDRESS" => tag::IA5_STRING,
+        _ => tag::UTF8_STRING,
+    };
+    if form != tag::UTF8_STRING && !value.is_ascii() {
+        return Err(format!("{kind} is ASCII, found {value:?}"));
+    }
+    let oid = object_identifier(oid).ok_or_else(|| format!("{kind} is no attribute type that is known"))?;
+    Ok([encode(tag::OBJECT_IDENTIFIER, &oid), encode(form, value.as_bytes())].concat())
+}
+
+/// A dotted object identifier's content (X.690, section 8.19).
+fn object_identifier(dotted: &str) -> Option<Vec<u8>> {
+    let arcs: Vec<u64> = dotted.split('.').map(|arc| arc.parse().ok()).collect::<Option<_>>()?;
+    let [first @ 0..=2, second, rest @ ..] = arcs.as_slice() else { return None };
+    let first = (first * 40).checked_add(*second).filter(|_| *first == 2 || *second < 40)?;
+    let mut out = Vec::new();
+    for arc in std::iter::once(first).chain(rest.iter().copied()) {
+        let groups = (64 - arc.leading_zeros()).div_ceil(7).max(1);
+        for at in (0..groups).rev() {
+            out.push((arc >> (7 * at)) as u8 & 0x7f | if at > 0 { 0x80 } else { 0 });
+        }
+    }
+    Some(out)
+}
+
 fn attribute(raw: &AttributeTypeAndValue<'_>) -> Attribute {
     let value = raw.attr_value();
     let data = value.as_bytes();
@@ -157,4 +207,46 @@ fn utf16(data: &[u8]) -> Option<String> {
     let (pairs, rest) = data.as_chunks::<2>();
     let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
     if rest.is_empty() { String::from_utf16(&units).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_written_is_shown_as_it_was() {
+        for text in [
+            "CN=registry.acme.example,O=ACME Rockets\\, Inc.,C=US",
+            "CN=\u{fc},DC=acme,DC=example,SERIALNUMBER=7,1.3.6.1.4.1.311.60.2.1.3=US,EMAILADDRESS=a@b",
+        ] {
+            assert_eq!(Name::from_text(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Name::from_text("cn = a , o = b").unwrap().to_string(), "CN=a,O=b");
+    }
+
+    #[test]
+    fn what_is_no_name_says_why() {
+        for (text, why) in [
+            ("", "missing"),
+            ("CN", "TYPE=value"),
+            ("CN=", "no value"),
+            ("C=usa", "two letters"),
+            ("EMAILADDRESS=\u{fc}@b", "ASCII"),
+            ("NAME=a", "NAME is no attribute type"),
+            ("3.1=a", "3.1 is no attribute type"),
+            ("1.40=a", "1.40 is no attribute type"),
+            ("CN=a+O=b", "'+'"),
+        ] {
+            let error = Name::from_text(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn object_identifiers_are_written_in_groups_of_seven_bits() {
+        assert_eq!(object_identifier("2.5.4.3").unwrap(), [0x55, 4, 3]);
+        assert_eq!(object_identifier("1.2.840.113549").unwrap(), [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d]);
+        assert_eq!(object_identifier("2.999.0").unwrap(), [0x88, 0x37, 0]);
+        assert_eq!(object_identifier("1"), None);
+    }
 }

@@ -6,6 +6,7 @@ mod algorithm;
 mod attributes;
 mod imprint;
 mod info;
+mod request;
 mod signed_data;
 mod walk;
 
@@ -24,6 +25,8 @@ use self::info::Info;
 use self::signed_data::{SignedData, SignerId};
 use self::walk::{Walk, malformed};
 use super::{Certificate, ExtendedKeyUsage, chain};
+
+pub use self::request::TimestampRequest;
 
 /// The longest token that is read: several times one with a whole chain of RSA-4096 certificates, and
 /// room for the CRLs that some authorities put in.

@@ -10,6 +10,7 @@ use portcullis::demo::signing::certificate::RevocationList;
 use portcullis::demo::signing::{Authority, Identity, Profile, notation};
 use portcullis::demo::{Package, Registry};
 use portcullis::oci::Descriptor;
+use portcullis::signing::notation::Form;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -109,8 +110,8 @@ impl Acme {
 }
 
 fn signature(signer: &Identity, subject: &Descriptor) -> Package {
-    let envelope = notation::jws(signer, &notation::Claim::default(), subject).unwrap();
-    notation::jws_artifact(envelope, signer, subject)
+    let envelope = notation::envelope(signer, &notation::Claim::default(), subject, Form::Jws).unwrap();
+    notation::artifact(envelope, Form::Jws, signer, subject).unwrap()
 }
 
 #[tokio::test]

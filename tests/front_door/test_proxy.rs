@@ -32,6 +32,7 @@ pub struct TestProxy {
     keys: BTreeMap<&'static str, String>,
     upstreams: Vec<(&'static str, Registry, String)>,
     contents: Vec<(&'static str, Content)>,
+    files: Vec<(&'static str, String)>,
 }
 
 /// A running one.
@@ -58,7 +59,13 @@ impl TestProxy {
             ),
         ];
         let keys = keys.map(|(key, value)| (key, value.to_owned())).into();
-        Self { keys, upstreams: Vec::new(), contents: Vec::new() }
+        Self { keys, upstreams: Vec::new(), contents: Vec::new(), files: Vec::new() }
+    }
+
+    /// Puts a file beside the configuration.
+    pub fn file(mut self, name: &'static str, text: String) -> Self {
+        self.files.push((name, text));
+        self
     }
 
     /// Sets a top-level key of the configuration, in YAML.
@@ -120,6 +127,9 @@ impl TestProxy {
         self.keys.entry("upstreams").or_insert(format!("{{ {} }}", lines.join(", ")));
         let folder = Folder::new().unwrap();
         folder.write("trust/wabbit/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
+        for (name, text) in &self.files {
+            folder.write(name, text).unwrap();
+        }
         let clock = Clock::manual(time.unwrap_or_else(SystemTime::now));
         let mut running =
             Running { clock, folder, keys: self.keys, upstreams, client: Client::new(), proxy: None };
@@ -156,6 +166,15 @@ impl Running {
     }
 
     pub async fn start_again(&mut self) {
+        // What runs behind answers ends a moment after them; a process would take it along.
+        let lock = std::fs::File::open(self.folder.path().join("store/lock")).unwrap();
+        for _ in 0..500 {
+            if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(lock);
         self.begin().await;
     }
 
@@ -177,6 +196,11 @@ impl Running {
     /// The default upstream.
     pub fn upstream(&self) -> &Registry {
         &self.upstreams[HOST]
+    }
+
+    /// Another upstream.
+    pub fn at(&self, host: &str) -> &Registry {
+        &self.upstreams[host]
     }
 
     /// Lets time pass: for the proxy, not for the test.

@@ -4,9 +4,9 @@
 mod crafted;
 mod gate;
 mod island;
-mod pki;
+pub mod pki;
 mod policies;
 mod revocation;
 mod timestamps;
-mod tool;
+pub mod tool;
 mod verdicts;

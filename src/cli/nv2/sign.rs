@@ -10,7 +10,7 @@ use super::subject;
 use crate::cli::{keep_out_of_core_dumps, password, runtime};
 use crate::clock::Clock;
 use crate::setting::duration;
-use crate::signing::{self, SigningKey};
+use crate::signing;
 use crate::trust;
 
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     /// How it is signed.
     #[arg(short, long, value_enum, default_value_t = Method::X509)]
     method: Method,
-    /// The private key: the path of a PEM file.
+    /// The private key: the path of a PEM file, or a `pkcs11:` URI.
     #[arg(short, long, value_name = "KEY")]
     key: String,
     #[command(flatten)]
@@ -66,9 +66,7 @@ impl From<Form> for signing::nv2::Form {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
     keep_out_of_core_dumps()?;
-    let name = &arguments.key;
-    let key = SigningKey::open(name, &|| arguments.password.ask(name));
-    let key = key.with_context(|| format!("the key {name}"))?;
+    let key = arguments.password.open(&arguments.key)?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
     let claim = signing::nv2::Claim {

@@ -4,14 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
-use crate::cli::{login, runtime};
-use crate::config::Settings;
+use crate::cli::registry::{self, Registries};
+use crate::cli::runtime;
 use crate::oci::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use crate::oci::{Algorithm, Descriptor, Hasher, Manifest, Reference};
-use crate::telemetry::Metrics;
-use crate::upstream::{self, Upstream};
+use crate::oci::{Algorithm, Descriptor, Hasher, Manifest, Reference, Repository, Target};
 
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
@@ -22,15 +20,8 @@ pub(super) struct Flags {
     /// The media type of a manifest that is read from a file or standard input.
     #[arg(long, value_name = "TYPE", default_value = DOCKER_MANIFEST)]
     media_type: String,
-    /// Ask the registry over plain HTTP.
-    #[arg(long)]
-    insecure: bool,
-    /// The account at the registry; without it, docker's own configuration is asked.
-    #[arg(short = 'u', long, requires = "password_stdin")]
-    username: Option<String>,
-    /// Read the account's password from standard input.
-    #[arg(long, requires = "username")]
-    password_stdin: bool,
+    #[command(flatten)]
+    registry: registry::Flags,
     /// The manifest: file:PATH, - for standard input, docker://REFERENCE for one of Docker's types in a registry,
     /// oci://REFERENCE for one of OCI's.
     #[arg(value_name = "URI", default_value = "-", value_parser = Place::parse)]
@@ -102,8 +93,8 @@ impl Flags {
             Place::Input => self.described(io::stdin().lock()).context("standard input"),
             Place::File(path) => self.file(path).with_context(|| path.display().to_string()),
             Place::Registry(reference, family) => {
-                let fetched = runtime()?.block_on(self.fetch(reference, *family));
-                fetched.with_context(|| format!("{}://{reference}", family.scheme()))
+                let registries = self.registry.registries()?;
+                runtime()?.block_on(fetch(reference, *family, &registries))
             }
         }
     }
@@ -129,13 +120,25 @@ impl Flags {
         }
     }
 
-    async fn fetch(&self, reference: &Reference, family: Family) -> anyhow::Result<Descriptor> {
+    /// The same of a manifest in a registry, with its repository and the way to that registry.
+    pub(super) async fn in_registry(&self) -> anyhow::Result<(Repository, Descriptor, Registries)> {
+        let Place::Registry(reference, family) = &self.place else {
+            bail!("expected docker://REFERENCE or oci://REFERENCE, where signatures can be attached");
+        };
+        let registries = self.registry.registries()?;
+        let descriptor = fetch(reference, *family, &registries).await?;
+        Ok((reference.repository.clone(), descriptor, registries))
+    }
+}
+
+async fn fetch(reference: &Reference, family: Family, registries: &Registries) -> anyhow::Result<Descriptor> {
+    let fetched = async {
         let (repository, target) = (&reference.repository, &reference.target);
-        let upstream = self.upstream(reference)?;
+        let upstream = registries.upstream(repository.registry())?;
         let bytes = upstream.manifest_of(repository, target, &family.types()).await?;
         let manifest = match target {
-            crate::oci::Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
-            crate::oci::Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
+            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
+            Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
         };
         let descriptor = manifest.descriptor();
         if !family.types().contains(&&*descriptor.media_type) {
@@ -143,19 +146,8 @@ impl Flags {
             bail!("the registry has it as {} only; ask with {other}://{reference}", descriptor.media_type);
         }
         Ok(Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size))
-    }
-
-    fn upstream(&self, reference: &Reference) -> anyhow::Result<std::sync::Arc<Upstream>> {
-        let registry = reference.repository.registry();
-        let settings = upstream::Settings {
-            url: self.insecure.then(|| format!("http://{registry}")),
-            credentials: login::credentials(self.username.as_deref())?,
-            ..upstream::Settings::default()
-        };
-        let egress = Settings::built_in().egress;
-        Upstream::build(registry.clone(), &settings, &egress, &Metrics::new(), None)
-            .map_err(|fault| anyhow!("{}", fault.message))
-    }
+    };
+    fetched.await.with_context(|| format!("{}://{reference}", family.scheme()))
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 
 use super::super::runtime;
 use super::one_off::{annotations, pair};
 use crate::access::Principal;
 use crate::admission::Bounds;
 use crate::clock::Clock;
+use crate::config::kept::fetched;
 use crate::engine::{Engine, State};
 use crate::policy::{Attested, Condition, PredicateType, Require};
 use crate::signature::cosign::{Keyless, Pem, Pki, Requirement, Roots, Settings, anywhere};
@@ -23,8 +24,8 @@ const NAME: &str = "cosign";
 #[group(skip)]
 #[command(group(clap::ArgGroup::new("cosign").multiple(true).args(["key", "certificate_identity", "certificate_identity_regexp"])))]
 pub(super) struct Flags {
-    /// The public key (PEM) that must have signed.
-    #[arg(long, value_name = "FILE", conflicts_with_all = [
+    /// The public key that must have signed: a PEM file, or the name of a key (pkcs11:…, awskms://…).
+    #[arg(long, value_name = "KEY", conflicts_with_all = [
         "certificate_identity", "certificate_identity_regexp", "certificate_oidc_issuer",
         "certificate_oidc_issuer_regexp", "ca_roots", "certificate_chain", "Workflow",
     ])]
@@ -157,7 +158,7 @@ impl Flags {
         let by_fulcio = !by_key && (private.is_empty() || !self.insecure_ignore_sct);
         let requirement = |needed| if needed { Requirement::Require } else { Requirement::Ignore };
         Ok(Settings {
-            key: self.key.as_deref().map(pem),
+            key: self.key.as_deref().map(|key| fetched(&pem(key))).transpose().context("--key")?,
             keyless: by_fulcio.then(|| Keyless {
                 issuer: issuer.clone(),
                 issuer_regexp: issuer_regexp.clone(),

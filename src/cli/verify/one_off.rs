@@ -74,6 +74,7 @@ impl Place {
         let repository = &reference.repository;
         let upstream = self.upstream(repository.registry(), layout)?;
         let policy = policy::Settings {
+            counter_sign: None,
             name: name.to_owned(),
             scopes: vec![Scope::parse(&repository.to_string())?],
             mode: Mode::Enforce,
@@ -84,6 +85,8 @@ impl Place {
             signed_name: policy::SignedName::default(),
             renamed_from: Vec::new(),
             acquire: Vec::new(),
+            signatures: Vec::new(),
+            upstream_signatures: BTreeMap::new(),
             trusted_root: None,
         };
         let mut settings = Settings::built_in();

@@ -1,4 +1,5 @@
-//! One request, one answer: the read side of OCI distribution-spec 1.1, with the faults applied.
+//! One request, one answer: the read side of OCI distribution-spec 1.1, its write side called, with the faults
+//! applied.
 
 use std::io;
 use std::sync::Arc;
@@ -7,34 +8,47 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::StreamBody;
+use http::request::Parts;
 use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LINK, LOCATION,
     RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::content::referrers_index;
+use super::writing::write;
 use super::{Fault, Inner, Login, Seen, State};
 use crate::oci::Digest;
 use crate::oci::media_type::OCI_INDEX;
 
 const TOKEN: &str = "a-token-of-the-demo";
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// The token for those who asked for leave to write.
+const PUSH_TOKEN: &str = "a-push-token-of-the-demo";
+const MAX_BODY: usize = 256 * 1024 * 1024;
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 /// Answers, or misbehaves. An error closes the connection.
 pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Answer> {
+    let (request, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?.to_bytes();
     let (plain, fault) = {
         let mut inner = state.lock();
-        let line = format!("{} {}", request.method(), target(&request));
+        let line = format!("{} {}", request.method, target(&request));
         let authorization = header(&request, &AUTHORIZATION).map(str::to_owned);
         inner.seen.push(Seen { line: line.clone(), authorization });
-        (route(&inner, &request), inner.faults.next(&line))
+        let fault = inner.faults.next(&line);
+        // A request that is refused changes nothing.
+        let plain = match fault {
+            Some(Fault::Status(..) | Fault::Drop | Fault::Stall) => Plain::error(StatusCode::OK, "FAULT"),
+            _ => route(&mut inner, &request, &body),
+        };
+        (plain, fault)
     };
     match fault {
         None => Ok(send(plain, Delivery::Whole)),
@@ -42,7 +56,7 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> io:
     }
 }
 
-async fn misbehave(fault: Fault, mut plain: Plain, request: &Request<Incoming>) -> io::Result<Answer> {
+async fn misbehave(fault: Fault, mut plain: Plain, request: &Parts) -> io::Result<Answer> {
     let delivery = match fault {
         Fault::Bytes(bytes) => {
             plain.body = bytes;
@@ -80,35 +94,42 @@ async fn misbehave(fault: Fault, mut plain: Plain, request: &Request<Incoming>) 
 }
 
 /// An answer before it is sent.
-struct Plain {
+pub(super) struct Plain {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
 }
 
 impl Plain {
-    fn new(media_type: &str, body: Bytes) -> Self {
+    pub(super) fn new(media_type: &str, body: Bytes) -> Self {
         Self { status: StatusCode::OK, headers: Vec::new(), body }.with(CONTENT_TYPE, media_type)
     }
 
-    fn error(status: StatusCode, code: &str) -> Self {
+    pub(super) fn error(status: StatusCode, code: &str) -> Self {
         let body = json!({"errors": [{"code": code, "message": format!("demo registry: {status}")}]});
         Self { status, ..Self::new("application/json", body.to_string().into()) }
     }
 
-    fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(super) fn of(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 }
 
-fn route(inner: &Inner, request: &Request<Incoming>) -> Plain {
-    let path = request.uri().path();
+fn route(inner: &mut Inner, request: &Parts, body: &Bytes) -> Plain {
+    let path = request.uri.path();
     if path == "/token" {
         return token(inner, request);
     }
     if let Some(challenge) = challenge(inner, request) {
         return challenge;
+    }
+    if let Some(written) = write(inner, request, body) {
+        return written;
     }
     let Some(rest) = path.strip_prefix("/v2/") else {
         return Plain::error(StatusCode::NOT_FOUND, "NOT_FOUND");
@@ -137,7 +158,7 @@ fn manifest(inner: &Inner, name: &str, reference: &str) -> Option<Plain> {
 }
 
 /// A blob, or its end from the first byte of a range on: all that a resuming client asks for.
-fn blob(inner: &Inner, name: &str, digest: &str, request: &Request<Incoming>) -> Option<Plain> {
+fn blob(inner: &Inner, name: &str, digest: &str, request: &Parts) -> Option<Plain> {
     let bytes = inner.repositories.of(name)?.blobs.get(&Digest::parse(digest).ok()?)?;
     let whole = Plain::new("application/octet-stream", bytes.clone()).with(CONTENT_DIGEST, digest);
     let range = header(request, &hyper::header::RANGE).and_then(|r| r.strip_prefix("bytes="));
@@ -150,7 +171,7 @@ fn blob(inner: &Inner, name: &str, digest: &str, request: &Request<Incoming>) ->
     Some(part.with(CONTENT_RANGE, &range))
 }
 
-fn tags(inner: &Inner, name: &str, request: &Request<Incoming>) -> Option<Plain> {
+fn tags(inner: &Inner, name: &str, request: &Parts) -> Option<Plain> {
     let repository = inner.repositories.of(name)?;
     let last = query(request, "last").unwrap_or_default();
     let asked = query(request, "n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
@@ -168,7 +189,7 @@ fn tags(inner: &Inner, name: &str, request: &Request<Incoming>) -> Option<Plain>
     })
 }
 
-fn referrers(inner: &Inner, name: &str, digest: &str, request: &Request<Incoming>) -> Option<Plain> {
+fn referrers(inner: &Inner, name: &str, digest: &str, request: &Parts) -> Option<Plain> {
     let repository = inner.repositories.of(name).filter(|_| inner.repositories.referrers_api)?;
     let artifact_type = query(request, "artifactType");
     let all = repository.referrers(&Digest::parse(digest).ok()?, artifact_type.as_deref());
@@ -183,23 +204,27 @@ fn referrers(inner: &Inner, name: &str, digest: &str, request: &Request<Incoming
     })
 }
 
-fn challenge(inner: &Inner, request: &Request<Incoming>) -> Option<Plain> {
+fn challenge(inner: &Inner, request: &Parts) -> Option<Plain> {
     inner.login.as_ref()?;
     let given = header(request, &AUTHORIZATION);
-    if given == Some(&format!("Bearer {TOKEN}")) {
+    let admits = |token: &str| given == Some(&format!("Bearer {token}"));
+    let is_read = matches!(request.method, Method::GET | Method::HEAD);
+    if admits(PUSH_TOKEN) || (is_read && admits(TOKEN)) {
         return None;
     }
     let realm = format!("Bearer realm=\"{}/token\",service=\"demo\"", inner.address);
     Some(Plain::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED").with(WWW_AUTHENTICATE, &realm))
 }
 
-fn token(inner: &Inner, request: &Request<Incoming>) -> Plain {
+fn token(inner: &Inner, request: &Parts) -> Plain {
     let given = header(request, &AUTHORIZATION);
     let wanted = inner.login.as_ref().and_then(Login::basic);
     if wanted.is_some() && wanted.as_deref() != given {
         return Plain::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
     }
-    let body = json!({"token": TOKEN, "expires_in": 300}).to_string();
+    let is_to_push = query(request, "scope").is_some_and(|scope| scope.ends_with(":pull,push"));
+    let token = if is_to_push { PUSH_TOKEN } else { TOKEN };
+    let body = json!({"token": token, "expires_in": 300}).to_string();
     Plain::new("application/json", body.into())
 }
 
@@ -212,16 +237,16 @@ impl Login {
 }
 
 /// Path and query: over HTTP/2 the URI holds the host too.
-fn target(request: &Request<Incoming>) -> &str {
-    request.uri().path_and_query().map_or("/", |target| target.as_str())
+fn target(request: &Parts) -> &str {
+    request.uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
-fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+fn header<'a>(request: &'a Parts, name: &HeaderName) -> Option<&'a str> {
+    request.headers.get(name)?.to_str().ok()
 }
 
-fn query(request: &Request<Incoming>, key: &str) -> Option<String> {
-    let query = request.uri().query()?.as_bytes();
+pub(super) fn query(request: &Parts, key: &str) -> Option<String> {
+    let query = request.uri.query()?.as_bytes();
     url::form_urlencoded::parse(query).find(|(k, _)| k == key).map(|(_, value)| value.into_owned())
 }
 

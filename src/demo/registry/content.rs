@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::package::Package;
 use crate::oci::media_type::OCI_INDEX;
-use crate::oci::{Descriptor, Digest, Tag};
+use crate::oci::{Descriptor, Digest, Manifest, Tag};
 
 pub(super) struct Repositories {
     pub(super) referrers_api: bool,
@@ -47,6 +47,30 @@ impl Repositories {
             repository.tags.insert(tag.to_owned(), package.digest());
         }
         repository.refer(package, self.referrers_api);
+    }
+
+    /// Whether the repository has what a manifest names.
+    pub(super) fn has_all(&self, name: &str, manifest: &Manifest) -> bool {
+        let nothing = Repository::default();
+        let repository = self.by_name.get(name).unwrap_or(&nothing);
+        let has_blob = |blob: &Descriptor| repository.blobs.contains_key(&blob.digest);
+        let has_child = |child: &Descriptor| repository.manifests.contains_key(&child.digest);
+        manifest.config().into_iter().chain(manifest.blobs()).all(has_blob)
+            && manifest.manifests().iter().all(has_child)
+    }
+
+    /// Takes in a manifest as a client sends it: listing it without the referrers API is the client's task.
+    pub(super) fn put(&mut self, name: &str, reference: &str, manifest: &Manifest) {
+        let api = self.referrers_api;
+        let repository = self.by_name.entry(name.to_owned()).or_default();
+        repository.hold(manifest.descriptor(), manifest.bytes().clone());
+        if Digest::parse(reference).is_err() {
+            repository.tags.insert(reference.to_owned(), *manifest.digest());
+        }
+        if let Some(subject) = manifest.subject().filter(|_| api) {
+            repository.referrers.retain(|(_, referrer)| referrer.digest != *manifest.digest());
+            repository.referrers.push((subject.digest, manifest.descriptor().clone()));
+        }
     }
 
     pub(super) fn push_blob(&mut self, name: &str, blob: &[u8]) -> Digest {

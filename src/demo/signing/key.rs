@@ -60,6 +60,11 @@ impl Key {
         self.pair.public_key_pem()
     }
 
+    /// The key as it signs.
+    pub(super) fn signing(&self) -> &signing::Key {
+        &self.signing
+    }
+
     /// The private key in PEM (PKCS #8).
     pub fn private_pem(&self) -> String {
         self.pair.serialize_pem()

@@ -4,6 +4,7 @@ use super::*;
 use crate::demo::Package;
 use crate::oci::{Digest, Manifest, Repository};
 use crate::signature::{Code, Evidence, Rejected, SignerName, Subject, Verifier, layout};
+use crate::signing::notation::Form;
 use crate::trust::RevocationData;
 use crate::x509::{Algorithm, Certificate, Encoding, Hash};
 
@@ -51,15 +52,15 @@ fn every_carrier_is_a_manifest_that_may_be_judged() {
     let claim = nv2::Claim::new(&["registry.example/app:1"]);
     let token = nv2::jwt(&signer, &claim, subject).unwrap();
     let json = nv2::json(&signer, &claim, subject).unwrap();
-    let jws = notation::jws(&signer, &notation::Claim::default(), subject).unwrap();
-    let cose = notation::cose(&signer, &notation::Claim::default(), subject).unwrap();
+    let jws = notation::envelope(&signer, &notation::Claim::default(), subject, Form::Jws).unwrap();
+    let cose = notation::envelope(&signer, &notation::Claim::default(), subject, Form::Cose).unwrap();
     let payload = cosign::payload("registry.example/app", &subject.digest);
     for package in [
         nv2::jwt_artifact(token.clone()).about(subject),
         nv2::json_artifact(json),
         nv2::index(token, subject),
-        notation::jws_artifact(jws, &signer, subject),
-        notation::cose_artifact(cose, &signer, subject),
+        notation::artifact(jws, Form::Jws, &signer, subject).unwrap(),
+        notation::artifact(cose, Form::Cose, &signer, subject).unwrap(),
         cosign::image(signer.key(), &payload).unwrap(),
         cosign::referrer(signer.key(), &payload).unwrap().about(subject),
     ] {
@@ -138,10 +139,10 @@ fn notation_signatures_of_every_envelope_and_key_are_believed() {
         let signer = authority.issue(&profile).unwrap();
         let claim = notation::Claim { expires: Some(SystemTime::now() + YEAR), ..Default::default() };
         for claim in [claim, notation::Claim::default()] {
-            let jws = notation::jws(&signer, &claim, image.descriptor()).unwrap();
-            let jws = notation::jws_artifact(jws, &signer, image.descriptor());
-            let cose = notation::cose(&signer, &claim, image.descriptor()).unwrap();
-            let cose = notation::cose_artifact(cose, &signer, image.descriptor());
+            let jws = notation::envelope(&signer, &claim, image.descriptor(), Form::Jws).unwrap();
+            let jws = notation::artifact(jws, Form::Jws, &signer, image.descriptor()).unwrap();
+            let cose = notation::envelope(&signer, &claim, image.descriptor(), Form::Cose).unwrap();
+            let cose = notation::artifact(cose, Form::Cose, &signer, image.descriptor()).unwrap();
             for package in [jws, cose] {
                 assert_eq!(&*judged(&package, &image, &verifier).unwrap().signer().0, "acme");
             }
@@ -149,8 +150,13 @@ fn notation_signatures_of_every_envelope_and_key_are_believed() {
     }
     let stranger =
         Authority::new("acme").unwrap().issue(&Profile::of_organization("acme-rockets.io")).unwrap();
-    let jws = notation::jws(&stranger, &notation::Claim::default(), image.descriptor()).unwrap();
-    let refused = judged(&notation::jws_artifact(jws, &stranger, image.descriptor()), &image, &verifier);
+    let jws =
+        notation::envelope(&stranger, &notation::Claim::default(), image.descriptor(), Form::Jws).unwrap();
+    let refused = judged(
+        &notation::artifact(jws, Form::Jws, &stranger, image.descriptor()).unwrap(),
+        &image,
+        &verifier,
+    );
     assert_eq!(refused.unwrap_err().code(), Code::UntrustedKey);
 }
 

@@ -107,7 +107,7 @@ fn signers(authority: &Object<'_>, roots: &TrustRoots) -> Result<Means, SettingE
         (None, None, None) => return Err(SettingError::here("one of key, keyless and static is needed")),
         _ => return Err(SettingError::here("one of key, keyless and static is needed, not several")),
     };
-    authority.refuse("source", "signatures are looked for beside the image alone: copy them there")?;
+    authority.refuse("source", "signatures are looked for beside the image and where `signatures` of our own settings says: write it there")?;
     let layout = layout(authority)?;
     let witnesses = Witnesses::read(authority, keyless.as_ref(), layout, roots)?;
     for settings in &mut signers {

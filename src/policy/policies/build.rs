@@ -73,6 +73,13 @@ fn check(policy: &Settings, earlier: &[Settings]) -> Result<(), SettingError> {
         }
         _ => {}
     }
+    match &policy.counter_sign {
+        Some(_) if policy.mode != Mode::Enforce => {
+            return fault("counter_sign", "only what mode enforce has proven is counter-signed");
+        }
+        Some(counter_sign) => counter_sign.check().map_err(|fault| fault.under("counter_sign"))?,
+        None => {}
+    }
     if !policy.renamed_from.is_empty() && policy.signed_name == SignedName::Any {
         return fault(
             "renamed_from",

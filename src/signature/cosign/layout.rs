@@ -6,7 +6,7 @@ use crate::signature::Format;
 use crate::signature::layout::Carrier;
 
 /// The annotation of a layer that holds the signature over it, in base64.
-pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// The annotation of a layer that holds the certificate of a keyless signature.
 pub(super) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 
@@ -15,7 +15,7 @@ pub(super) const CHAIN: &str = "dev.sigstore.cosign/chain";
 /// The annotation of a layer that holds Rekor's word.
 pub(super) const BUNDLE: &str = "dev.sigstore.cosign/bundle";
 /// The annotation of a layer that holds an RFC 3161 timestamp.
-pub(super) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+pub(crate) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// What the config of such an artifact may be: cosign writes an image's for tags, its own type for
 /// referrers, and an empty one for bundles.

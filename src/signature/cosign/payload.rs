@@ -10,7 +10,9 @@ use crate::signature::rejection::Field;
 use crate::telemetry::Untrusted;
 
 /// What `critical.type` may be: cosign's own, and the one that containers/image writes.
-const TYPES: [&str; 2] = ["cosign container image signature", "atomic container signature"];
+const TYPES: [&str; 2] = [PAYLOAD_TYPE, "atomic container signature"];
+/// What cosign calls its payloads.
+pub(crate) const PAYLOAD_TYPE: &str = "cosign container image signature";
 
 /// Far more than a name, a digest and some annotations: what is said beside them is built before anything is proven, and
 /// hostile text would be a hundred times as large.

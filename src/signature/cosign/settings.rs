@@ -15,7 +15,7 @@ use crate::setting::SettingError;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// A public key.
+    /// A public key; also by the name of one in a PKCS #11 token or AWS KMS.
     pub key: Option<Pem>,
     /// An identity that Fulcio certified.
     pub keyless: Option<Keyless>,
@@ -86,7 +86,7 @@ impl Default for AtLeast {
     }
 }
 
-/// A PEM file, or the PEM text itself.
+/// A PEM file, the PEM text itself, or the name of a key that a token or a service keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -163,10 +163,19 @@ impl Default for Settings {
     }
 }
 
+/// How names of keys begin that are kept elsewhere.
+const KEEPERS: [&str; 2] = ["pkcs11:", "awskms:"];
+
 impl Pem {
     /// The path, where it is one.
     pub fn path(&self) -> Option<&Path> {
-        if self.0.contains("-----BEGIN") { None } else { Some(Path::new(&self.0)) }
+        let is_path = !self.0.contains("-----BEGIN") && self.elsewhere().is_none();
+        is_path.then(|| Path::new(&self.0))
+    }
+
+    /// The name of a key that is kept elsewhere. A verifier asks nobody: what it names has to be put in its place first.
+    pub fn elsewhere(&self) -> Option<&str> {
+        KEEPERS.iter().any(|scheme| self.0.starts_with(scheme)).then_some(self.0.as_str())
     }
 
     fn resolve(&mut self, base: &Path) {

@@ -12,7 +12,7 @@ use crate::signature::rejection::Field;
 use crate::signature::{Attestation, Rejection};
 
 /// The predicate of what is no attestation but a signature: `cosign sign` writes it in bundles.
-pub(super) const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+pub(crate) const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 /// What a statement may call itself.
 const TYPES: [&str; 2] = ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
 /// More subjects than any build has.

@@ -8,15 +8,15 @@ use super::algorithm::Algorithm;
 use crate::signature::Rejection;
 
 /// The payload's media type.
-pub(super) const PAYLOAD: &str = "application/vnd.cncf.notary.payload.v1+json";
+pub(crate) const PAYLOAD: &str = "application/vnd.cncf.notary.payload.v1+json";
 
-pub(super) const SIGNING_SCHEME: &str = "io.cncf.notary.signingScheme";
-pub(super) const SIGNING_TIME: &str = "io.cncf.notary.signingTime";
+pub(crate) const SIGNING_SCHEME: &str = "io.cncf.notary.signingScheme";
+pub(crate) const SIGNING_TIME: &str = "io.cncf.notary.signingTime";
 pub(super) const AUTHENTIC_SIGNING_TIME: &str = "io.cncf.notary.authenticSigningTime";
-pub(super) const EXPIRY: &str = "io.cncf.notary.expiry";
+pub(crate) const EXPIRY: &str = "io.cncf.notary.expiry";
 pub(super) const PLUGIN: &str = "io.cncf.notary.verificationPlugin";
 pub(super) const PLUGIN_VERSION: &str = "io.cncf.notary.verificationPluginMinVersion";
-pub(super) const TIMESTAMP: &str = "io.cncf.notary.timestampSignature";
+pub(crate) const TIMESTAMP: &str = "io.cncf.notary.timestampSignature";
 
 /// The signed attributes as an envelope has them.
 #[derive(Debug, Default)]

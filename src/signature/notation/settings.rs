@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::level::{Action, Level, Validation, VerifyTimestamp};
 use super::statement::{Shelf, Statement, Terms};
-use super::trust_policy::{TrustPolicy, policy_files};
+use super::trust_policy::{TrustPolicy, policy_files, stores_of};
 use crate::setting::SettingError;
 use crate::signature::SignerName;
+use crate::trust::store::{self, StoreName};
 
 /// Either a signer of our own, or (`config_dir`) a folder of notation's configuration as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -76,10 +77,23 @@ impl Settings {
 
     /// The files and folders to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        match &self.config_dir {
+        let files = match &self.config_dir {
             Some(dir) => policy_files(dir),
             None => self.trust_store_dir.iter().cloned().collect(),
-        }
+        };
+        files.into_iter().chain(self.stores().into_iter().map(|(_, folder)| folder)).collect()
+    }
+
+    /// The trust stores that it names, or those that there are in the folder that decides, with their folders.
+    pub fn stores(&self) -> Vec<(StoreName, PathBuf)> {
+        let own = || self.trust_store.as_ref().map(OneOrMore::as_slice).unwrap_or_default();
+        let (base, names) = match (&self.config_dir, &self.trust_store_dir) {
+            // What cannot be read is reported by who judges by it.
+            (Some(dir), _) => (stores_of(dir), store::all(&stores_of(dir)).unwrap_or_default()),
+            (None, Some(dir)) => (dir.clone(), own().iter().filter_map(|name| name.parse().ok()).collect()),
+            (None, None) => return Vec::new(),
+        };
+        names.into_iter().map(|name| (name.clone(), name.folder(&base))).collect()
     }
 
     pub(super) fn policy(&self, signer: &SignerName) -> Result<TrustPolicy, SettingError> {
@@ -174,7 +188,7 @@ mod tests {
         let base = Path::new("/etc/portcullis");
         let mut own = read("{trust_store: ca:acme}").unwrap();
         own.resolve(base);
-        assert_eq!(own.paths(), [base.join("truststore")]);
+        assert_eq!(own.paths(), ["truststore", "truststore/x509/ca/acme"].map(|f| base.join(f)));
         let mut folder = read("{config_dir: notation}").unwrap();
         folder.resolve(base);
         let files = ["trustpolicy.oci.json", "trustpolicy.json", "truststore"];

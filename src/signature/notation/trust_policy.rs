@@ -26,7 +26,12 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// The files and folders that a folder of notation's configuration is read from, there or not: what to
 /// watch for changes.
 pub fn policy_files(dir: &Path) -> Vec<PathBuf> {
-    FILES.iter().map(|f| dir.join(f)).chain([dir.join(STORES)]).collect()
+    FILES.iter().map(|f| dir.join(f)).chain([stores_of(dir)]).collect()
+}
+
+/// The folder of a configuration's trust stores.
+pub(super) fn stores_of(dir: &Path) -> PathBuf {
+    dir.join(STORES)
 }
 
 /// Statements by scope.

@@ -28,7 +28,8 @@ impl Key {
             KeyKind::P384 => curve(&ECDSA_P384_SHA384_ASN1_SIGNING)?,
             KeyKind::P521 => curve(&ECDSA_P521_SHA512_ASN1_SIGNING)?,
             KeyKind::Ed25519 => {
-                let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(failed)?;
+                // OpenSSL 3.0 and cosign do not read the later version.
+                let made = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(failed)?;
                 Zeroizing::new(made.as_ref().to_vec())
             }
             KeyKind::Rsa { bits } => rsa(bits)?,

@@ -34,6 +34,15 @@ family! {
 }
 
 family! {
+    /// Counter-signatures.
+    CounterSignatures: IntCounterVec => Counter, CounterSigned {
+        registry: "The source registry.",
+        policy: "The policy's name.",
+        result: "`made`, `failed` or `withdrawn`.",
+    }
+}
+
+family! {
     /// Requests of clients, answered.
     Requests: IntCounterVec => Counter, Request {
         registry: "The source registry.",

@@ -42,6 +42,12 @@ impl Maker {
         WouldDenies::over(self.counters("would_deny_total", help, WouldDenies::LABELS), &self.known)
     }
 
+    pub(super) fn counter_signatures(&self) -> CounterSignatures {
+        let help = "Allowed manifests that were signed with the organisation's own key, or not.";
+        let vector = self.counters("counter_signatures_total", help, CounterSignatures::LABELS);
+        CounterSignatures::over(vector, &self.known)
+    }
+
     pub(super) fn exceptions_used(&self) -> RegistryCounters {
         let help = "Requests served because an exception names their digest.";
         let vector = self.counters("exceptions_used_total", help, RegistryCounters::LABELS);
@@ -75,6 +81,12 @@ impl Maker {
         let opts = histogram("upstream_duration_seconds", "Seconds to an upstream's response head.")
             .buckets(REQUEST_BUCKETS.to_vec());
         self.register(Histogram::with_opts(opts))
+    }
+
+    pub(super) fn discovery_failures(&self) -> RegistryCounters {
+        let help = "Questions for signatures that a source left without an answer.";
+        let vector = self.counters("discovery_failures_total", help, RegistryCounters::LABELS);
+        RegistryCounters::over(vector, &self.known)
     }
 
     pub(super) fn fetch_failures(&self) -> FetchFailures {

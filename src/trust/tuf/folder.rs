@@ -1,16 +1,15 @@
 //! What is kept between updates: the trusted root in a file of the operator's choice, and beside it the
 //! metadata that it was proven by, so that nothing older is believed later.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::Error;
 use super::metadata::{Body, Root, Signed, Snapshot, Targets, Timestamp};
 use super::role::Role;
-use crate::trust::files::read_within;
+use crate::trust::files::{self, read_within};
 
 /// The folder of one trusted root, held for this process alone.
 pub(super) struct Folder {
@@ -88,7 +87,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Kept`]; what was there is there still.
     pub(super) fn keep<T: Body>(&self, metadata: &Signed<T>, now: SystemTime) -> Result<(), Error> {
-        self.replace(&self.path.join(T::ROLE.file()), &metadata.bytes, now)
+        replace(&self.path.join(T::ROLE.file()), &metadata.bytes, now)
     }
 
     /// Takes the trusted root into use. It is written though it says the same: its date tells when it was
@@ -97,30 +96,7 @@ impl Folder {
     /// # Errors
     /// As [`Self::keep`].
     pub(super) fn keep_trusted_root(&self, bytes: &[u8], now: SystemTime) -> Result<(), Error> {
-        self.replace(&self.trusted_root, bytes, now)
-    }
-
-    /// Whoever reads the file meanwhile, or after a crash, finds the old content or the new.
-    fn replace(&self, path: &Path, bytes: &[u8], now: SystemTime) -> Result<(), Error> {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".new");
-        let aside = PathBuf::from(aside);
-        let write = || {
-            // Of an update that did not end; and a link that somebody laid there is not followed.
-            match fs::remove_file(&aside) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&aside)?;
-            // Whatever the umask says: the server reads it as somebody else.
-            file.set_permissions(fs::Permissions::from_mode(0o644))?;
-            file.write_all(bytes)?;
-            file.set_modified(now)?;
-            file.sync_all()?;
-            fs::rename(&aside, path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|e| kept(path, e))
+        replace(&self.trusted_root, bytes, now)
     }
 }
 
@@ -132,6 +108,10 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(kept(path, e)),
     }
+}
+
+fn replace(path: &Path, bytes: &[u8], now: SystemTime) -> Result<(), Error> {
+    files::replace(path, bytes, Some(now)).map_err(|e| kept(path, e))
 }
 
 fn kept(path: &Path, why: impl std::fmt::Display) -> Error {

@@ -85,7 +85,7 @@ async fn a_link_that_lies_where_is_written_is_not_followed() {
     let site = Site::believed().await;
     let victim = site.folder.path().join("victim");
     std::fs::write(&victim, "precious").unwrap();
-    for name in ["timestamp.json.new", "trusted_root.json.new"] {
+    for name in [".timestamp.json.new", ".trusted_root.json.new"] {
         std::os::unix::fs::symlink(&victim, site.output().with_file_name(name)).unwrap();
     }
     site.update().await.unwrap();

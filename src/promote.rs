@@ -1,0 +1,198 @@
+//! Copies admitted content to another registry, byte for byte, with all that belongs to it: every platform, every
+//! signature, every referrer. Asks the gate for each manifest; what is attached goes along unjudged, as it lies in the
+//! source. The destination's tag is written last, so that nobody finds half of it there.
+
+mod attached;
+mod blobs;
+mod tree;
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::admission::{Gate, Refusal};
+use crate::oci::{Digest, Manifest, Reference, Repository, Tag, Target};
+use crate::signing::{self, cosign};
+use crate::upstream::{self, Upstream, Writer};
+
+pub use blobs::Blobs;
+
+/// So much goes on at once.
+const AT_ONCE: usize = 6;
+/// The tags under which cosign has signatures and attestations as layers of one image.
+const UNITED: [&str; 2] = [".sig", ".att"];
+
+/// What is copied where.
+pub struct Promotion<'a> {
+    /// Who says what may be copied.
+    pub gate: &'a Gate,
+    /// The registry that it is written to.
+    pub writer: &'a Writer,
+    /// What is copied.
+    pub source: &'a Reference,
+    /// The repository that it is copied to.
+    pub destination: &'a Repository,
+    /// What it is called there, besides its digest.
+    pub tag: Option<&'a Tag>,
+    /// Is told how far it is.
+    pub tell: &'a (dyn Fn(Step) + Sync),
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// So many bytes of blobs make it up.
+    Found(u64),
+    /// So many of them are there now.
+    Copied(u64),
+}
+
+/// What was copied.
+#[derive(Debug)]
+pub struct Promoted {
+    /// The digest that it has, here and there.
+    pub digest: Digest,
+    /// Manifests of the content, and those of them that were written.
+    pub manifests: (usize, usize),
+    /// Artifacts that refer to it.
+    pub referrers: usize,
+    /// Tags of signatures and the like.
+    pub tags: usize,
+    /// Such tags that the destination has for something else: they were left as they are.
+    pub left: Vec<Tag>,
+    /// The blobs of all of it.
+    pub blobs: Blobs,
+}
+
+/// Why it was not copied, or not all of it. The destination's tag was not written then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The gate does not let it through.
+    #[error("{0}")]
+    Refused(String),
+    /// Something could not be read, written or found out. What is there already is skipped the next time.
+    #[error("{0}")]
+    Trouble(String),
+}
+
+impl Error {
+    fn trouble(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::Trouble(format!("{what}: {why}"))
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::Denied(_) | Refusal::Uncovered { .. } | Refusal::Unknown(_) => {
+                Self::Refused(refusal.to_string())
+            }
+            Refusal::Undecided { .. } | Refusal::Upstream(_) => Self::Trouble(refusal.to_string()),
+        }
+    }
+}
+
+/// A manifest on its way, and whether it comes through the gate, from elsewhere, or from the source's upstream.
+#[derive(Clone)]
+struct Piece {
+    manifest: Arc<Manifest>,
+    through_gate: bool,
+}
+
+impl Promotion<'_> {
+    /// Copies it.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn run(&self) -> Result<Promoted, Error> {
+        let tree = self.tree().await?;
+        let attached = self.attached(&tree).await?;
+        let pieces =
+            tree.iter().chain(&attached.referrers).chain(attached.tagged.iter().map(|(_, piece)| piece));
+        let blobs = self.copy_blobs(pieces).await?;
+        let written = self.write(&tree).await?;
+        self.attach(&attached.referrers).await?;
+        let left = self.write_tags(&attached.tagged).await?;
+        let top = tree.last().ok_or_else(|| Error::Refused("there is nothing to copy".to_owned()))?;
+        if let Some(tag) = self.tag {
+            self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
+        }
+        Ok(Promoted {
+            digest: *top.manifest.digest(),
+            manifests: (tree.len(), written),
+            referrers: attached.referrers.len(),
+            tags: attached.tagged.len() - left.len(),
+            left,
+            blobs,
+        })
+    }
+
+    fn upstream(&self) -> Result<&Arc<Upstream>, Error> {
+        let registry = self.source.repository.registry();
+        let upstream = self.gate.upstreams().of(registry);
+        upstream.ok_or_else(|| Error::Refused(format!("{registry} is none of the configured upstreams")))
+    }
+
+    /// Writes what is not there, children before who lists them. Says how many that were.
+    async fn write(&self, tree: &[Piece]) -> Result<usize, Error> {
+        let mut written = 0;
+        for Piece { manifest, .. } in tree {
+            let target = Target::Digest(*manifest.digest());
+            let present = self.writer.resolve(self.destination, &target).await;
+            if present.map_err(|e| self.failed(&target, &e))?.is_none() {
+                self.put(&target, manifest).await?;
+                written += 1;
+            }
+        }
+        Ok(written)
+    }
+
+    async fn put(&self, target: &Target, manifest: &Manifest) -> Result<(), Error> {
+        let put = self.writer.put_manifest(self.destination, target, manifest).await;
+        put.map(drop).map_err(|e| self.failed(target, &e))
+    }
+
+    async fn attach(&self, referrers: &[Piece]) -> Result<(), Error> {
+        let manifests: Vec<&Manifest> = referrers.iter().map(|piece| &*piece.manifest).collect();
+        let attached = self.writer.attach_all(self.destination, &manifests).await;
+        attached.map_err(|e| Error::trouble(format!("referrers in {}", self.destination), e))
+    }
+
+    /// Writes the tags. What the destination has there of its own is kept: signatures are united with it, anything else
+    /// is left as it is, and named.
+    async fn write_tags(&self, tagged: &[(Tag, Piece)]) -> Result<Vec<Tag>, Error> {
+        let writing = stream::iter(tagged.iter().map(|(tag, piece)| self.write_tag(tag, &piece.manifest)));
+        let left: Vec<Option<Tag>> = writing.buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(left.into_iter().flatten().collect())
+    }
+
+    async fn write_tag(&self, tag: &Tag, manifest: &Manifest) -> Result<Option<Tag>, Error> {
+        let target = Target::Tag(tag.clone());
+        let present = self.writer.manifest(self.destination, &target).await;
+        match present.map_err(|e| self.failed(&target, &e))? {
+            Some(bytes) if bytes == *manifest.bytes() => Ok(None),
+            _ if UNITED.iter().any(|suffix| tag.as_str().ends_with(suffix)) => {
+                let unite = |present: Option<Manifest>| cosign::united(present.as_ref(), manifest);
+                let united = self.writer.amend::<signing::Error>(self.destination, tag, unite).await;
+                united.map_err(|e| self.failed(&target, &e))?;
+                Ok(None)
+            }
+            Some(_) => Ok(Some(tag.clone())),
+            None => self.put(&target, manifest).await.map(|()| None),
+        }
+    }
+
+    fn failed(&self, target: &Target, why: &dyn std::fmt::Display) -> Error {
+        let reference = Reference { repository: self.destination.clone(), target: target.clone() };
+        Error::trouble(reference, why)
+    }
+}
+
+/// Nothing is an answer too.
+fn found<T>(answer: Result<T, upstream::Error>) -> Result<Option<T>, upstream::Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(upstream::Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

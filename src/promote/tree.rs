@@ -1,0 +1,53 @@
+//! The content itself: the manifest, and what it lists. Each goes through the gate and is allowed, not only served.
+
+use std::collections::HashSet;
+
+use super::{Error, Piece, Promotion};
+use crate::access::Principal;
+use crate::oci::{Reference, Target};
+use crate::policy::Verdict;
+
+/// How deep indexes may lie in indexes.
+const MAX_DEPTH: usize = 4;
+/// At most so many manifests are copied.
+const MAX_MANIFESTS: usize = 1024;
+
+impl Promotion<'_> {
+    /// All of it, children before who lists them, the manifest that was asked for last.
+    pub(super) async fn tree(&self) -> Result<Vec<Piece>, Error> {
+        let top = self.admitted(&self.source.target).await?;
+        let mut seen = HashSet::from([*top.manifest.digest()]);
+        let mut levels = vec![vec![top]];
+        while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
+            let mut below = Vec::new();
+            for child in level.iter().flat_map(|index| index.manifest.manifests()) {
+                if seen.insert(child.digest) {
+                    below.push(self.admitted(&Target::Digest(child.digest)).await?);
+                }
+                if seen.len() > MAX_MANIFESTS {
+                    return Err(Error::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
+                }
+            }
+            if levels.len() > MAX_DEPTH && !below.is_empty() {
+                return Err(Error::Refused(format!("its indexes lie deeper than {MAX_DEPTH} in each other")));
+            }
+            levels.push(below);
+        }
+        Ok(levels.into_iter().rev().flatten().collect())
+    }
+
+    async fn admitted(&self, target: &Target) -> Result<Piece, Error> {
+        let reference = Reference { repository: self.source.repository.clone(), target: target.clone() };
+        let admitted = self.gate.manifest(&reference, &Principal::Process).await?;
+        let decision = admitted.decision();
+        if decision.verdict() != Verdict::Allow {
+            let why: Vec<_> = decision.reasons().iter().map(|reason| reason.message.clone()).collect();
+            return Err(Error::Refused(format!(
+                "{reference} is served in mode {} alone, not allowed: {}",
+                decision.mode().as_str(),
+                why.join("; ")
+            )));
+        }
+        Ok(Piece { manifest: admitted.into_content(), through_gate: false })
+    }
+}

@@ -1,0 +1,256 @@
+//! Counter-signing: what one proxy allowed, another believes by the organisation's key alone.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use portcullis::demo::signing::{Identity, Profile, cosign};
+use portcullis::demo::{Package, Registry};
+use portcullis::oci::Digest;
+use serde_json::Value;
+
+use crate::test_proxy::{
+    HOST, Running, STRANGER, TestProxy, WABBIT, policy, push_signed, refused, served, signature, signed,
+    unsigned,
+};
+
+/// The organisation.
+static ACME: LazyLock<Identity> =
+    LazyLock::new(|| Identity::self_signed(&Profile::of_host("acme-rockets.io")).unwrap());
+
+const ALL: &str = "notation, notation_cose, cosign, cosign_bundle, nv2";
+
+/// A proxy that trusts wabbit, and signs as ACME in these formats.
+fn certifying(formats: &str, more: &str) -> TestProxy {
+    let counter_sign = format!(
+        "{{ key: acme.key, certificate_chain: acme.crt, published_as: \"acme-rockets.io/{{path}}\", \
+         formats: [{formats}]{more} }}"
+    );
+    acme(TestProxy::new()).policy(&format!("require: wabbit, counter_sign: {counter_sign}"))
+}
+
+fn acme(proxy: TestProxy) -> TestProxy {
+    proxy.file("acme.key", ACME.key().private_pem()).file("acme.crt", ACME.certificate_pem())
+}
+
+const WAITING: &str = ", attest: true, before_serving: true";
+
+/// A developer's proxy before the certifying one, which trusts `signer` alone.
+async fn developer(certifying: &Running, signer: &str, require: &str) -> Running {
+    let upstreams = format!("{{ \"{HOST}\": {{ url: \"{}\", default: true }} }}", certifying.proxy().url());
+    acme(TestProxy::new())
+        .file("acme.pub", ACME.key().public_pem())
+        .file("stranger.crt", STRANGER.certificate_pem())
+        .file("trust/x509/ca/acme/acme.crt", ACME.certificate_pem())
+        .with("signers", signer)
+        .with("upstreams", &upstreams)
+        .policy(&format!("require: {require}"))
+        .start()
+        .await
+}
+
+const COSIGN: &str = "{ acme: { cosign: { key: acme.pub, transparency_log: ignore } } }";
+const SIGNERS: [(&str, &str); 5] = [
+    (
+        "notation",
+        "{ acme: { notation: { trust_store: \"ca:acme\", trust_store_dir: trust, trusted_identities: [\"*\"] } } }",
+    ),
+    (
+        "notation_cose",
+        "{ acme: { notation: { trust_store: \"ca:acme\", trust_store_dir: trust, trusted_identities: [\"*\"] } } }",
+    ),
+    ("cosign", COSIGN),
+    ("cosign_bundle", COSIGN),
+    ("nv2", "{ acme: { nv2: { certificates: [acme.crt], names: [acme-rockets.io] } } }"),
+];
+
+async fn listed(proxy: &Running, subject: &Digest) -> Vec<Digest> {
+    let list = proxy.path(&format!("/v2/{HOST}/app/referrers/{subject}")).await;
+    assert_eq!(list.status, 200, "{:?}", list.error_message());
+    let list: Value = serde_json::from_slice(&list.body).unwrap();
+    let entries = list["manifests"].as_array().unwrap().iter();
+    entries.map(|entry| Digest::parse(entry["digest"].as_str().unwrap()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn one_key_of_the_organisations_does_for_what_it_certified() {
+    for (format, signer) in SIGNERS {
+        let certifying = certifying(format, ", before_serving: true")
+            .upstream(|registry| {
+                signed("app")(registry);
+                unsigned("rogue")(registry);
+            })
+            .start()
+            .await;
+        let developer = developer(&certifying, signer, "acme").await;
+        let image = Package::image("app");
+        served(&developer.get("app:1").await, image.bytes());
+        served(&developer.blob("app", &image.layer()).await, &image.blobs()[1]);
+        assert_ne!(developer.get("rogue:1").await.status, 200, "{format}");
+        // It is the key that counts: another's is not believed.
+        let others = "{ acme: { nv2: { certificates: [stranger.crt] } } }";
+        let stranger = self::developer(&certifying, others, "acme").await;
+        refused(&stranger.get("app:1").await, 403, "DENIED", "");
+    }
+}
+
+#[tokio::test]
+async fn a_summary_tells_what_was_verified_by_which_policy() {
+    let certifying = certifying("cosign_bundle", WAITING).upstream(signed("app")).start().await;
+    let attested = |condition: &str| {
+        format!(
+            "{{ attested: {{ by: acme, predicate_type: \"https://slsa.dev/verification_summary/v1\", where: '{condition}' }} }}"
+        )
+    };
+    let passed = "predicate.verificationResult == \"PASSED\" && predicate.policy.uri == \"urn:portcullis:policy:strict\"";
+    let developer = developer(&certifying, COSIGN, &attested(passed)).await;
+    served(&developer.get("app:1").await, Package::image("app").bytes());
+    let other = attested("predicate.policy.uri == \"urn:portcullis:policy:lax\"");
+    let picky = self::developer(&certifying, COSIGN, &other).await;
+    refused(&picky.get("app:1").await, 403, "DENIED", "");
+    let line = certifying.audit().into_iter().find(|line| line["event"] == "counter-signed").unwrap();
+    assert_eq!(line["subject"], Package::image("app").digest().to_string());
+    assert_eq!(line["artifacts"].as_array().unwrap().len(), 2);
+    assert_eq!(certifying.metric("portcullis_counter_signatures_total").await, 1.0);
+}
+
+#[tokio::test]
+async fn it_is_made_once_and_behind_the_answer() {
+    let mut proxy = certifying(ALL, ", attest: true").upstream(signed("app")).start().await;
+    let image = Package::image("app");
+    served(&proxy.get("app:1").await, image.bytes());
+    let made =
+        "portcullis_counter_signatures_total{policy=\"strict\",registry=\"registry.test\",result=\"made\"}";
+    for _ in 0..200 {
+        if proxy.metric(made).await > 0.0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let before = listed(&proxy, &image.digest()).await;
+    // wabbit's own, four in ACME's formats, and the summary.
+    assert_eq!(before.len(), 6);
+    // Over renewals and restarts, with the upstream gone too.
+    proxy.pass(Duration::from_secs(25 * 3600));
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(listed(&proxy, &image.digest()).await, before);
+    proxy.stop().await;
+    proxy.start_again().await;
+    served(&proxy.get(&format!("app@{}", image.digest())).await, image.bytes());
+    assert_eq!(listed(&proxy, &image.digest()).await, before);
+    for artifact in &before {
+        assert_eq!(proxy.get(&format!("app@{artifact}")).await.status, 200);
+    }
+    assert_eq!(proxy.metric(made).await, 0.0, "nothing is signed again");
+}
+
+#[tokio::test]
+async fn it_is_withdrawn_when_the_decision_falls_or_the_policy_signs_no_more() {
+    for falls in [true, false] {
+        let image = Package::image("app");
+        let (pushed, signature) = (image.clone(), signature(&WABBIT, image.descriptor()));
+        let own = signature.digest();
+        let content = move |registry: &Registry| {
+            registry.push("app", "1", &pushed);
+            registry.push("app", None, &signature);
+        };
+        let mut proxy = certifying(ALL, WAITING).upstream(content).start().await;
+        served(&proxy.get("app:1").await, image.bytes());
+        let made = listed(&proxy, &image.digest()).await;
+        assert_eq!(made.len(), 6);
+        let ours: Vec<_> = made.iter().filter(|artifact| **artifact != own).collect();
+        let (policy, status) = if falls {
+            assert!(proxy.change("signers", "{ wabbit: { nv2: { certificates: [acme.crt] } } }"));
+            (None, 403)
+        } else {
+            assert!(proxy.change("policies", &policy("require: wabbit")));
+            (Some(()), 200)
+        };
+        assert_eq!(proxy.get("app:1").await.status, status);
+        for artifact in ours {
+            assert_ne!(proxy.get(&format!("app@{artifact}")).await.status, 200, "falls: {falls}");
+        }
+        let tag = format!("app:sha256-{}.sig", image.digest().hex());
+        assert_ne!(proxy.get(&tag).await.status, 200, "falls: {falls}");
+        if policy.is_some() {
+            assert_eq!(listed(&proxy, &image.digest()).await, [own]);
+        }
+        let last = proxy.audit().into_iter().rfind(|line| line["event"] == "withdrawn").unwrap();
+        assert_eq!(last["subject"], image.digest().to_string());
+        assert_eq!(proxy.metric("portcullis_counter_signatures_total{policy=\"strict\",registry=\"registry.test\",result=\"withdrawn\"}").await, 1.0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_enforced_proof_is_counter_signed() {
+    let image = Package::image("app");
+    let exception = format!(
+        "[{{ repository: \"{HOST}/app\", digest: \"{}\", reason: outage, expires: \"2099-01-01T00:00:00Z\" }}]",
+        image.digest()
+    );
+    let excepted =
+        certifying(ALL, WAITING).with("exceptions", &exception).upstream(unsigned("app")).start().await;
+    served(&excepted.get("app:1").await, image.bytes());
+    assert_eq!(listed(&excepted, &image.digest()).await, []);
+    assert_eq!(excepted.metric("portcullis_counter_signatures_total").await, 0.0);
+
+    let denied = certifying(ALL, WAITING).upstream(unsigned("app")).start().await;
+    refused(&denied.get("app:1").await, 403, "DENIED", "");
+    assert_eq!(denied.metric("portcullis_counter_signatures_total").await, 0.0);
+
+    let mut audited = acme(TestProxy::new()).upstream(signed("app")).start().await;
+    let counter_sign = "counter_sign: { key: acme.key, formats: [cosign] }";
+    assert!(audited.change("policies", &policy(&format!("require: wabbit, {counter_sign}"))));
+    assert!(!audited.change("policies", &policy(&format!("mode: audit, require: wabbit, {counter_sign}"))));
+}
+
+#[tokio::test]
+async fn under_cosigns_tag_it_stands_beside_the_publishers() {
+    let image = Package::image("app");
+    let pushed = image.clone();
+    let proxy = acme(TestProxy::new())
+        .file("wabbit.pub", WABBIT.key().public_pem())
+        .with("signers", "{ wabbit: { cosign: { key: wabbit.pub, transparency_log: ignore } } }")
+        .policy("require: wabbit, counter_sign: { key: acme.key, formats: [cosign], before_serving: true }")
+        .upstream(move |registry| {
+            registry.push("app", "1", &pushed);
+            let payload = cosign::payload("registry.test/app", &pushed.digest());
+            let signature = cosign::image(WABBIT.key(), &payload).unwrap();
+            registry.push("app", cosign::tag(&pushed.digest()).as_str(), &signature);
+        })
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let answer = proxy.get(&format!("app:{}", cosign::tag(&image.digest()))).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.error_message());
+    let found: Value = serde_json::from_slice(&answer.body).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 2);
+    for layer in layers.iter().chain([&found["config"]]) {
+        let digest = Digest::parse(layer["digest"].as_str().unwrap()).unwrap();
+        let blob = proxy.blob("app", &digest).await;
+        assert!(blob.status == 200 && digest.matches(&blob.body), "{:?}", blob.error_message());
+    }
+    let developer = developer(&proxy, COSIGN, "acme").await;
+    served(&developer.get("app:1").await, image.bytes());
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_sign_is_told_when_the_configuration_is_read() {
+    let image = |registry: &_| push_signed(registry, "app", "1", &Package::image("app"));
+    let mut proxy =
+        acme(TestProxy::new()).file("other.crt", WABBIT.certificate_pem()).upstream(image).start().await;
+    for wrong in [
+        "{ key: absent.key, formats: [cosign] }",
+        "{ key: acme.crt, formats: [cosign] }",
+        "{ key: acme.key, formats: [] }",
+        "{ key: acme.key, formats: [notation] }",
+        "{ key: acme.key, formats: [nv2] }",
+        "{ key: acme.key, certificate_chain: other.crt, formats: [notation] }",
+    ] {
+        assert!(
+            !proxy.change("policies", &policy(&format!("require: wabbit, counter_sign: {wrong}"))),
+            "{wrong}"
+        );
+    }
+    served(&proxy.get("app:1").await, Package::image("app").bytes());
+}

@@ -1,0 +1,137 @@
+//! AWS KMS, which moto's server stands in for. Through botocore it checks how requests are signed; its refusal of one
+//! that is not is of another form than AWS'.
+
+use super::super::process::{Daemon, free_port, run};
+use super::super::proxy::PORTCULLIS;
+use super::Desk;
+
+/// Makes a key of each kind by AWS' own library; prints its name, id and ARN.
+const MAKE: &str = r#"
+import boto3, json
+kms = boto3.client("kms")
+for name, spec, usage in [
+    ("p256", "ECC_NIST_P256", "SIGN_VERIFY"), ("p384", "ECC_NIST_P384", "SIGN_VERIFY"),
+    ("p521", "ECC_NIST_P521", "SIGN_VERIFY"), ("rsa", "RSA_2048", "SIGN_VERIFY"), ("sealing", "RSA_2048", "ENCRYPT_DECRYPT"),
+]:
+    key = kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]
+    kms.create_alias(AliasName="alias/" + name, TargetKeyId=key["KeyId"])
+    print(name, key["KeyId"], key["Arn"])
+iam = boto3.client("iam")
+iam.create_user(UserName="signer")
+allow = {"Effect": "Allow", "Action": ["kms:GetPublicKey", "kms:Sign"], "Resource": "*"}
+policy = json.dumps({"Version": "2012-10-17", "Statement": allow})
+iam.put_user_policy(UserName="signer", PolicyName="signs", PolicyDocument=policy)
+made = iam.create_access_key(UserName="signer")["AccessKey"]
+print("signer", made["AccessKeyId"], made["SecretAccessKey"])
+"#;
+
+/// How many requests that makes: from the next one on, moto asks who asks, and checks the request's signature.
+const UNSIGNED: &str = "13";
+
+struct Kms {
+    desk: Desk,
+    /// Name, id and ARN of each key.
+    keys: Vec<[String; 3]>,
+    _server: Daemon,
+}
+
+impl Kms {
+    fn secret(&self) -> &str {
+        &self.desk.variables.iter().find(|(name, _)| *name == "AWS_SECRET_ACCESS_KEY").unwrap().1
+    }
+}
+
+fn kms() -> Kms {
+    let mut desk = Desk::new();
+    let port = free_port();
+    let script = desk.file("kms_server.py", include_str!("kms_server.py"));
+    let mut server = desk.command("moto_python");
+    server.arg(script).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    server.env("INITIAL_NO_AUTH_ACTION_COUNT", UNSIGNED);
+    let answers = |_: &Daemon| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let server = Daemon::start(&server, desk.path()).ready_when(answers);
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret".to_owned()),
+        ("AWS_REGION", "eu-west-1".to_owned()),
+        ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
+    ] {
+        desk.variables.push((name, value));
+    }
+    let made = desk.run("moto_python", &["-c", MAKE]).passed().stdout;
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
+    let mut keys: Vec<[String; 3]> = made.lines().map(words).collect();
+    let [_, access_key, secret_key] = keys.pop().unwrap();
+    for (name, value) in [("AWS_ACCESS_KEY_ID", access_key), ("AWS_SECRET_ACCESS_KEY", secret_key)] {
+        desk.variables.retain(|(other, _)| *other != name);
+        desk.variables.push((name, value));
+    }
+    Kms { keys, desk, _server: server }
+}
+
+#[test]
+#[ignore = "needs moto, openssl"]
+fn needs_moto_keys_of_kms_sign_what_their_public_halves_verify() {
+    let kms = kms();
+    for [name, id, arn] in kms.keys.iter().filter(|[name, ..]| name != "sealing") {
+        let alias = format!("awskms:///alias/{name}");
+        let public = kms.desk.public(&alias, &[]);
+        for same in [format!("awskms:///{id}"), format!("awskms:///{arn}")] {
+            assert_eq!(kms.desk.public(&same, &[]), public, "{same}");
+        }
+        kms.desk.signs(&alias, &[]);
+    }
+}
+
+#[test]
+#[ignore = "needs moto"]
+fn needs_moto_what_kms_refuses_is_said_and_no_secret_is() {
+    let kms = kms();
+    let show = |name: &str| kms.desk.portcullis(&["key", "show", name]).failed();
+    show("awskms:///alias/absent").says("KMS refused GetPublicKey: NotFoundException: ");
+    show("awskms:///alias/sealing").says("the key is for ENCRYPT_DECRYPT, not for signing");
+    let refused = show("awskms://127.0.0.1:9/alias/p256").says("https://127.0.0.1:9/ did not answer: ");
+    assert!(!refused.text.contains(kms.secret()), "{}", refused.text);
+    let mut wrong = kms.desk.command(PORTCULLIS);
+    wrong.args(["key", "show", "awskms:///alias/p256"]).env("AWS_SECRET_ACCESS_KEY", "s3cret");
+    let refused = run(&mut wrong).failed().says("KMS refused GetPublicKey: status 403");
+    assert!(!refused.text.contains("s3cret"), "{}", refused.text);
+}
+
+#[test]
+#[ignore = "needs moto"]
+fn needs_moto_nobody_asks_without_credentials() {
+    let mut kms = kms();
+    let secret = kms.secret().to_owned();
+    let access_key =
+        kms.desk.variables.iter().find(|(name, _)| *name == "AWS_ACCESS_KEY_ID").unwrap().1.clone();
+    kms.desk.variables.retain(|(name, _)| !name.starts_with("AWS_ACCESS") && !name.starts_with("AWS_SECRET"));
+    let show = ["key", "show", "awskms:///alias/p256"];
+    kms.desk.portcullis(&show).failed().says("no AWS credentials");
+    let profile = format!("[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret}\n");
+    kms.desk.file(".aws/credentials", &profile);
+    kms.desk.portcullis(&show).passed();
+    kms.desk.variables.retain(|(name, _)| !name.ends_with("REGION"));
+    kms.desk.portcullis(&show).failed().says("no region is known");
+}
+
+/// A configuration names a key of KMS: what KMS says when it is read is what counts, and without an answer nothing loads.
+#[test]
+#[ignore = "needs moto"]
+fn needs_moto_a_configuration_takes_a_key_from_kms() {
+    let kms = kms();
+    let config = |key: &str| {
+        let text = format!(
+            "store: {{ path: store }}\nsigners:\n  acme: {{ cosign: {{ key: \"{key}\", transparency_log: ignore }} }}\n\
+             policies:\n  - {{ name: all, scopes: [\"docker.io/**\"], require: acme }}\n"
+        );
+        kms.desk.file("portcullis.yaml", &text);
+        kms.desk.portcullis(&["check", "portcullis.yaml"])
+    };
+    config("awskms:///alias/p256").passed();
+    let refused = config("awskms:///alias/absent").failed();
+    refused
+        .says("portcullis.yaml:3:21: signers.acme.cosign.key: KMS refused GetPublicKey: NotFoundException");
+    config("awskms://127.0.0.1:9/alias/p256").failed().says("https://127.0.0.1:9/ did not answer");
+}
