@@ -72,6 +72,22 @@ fn needs_skopeo_copies_what_was_exported_byte_for_byte() {
 }
 
 #[test]
+#[ignore = "needs skopeo"]
+fn needs_skopeo_what_it_packed_is_taken_in() {
+    let stand = Stand::new(Kind::TagSchema);
+    let out = exported(&stand, Proof::CosignTag);
+    let name = format!("docker.io/{MULTI}:v1");
+    let mut copy = stand.command("skopeo");
+    copy.args(["copy", "--all", "--preserve-digests", &format!("oci:{}:{name}", out.display())]);
+    run(copy.arg(format!("oci-archive:packed.tar:{name}"))).passed();
+    let config = config(&stand, "import.yaml", "{}");
+    let mut import = portcullis(&stand);
+    // It packs no signatures; the store has them from when it was exported.
+    let outcome = run(import.args(["import", "packed.tar", "--config"]).arg(config)).passed();
+    outcome.says("no index of contents").says(&format!("{name}: taken in"));
+}
+
+#[test]
 #[ignore = "needs oras"]
 fn needs_oras_finds_signatures_in_what_was_exported() {
     let stand = Stand::new(Kind::Referrers);
