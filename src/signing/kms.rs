@@ -166,7 +166,7 @@ impl Kms {
         const ACTION: &str = "Sign";
         let unfit = || Error::Algorithm { asked: algorithm, has: Untrusted::new(self.algorithms.join(", ")) };
         let (name, hash) = name_of(algorithm).ok_or_else(unfit)?;
-        if !self.algorithms.iter().any(|known| *known == name) {
+        if !self.algorithms.contains(&name) {
             return Err(unfit());
         }
         let request = json!({

@@ -67,7 +67,7 @@ async fn kms_is_given_a_digest_and_what_it_signs_is_checked() {
         signed(&own, b"another"),
     ];
     let (service, server) = answering(answers);
-    let kms = SigningKey::Kms(Kms::asked(service, "k".to_owned()).await.unwrap());
+    let kms = SigningKey::Kms(Box::new(Kms::asked(service, "k".to_owned()).await.unwrap()));
     assert_eq!(kms.public(), own.public());
     let signature = kms.sign(P256, b"message").await.unwrap();
     assert_eq!(signature.len(), 64);
