@@ -108,6 +108,30 @@ fn faults_of_modules_have_the_place_of_their_key() {
     assert_eq!((fault.place, fault.key.as_str()), (Some((2, 5)), "policies.0.require"));
 }
 
+/// Verifiers ask nobody, so a configuration without an answer is none.
+#[test]
+fn a_key_that_is_kept_elsewhere_is_fetched_when_the_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.yaml");
+    let load = |key: &str| {
+        let text = format!("signers:\n  a: {{ cosign: {{ key: \"{key}\" }} }}\n");
+        std::fs::write(&file, text).unwrap();
+        load(&file).unwrap_err()
+    };
+    for (key, why) in [
+        ("pkcs11:token=t?module-path=/absent.so", "/absent.so does not serve as a PKCS #11 module"),
+        ("pkcs11:token=t?module-path=/absent.so&pin-value=1", "pin-source"),
+        ("awskms:///alias/", "expected awskms://"),
+    ] {
+        let fault = load(key);
+        assert_eq!(
+            (fault.key.as_str(), fault.place.map(|(line, _)| line)),
+            ("signers.a.cosign.key", Some(2))
+        );
+        assert!(fault.message.contains(why), "{fault}");
+    }
+}
+
 #[test]
 fn faults_of_conditions_have_the_place_of_the_character() {
     let written = |condition: &str| {

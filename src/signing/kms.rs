@@ -139,7 +139,7 @@ impl Kms {
     /// [`Error`].
     pub fn open(name: &str) -> Result<Self, Error> {
         let reference = Reference::parse(name)?;
-        let service = Service::of(&reference, &variable)?;
+        let service = Service::of(&reference, variable)?;
         wait(Self::asked(service, reference.key))
     }
 
@@ -166,7 +166,7 @@ impl Kms {
         const ACTION: &str = "Sign";
         let unfit = || Error::Algorithm { asked: algorithm, has: Untrusted::new(self.algorithms.join(", ")) };
         let (name, hash) = name_of(algorithm).ok_or_else(unfit)?;
-        if !self.algorithms.iter().any(|known| *known == name) {
+        if !self.algorithms.contains(&name) {
             return Err(unfit());
         }
         let request = json!({
@@ -186,18 +186,19 @@ struct Service {
     client: Client,
     endpoint: Url,
     region: String,
+    environment: fn(&str) -> Option<String>,
 }
 
 impl Service {
-    fn of(reference: &Reference, environment: Environment<'_>) -> Result<Self, Error> {
+    fn of(reference: &Reference, environment: fn(&str) -> Option<String>) -> Result<Self, Error> {
         let region = match reference.region() {
             Some(region) => Some(region.to_owned()),
-            None => credentials::region(environment)?,
+            None => credentials::region(&environment)?,
         };
         let region = region.filter(|region| reference::is_region(region)).ok_or(Error::Region)?;
         let endpoint = match &reference.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => endpoint(&region, environment)?,
+            None => endpoint(&region, &environment)?,
         };
         let own = Origin::of(&endpoint).ok_or_else(|| Error::Endpoint(endpoint.to_string()))?;
         let options = Options {
@@ -207,8 +208,8 @@ impl Service {
             authorities: Authorities::System,
             timeouts: TIMEOUTS,
         };
-        let client = Client::for_service(options, environment).map_err(Error::Client)?;
-        Ok(Self { client, endpoint, region })
+        let client = Client::for_service(options, &environment).map_err(Error::Client)?;
+        Ok(Self { client, endpoint, region, environment })
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -232,7 +233,7 @@ impl Service {
     }
 
     fn signed(&self, action: &str, body: Vec<u8>) -> Result<Request, Error> {
-        let by = credentials::find(&variable)?;
+        let by = credentials::find(&self.environment)?;
         let host = match (self.endpoint.host_str().unwrap_or_default(), self.endpoint.port()) {
             (host, Some(port)) => format!("{host}:{port}"),
             (host, None) => host.to_owned(),
@@ -297,49 +298,4 @@ fn decoded(action: &'static str, text: &str) -> Result<Vec<u8>, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint_with(region: &str, variables: &[(&str, &str)]) -> Result<String, String> {
-        let set =
-            |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-        endpoint(region, &set).map(String::from).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn a_region_has_its_own_service_unless_the_environment_names_one() {
-        assert_eq!(endpoint_with("eu-west-1", &[]).unwrap(), "https://kms.eu-west-1.amazonaws.com/");
-        assert_eq!(endpoint_with("cn-north-1", &[]).unwrap(), "https://kms.cn-north-1.amazonaws.com.cn/");
-        let both =
-            [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_KMS", "http://127.0.0.1:2")];
-        assert_eq!(endpoint_with("eu", &both).unwrap(), "http://127.0.0.1:2/");
-        assert_eq!(endpoint_with("eu", &both[..1]).unwrap(), "http://127.0.0.1:1/");
-        for wrong in ["127.0.0.1:1", "http://user@host/", "http://host/path"] {
-            assert!(
-                endpoint_with("eu", &[("AWS_ENDPOINT_URL", wrong)]).unwrap_err().contains(wrong),
-                "{wrong}"
-            );
-        }
-    }
-
-    #[test]
-    fn algorithms_have_the_names_of_kms() {
-        use crate::x509::Encoding;
-        let named = |algorithm| name_of(algorithm).map(|(name, _)| name);
-        assert_eq!(named(Algorithm::Ecdsa(Hash::Sha384, Encoding::Fixed)).as_deref(), Some("ECDSA_SHA_384"));
-        assert_eq!(named(Algorithm::RsaPkcs1(Hash::Sha512)).as_deref(), Some("RSASSA_PKCS1_V1_5_SHA_512"));
-        assert_eq!(named(Algorithm::RsaPss(Hash::Sha256)).as_deref(), Some("RSASSA_PSS_SHA_256"));
-        assert_eq!(named(Algorithm::Ed25519), None);
-        assert_eq!(named(Algorithm::RsaPssLongest(Hash::Sha256)), None);
-    }
-
-    #[test]
-    fn without_a_region_nobody_is_asked() {
-        let alias = Reference::parse("awskms:///alias/a").unwrap();
-        assert!(matches!(Service::of(&alias, &|_| None), Err(Error::Region)));
-        let odd = |name: &str| (name == "AWS_REGION").then(|| "evil.example/".to_owned());
-        assert!(matches!(Service::of(&alias, &odd), Err(Error::Region)));
-        let arn = Reference::parse("awskms:///arn:aws:kms:eu-west-1:1:alias/a").unwrap();
-        assert_eq!(Service::of(&arn, &odd).unwrap().region, "eu-west-1");
-    }
-}
+mod tests;

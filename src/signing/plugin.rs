@@ -164,3 +164,6 @@ async fn call<T: DeserializeOwned>(
     let request = serde_json::to_vec(request).map_err(std::io::Error::from)?;
     answer::read(&process::call(program, command, &request, limit).await?)
 }
+
+#[cfg(test)]
+mod tests;

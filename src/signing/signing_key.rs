@@ -16,7 +16,7 @@ pub enum SigningKey {
     /// In a PKCS #11 token.
     Token(Token),
     /// Of AWS KMS.
-    Kms(Kms),
+    Kms(Box<Kms>),
     /// Had by a program that speaks notation's plug-in protocol.
     Plugin(Plugin),
 }
@@ -30,7 +30,7 @@ impl SigningKey {
     pub fn open(name: &str, password: AskPassword<'_>) -> Result<Self, KeyError> {
         match name.split_once(':') {
             Some(("pkcs11", _)) => Token::open(name, password).map(Self::Token),
-            Some(("awskms", _)) => Ok(Self::Kms(Kms::open(name)?)),
+            Some(("awskms", _)) => Ok(Self::Kms(Box::new(Kms::open(name)?))),
             Some(("plugin", _)) => Ok(Self::Plugin(Plugin::open(name)?)),
             _ => Key::read(Path::new(name), password).map(Self::File),
         }
