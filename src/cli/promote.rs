@@ -52,7 +52,10 @@ impl Arguments {
     fn promote(&self) -> anyhow::Result<()> {
         let source = Reference::parse(&self.source).with_context(|| format!("{:?}", self.source))?;
         let (destination, tag) = self.destination(&source)?;
-        let settings = super::settings(self.config.as_deref())?;
+        let mut settings = super::settings(self.config.as_deref())?;
+        // What is counter-signed goes along, so it is waited for.
+        let counter_signing = settings.policies.iter_mut().filter_map(|policy| policy.counter_sign.as_mut());
+        counter_signing.for_each(|counter_sign| counter_sign.before_serving = true);
         let registries = Registries::of(settings.clone(), self.insecure, self.username.as_deref())?;
         let writer = registries.writer(destination.repository.registry())?;
         let bar = bar::of_bytes();

@@ -104,29 +104,33 @@ impl Promotion<'_> {
             tagged
                 .extend(index.manifest.config().is_some().then(|| (Tag::about(subject, ""), index.clone())));
         }
-        let elsewhere = self.looks_elsewhere();
-        let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), elsewhere));
+        let gate_has_more = self.gate_has_more();
+        let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
         tagged.extend(try_join_all(tags).await?.into_iter().flatten());
-        let proven_elsewhere = if elsewhere { self.proven(subject).await? } else { Vec::new() };
+        let proven_elsewhere = if gate_has_more { self.proven(subject).await? } else { Vec::new() };
         Ok(Named { referrers, proven_elsewhere, tagged })
     }
 
-    async fn tagged(&self, tag: Tag, elsewhere: bool) -> Result<Option<(Tag, Piece)>, Error> {
+    /// What stands under a tag: in the source, and through the gate, where that is something else.
+    async fn tagged(&self, tag: Tag, gate_has_more: bool) -> Result<Vec<(Tag, Piece)>, Error> {
         let target = Target::Tag(tag.clone());
-        let piece = match self.piece(&target, false).await? {
-            None if elsewhere => self.piece(&target, true).await?,
-            piece => piece,
-        };
-        Ok(piece.map(|piece| (tag, piece)))
+        let own = self.piece(&target, false).await?;
+        let gates = if gate_has_more { self.piece(&target, true).await? } else { None };
+        let digest = |piece: &Piece| *piece.manifest.digest();
+        let gates = gates.filter(|piece| own.as_ref().map(digest) != Some(digest(piece)));
+        Ok(own.into_iter().chain(gates).map(|piece| (tag.clone(), piece)).collect())
     }
 
-    fn looks_elsewhere(&self) -> bool {
+    /// Whether it looks for signatures beside the source, or adds its own.
+    fn gate_has_more(&self) -> bool {
         let repository = &self.source.repository;
         let policy = self.gate.policies().matching(repository);
-        policy.is_some_and(|policy| policy.signature_sources(repository).next().is_some())
+        let looks_elsewhere =
+            policy.is_some_and(|policy| policy.signature_sources(repository).next().is_some());
+        looks_elsewhere || self.gate.counter_signs(repository)
     }
 
-    /// The signatures that the gate has proven and lists, wherever they lie.
+    /// The signatures that the gate has proven or made, and lists, wherever they lie.
     async fn proven(&self, subject: &Digest) -> Result<Vec<Digest>, Error> {
         let repository = &self.source.repository;
         let list = match self.gate.referrers(repository, subject, None, &Principal::Process).await {

@@ -240,3 +240,40 @@ async fn blobs_are_mounted_and_signatures_from_elsewhere_come_along() {
     let listed = site.there(&format!("prod/app/referrers/{}", image.digest())).await;
     assert!(String::from_utf8_lossy(&listed.body).contains(&own.digest().to_string()));
 }
+
+/// One key of the organisation's does at the destination, with the publisher's signatures beside.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policy_counter_signs_is_counter_signed_there() {
+    let site = Site::new(
+        "require: wabbit, counter_sign: { key: acme.key, formats: [cosign, cosign_bundle], attest: true }",
+    )
+    .await;
+    let (acme, publisher) = (Key::generate(KeyKind::P256).unwrap(), Key::generate(KeyKind::P256).unwrap());
+    site.folder.write("acme.key", &acme.private_pem()).unwrap();
+    let image = Package::image("app");
+    push_signed(&site.source, "team/app", "1", &image);
+    let payload = cosign::payload("registry.test/team/app", &image.digest());
+    let tag = cosign::tag(&image.digest());
+    let theirs = cosign::image(&publisher, &payload).unwrap();
+    site.source.push("team/app", tag.as_str(), &theirs);
+    site.source.push("team/rogue", "1", &Package::image("rogue"));
+
+    let (code, text) = site.promote("team/app:1", "certified/app").await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = site.promote("team/rogue:1", "certified/rogue").await;
+    assert_eq!(code, 1, "{text}");
+    let signatures = site.there(&format!("certified/app/manifests/{tag}")).await;
+    let signatures: Value = serde_json::from_slice(&signatures.body).unwrap();
+    assert_eq!(signatures["layers"].as_array().unwrap().len(), 2, "the publisher's and the organisation's");
+
+    for (key, status) in [(&acme, 200), (&publisher, 200), (&Key::generate(KeyKind::P256).unwrap(), 403)] {
+        let proxy = TestProxy::new()
+            .file("some.pub", key.public_pem())
+            .with("signers", "{ some: { cosign: { key: some.pub, transparency_log: ignore } } }")
+            .with("upstreams", &format!("{{ {HOST}: {{ url: \"{}\", default: true }} }}", site.target.url()))
+            .policy("require: some")
+            .start()
+            .await;
+        assert_eq!(proxy.get("certified/app:1").await.status, status);
+    }
+}

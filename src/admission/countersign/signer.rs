@@ -63,7 +63,7 @@ impl CounterSigners {
         Ok(Self(built))
     }
 
-    pub(super) fn of(&self, policy: &str) -> Option<Arc<CounterSigner>> {
+    pub(in crate::admission) fn of(&self, policy: &str) -> Option<Arc<CounterSigner>> {
         self.0.get(policy).cloned()
     }
 
