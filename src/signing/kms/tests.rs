@@ -1,6 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use super::service::endpoint;
 use super::*;
 use crate::signing::{Key, KeyError, SigningKey};
 use crate::x509::{Encoding, KeyKind};
