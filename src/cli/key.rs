@@ -120,7 +120,8 @@ fn act(action: &Action) -> anyhow::Result<()> {
 
 /// The key that `name` names.
 fn open(name: &str, password: &password::Flags) -> anyhow::Result<SigningKey> {
-    SigningKey::open(name, &|| password.ask(name)).with_context(|| format!("the key {name}"))
+    let shown = SigningKey::shown(name);
+    SigningKey::open(name, &|| password.ask(shown)).with_context(|| format!("the key {shown}"))
 }
 
 fn write(path: &Path, pem: &str) -> std::io::Result<()> {

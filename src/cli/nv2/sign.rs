@@ -66,9 +66,9 @@ impl From<Form> for signing::nv2::Form {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
     keep_out_of_core_dumps()?;
-    let name = &arguments.key;
-    let key = SigningKey::open(name, &|| arguments.password.ask(name));
-    let key = key.with_context(|| format!("the key {name}"))?;
+    let shown = SigningKey::shown(&arguments.key);
+    let key = SigningKey::open(&arguments.key, &|| arguments.password.ask(shown));
+    let key = key.with_context(|| format!("the key {shown}"))?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
     let claim = signing::nv2::Claim {
