@@ -151,8 +151,7 @@ fn key(arguments: &Arguments) -> anyhow::Result<Option<SigningKey>> {
         return Ok(None);
     };
     keep_out_of_core_dumps()?;
-    let key = SigningKey::open(name, &|| arguments.password.ask(name));
-    Ok(Some(key.with_context(|| format!("key {name}"))?))
+    arguments.password.open(name).map(Some)
 }
 
 fn writer(arguments: &Arguments, store: &Path, earlier: Option<Sealed>) -> anyhow::Result<Writer> {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::{exit, keep_out_of_core_dumps, password, report, runtime};
 use crate::signature::nv2;
-use crate::signing::{Key, SigningKey};
+use crate::signing::Key;
 use crate::x509::request::Request;
 use crate::x509::{self, KeyKind, Name, PublicKey};
 
@@ -106,21 +106,16 @@ fn act(action: &Action) -> anyhow::Result<()> {
             write(output, &pem).with_context(|| format!("{shown} (keys are never written over)"))?;
             show(key.public())
         }
-        Action::Show { key, password } => show(open(key, password)?.public()),
+        Action::Show { key, password } => show(password.open(key)?.public()),
         Action::CertificateRequest { subject, names, key, password } => {
             let subject = Name::from_text(subject).context("--subject")?;
-            let key = open(key, password)?;
+            let key = password.open(key)?;
             let request = Request::new(&subject, names, key.public())?;
             let signature = runtime()?.block_on(key.sign(request.algorithm, &request.info))?;
             let pem = x509::pem("CERTIFICATE REQUEST", &request.signed(&signature));
             Ok(std::io::stdout().write_all(pem.as_bytes())?)
         }
     }
-}
-
-/// The key that `name` names.
-fn open(name: &str, password: &password::Flags) -> anyhow::Result<SigningKey> {
-    SigningKey::open(name, &|| password.ask(name)).with_context(|| format!("the key {name}"))
 }
 
 fn write(path: &Path, pem: &str) -> std::io::Result<()> {

@@ -33,7 +33,8 @@ impl Flags {
     /// # Errors
     /// As [`SigningKey::open`], with its name.
     pub(super) fn open(&self, name: &str) -> anyhow::Result<SigningKey> {
-        SigningKey::open(name, &|| self.ask(name)).with_context(|| format!("the key {name}"))
+        let shown = SigningKey::shown(name);
+        SigningKey::open(name, &|| self.ask(shown)).with_context(|| format!("the key {shown}"))
     }
 
     /// The password for the key called `name`.

@@ -25,12 +25,13 @@ pub(super) struct Arguments {
     /// default) or json of nv2.
     #[arg(long, value_enum)]
     form: Option<Form>,
-    /// The private key: the path of a PEM file.
+    /// The private key: the path of a PEM file, or the name of one that is kept elsewhere (pkcs11:, awskms:, plugin:).
     #[arg(short, long, value_name = "KEY")]
     key: String,
     #[command(flatten)]
     password: password::Flags,
-    /// The key's certificate, and what leads from it to its root, in one PEM file. notation needs them; nv2 takes them.
+    /// The key's certificate, and what leads from it to its root, in one PEM file; by default what a plug-in has for its
+    /// key. notation needs them; nv2 takes them.
     #[arg(long, value_name = "FILE")]
     certificate_chain: Option<PathBuf>,
     /// A timestamp authority (RFC 3161) that stamps the signature, so that it outlives its certificate. For notation
@@ -120,11 +121,6 @@ impl Arguments {
         let unfit = |flag: &str| bail!("{flag} is not for --format {:?}", self.format);
         match self.format {
             Format::Notation if !self.reference.is_empty() => unfit("--reference")?,
-            Format::Notation if self.certificate_chain.is_none() => {
-                bail!(
-                    "notation signs with certificates: give --certificate-chain, the key's own first, its root last"
-                );
-            }
             Format::Cosign if !self.reference.is_empty() => unfit("--reference")?,
             Format::Cosign if self.expiry.is_some() => unfit("--expiry")?,
             Format::Cosign if self.certificate_chain.is_some() => unfit("--certificate-chain")?,
@@ -168,7 +164,15 @@ impl Arguments {
     }
 
     async fn make(&self, form: Form, key: &SigningKey, subject: &Subject) -> anyhow::Result<Signed> {
-        let chain = trust::certificates(self.certificate_chain.as_slice())?;
+        let chain = match &self.certificate_chain {
+            Some(path) => trust::certificates(std::slice::from_ref(path))?,
+            None => key.chain().to_vec(),
+        };
+        if self.format == Format::Notation && chain.is_empty() {
+            bail!(
+                "notation signs with certificates: give --certificate-chain, the key's own first, its root last"
+            );
+        }
         let annotations: BTreeMap<String, String> = self.annotation.iter().cloned().collect();
         let authority = self.authority()?;
         let authority = authority.as_ref();

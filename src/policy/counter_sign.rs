@@ -11,7 +11,7 @@ use crate::setting::SettingError;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CounterSign {
-    /// The private key: the path of a PEM file.
+    /// The private key: the path of a PEM file, or the name of one that is kept elsewhere.
     pub key: String,
     /// The file with the password of an encrypted key.
     #[serde(default)]
@@ -77,14 +77,9 @@ impl CounterSign {
     /// What can be wrong with it by itself.
     pub(super) fn check(&self) -> Result<(), SettingError> {
         let fault = |key: &str, message: &str| Err(SettingError::new([key], message));
-        let has = |format| self.formats.contains(&format);
-        let needs_chain = has(CounterFormat::Notation) || has(CounterFormat::NotationCose);
         match &self.published_as {
             _ if self.formats.is_empty() => fault("formats", "the list is empty: name at least one format"),
-            _ if needs_chain && self.certificate_chain.is_none() => {
-                fault("certificate_chain", "missing: notation signs with certificates")
-            }
-            None if has(CounterFormat::Nv2) => {
+            None if self.formats.contains(&CounterFormat::Nv2) => {
                 fault("published_as", "missing: nv2 signs the name that the certificate's host is in")
             }
             _ => Ok(()),

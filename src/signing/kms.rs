@@ -28,9 +28,11 @@ pub enum Error {
     /// Nobody says where the key is.
     #[error("no region is known: set AWS_REGION, or name the key by its ARN")]
     Region,
-    /// An endpoint that is none.
-    #[error("expected an http or https URL in AWS_ENDPOINT_URL_KMS or AWS_ENDPOINT_URL, found {0:?}")]
-    Endpoint(String),
+    /// An endpoint that is none. What stands there is not shown: it could be a password.
+    #[error(
+        "expected an http or https URL without user and path in AWS_ENDPOINT_URL_KMS or AWS_ENDPOINT_URL"
+    )]
+    Endpoint,
     /// Nobody says who asks.
     #[error("no AWS credentials: {0}")]
     Credentials(String),

@@ -36,6 +36,14 @@ impl SigningKey {
         }
     }
 
+    /// A key's name for messages: without a URI's query, where somebody may have put a PIN.
+    pub fn shown(name: &str) -> &str {
+        match name.split_once('?') {
+            Some((path, _)) if name.starts_with("pkcs11:") => path,
+            _ => name,
+        }
+    }
+
     /// The public half of a key that a token or a service keeps, for those who verify: nobody is asked for a PIN.
     ///
     /// # Errors
@@ -132,6 +140,14 @@ pub(super) fn wait<T: Send, E: Send + From<std::io::Error>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_shown_without_what_may_be_a_pin() {
+        assert_eq!(SigningKey::shown("pkcs11:token=t?pin-value=271828"), "pkcs11:token=t");
+        for name in ["key.pem", "what?.pem", "plugin:x?id=k", "pkcs11:token=t"] {
+            assert_eq!(SigningKey::shown(name), name);
+        }
+    }
 
     #[test]
     fn an_algorithm_fits_its_own_keys_alone() {

@@ -142,6 +142,25 @@ fn an_encrypted_key_signs_with_its_password() {
     }
 }
 
+/// Wherever a key is kept, what is wrong with its name is said, and nothing of a PIN that stands in it.
+#[test]
+fn a_name_of_a_key_is_refused_without_its_secrets() {
+    let desk = Desk::new();
+    let pin = "pkcs11:token=t?module-path=/absent.so&pin-value=271828";
+    for (key, why) in [
+        (pin, "the key pkcs11:token=t: expected a PKCS #11 URI (RFC 7512), found a pin-value"),
+        ("pkcs11:token=t?module-path=/absent.so", "/absent.so does not serve as a PKCS #11 module"),
+        ("plugin:absent?id=k", "notation-absent does not serve as a plug-in"),
+        ("awskms:///alias/", "expected awskms://[ENDPOINT]/KEY"),
+    ] {
+        desk.fails(&["sign", "-k", key, "-o", "s.jwt", "file:manifest.json"], why);
+        let mut show = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let (code, out, err) = finished(show.args(["key", "show", key]).output().unwrap());
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        assert!(err.contains(why) && !err.contains("271828"), "{err}");
+    }
+}
+
 /// A key that is made here signs here, and its file is its owner's.
 #[test]
 fn a_key_is_made_shown_and_signs() {

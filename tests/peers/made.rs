@@ -10,8 +10,8 @@ use super::content;
 use super::notary::pki::{AUTHORITY, Pki, SIGNER};
 use super::notary::tool::simple;
 use super::process::{Outcome, run};
-use super::proxy::portcullis;
-use super::stand::Stand;
+use super::proxy::{PORTCULLIS, portcullis};
+use super::stand::{SIGNED, Stand};
 use super::upstream::Kind;
 
 const KINDS: [&str; 6] = ["P-256", "P-384", "P-521", "rsa2048", "rsa3072", "rsa4096"];
@@ -229,6 +229,25 @@ fn needs_cosign_signs_beside_what_is_signed_here() {
         cosign_verify(&stand, "cosign", public, &["--new-bundle-format=false"], &reference).passed();
     }
     cosign_verify(&stand, "cosign", "ed25519.pub", &["--new-bundle-format=false"], &reference).failed();
+}
+
+/// The commands of docs/SIGNING.md, in their order.
+#[test]
+#[ignore = "needs cosign, notation, openssl"]
+fn needs_cosign_and_notation_the_signing_walkthrough_holds() {
+    const PAGE: &str = include_str!("../../docs/SIGNING.md");
+    let stand = Stand::new(Kind::Referrers);
+    stand.push(SIGNED, content::image);
+    stand.policy(&simple(json!({ "level": "strict" }), &["ca:acme"]));
+    let folder = std::path::Path::new(PORTCULLIS).parent().unwrap().display();
+    let blocks: Vec<_> =
+        PAGE.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let mut shell = stand.command("sh");
+        shell.env("REGISTRY", stand.upstream.address());
+        run(shell.args(["-ec", &format!("PATH={folder}:$PATH; {block}")])).passed();
+    }
 }
 
 #[test]

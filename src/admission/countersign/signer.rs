@@ -80,9 +80,13 @@ impl CounterSigner {
             None => Err(io::Error::other("it is encrypted: name its password's file in key_password_file")),
         };
         let key = SigningKey::open(&settings.key, &ask)
-            .map_err(|e| fault("key", &format_args!("{}: {e}", settings.key)))?;
-        let chain = trust::certificates(settings.certificate_chain.as_slice())
-            .map_err(|e| fault("certificate_chain", &e))?;
+            .map_err(|e| fault("key", &format_args!("{}: {e}", SigningKey::shown(&settings.key))))?;
+        let chain = match &settings.certificate_chain {
+            Some(path) => {
+                trust::certificates(std::slice::from_ref(path)).map_err(|e| fault("certificate_chain", &e))?
+            }
+            None => key.chain().to_vec(),
+        };
         if chain.first().is_some_and(|leaf| leaf.public_key() != key.public()) {
             return Err(fault("certificate_chain", &"its first certificate is another key's"));
         }

@@ -57,7 +57,7 @@ impl Service {
             Some(endpoint) => endpoint.clone(),
             None => endpoint(&region, &environment)?,
         };
-        let own = Origin::of(&endpoint).ok_or_else(|| Error::Endpoint(endpoint.to_string()))?;
+        let own = Origin::of(&endpoint).ok_or(Error::Endpoint)?;
         let options = Options {
             own,
             resolve: Vec::new(),
@@ -123,9 +123,9 @@ pub(super) fn endpoint(region: &str, environment: Environment<'_>) -> Result<Url
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     if let Some(text) = set("AWS_ENDPOINT_URL_KMS").or_else(|| set("AWS_ENDPOINT_URL")) {
         let url = Url::parse(&text).ok().filter(|url| url.username().is_empty() && url.path() == "/");
-        return url.ok_or(Error::Endpoint(text));
+        return url.ok_or(Error::Endpoint);
     }
     let end = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let text = format!("https://kms.{region}.{end}/");
-    Url::parse(&text).map_err(|_| Error::Endpoint(text))
+    Url::parse(&text).map_err(|_| Error::Endpoint)
 }
