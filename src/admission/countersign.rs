@@ -5,10 +5,12 @@
 mod signer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::kept::owner;
 use super::links::Leave;
@@ -16,9 +18,9 @@ use super::memory::How;
 use super::refusal::{Refusal, internal};
 use super::request::Request;
 use crate::audit::CounterSignature;
-use crate::oci::{Digest, Manifest, Repository, Tag};
-use crate::policy::{Decision, Mode, Verdict};
-use crate::signature::Code;
+use crate::oci::{Digest, Kind, MAX_MANIFEST_BYTES, Manifest, Repository, Tag};
+use crate::policy::{Decision, IndexRule, Mode, Policy, Verdict};
+use crate::signature::{Code, Format, layout};
 use crate::signing::Artifact;
 use crate::store::key::within;
 use crate::store::{self, Change, Records, Table};
@@ -29,8 +31,16 @@ pub use signer::{CounterSigner, CounterSigners};
 /// The suffix of the tag under which cosign looks for signatures.
 const COSIGN: &str = ".sig";
 
+/// After a failure it is tried again after each of these, behind the answers. The next decision tries anew.
+const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(600)];
+/// So many subjects are signed at once at most.
+const TURNS: usize = 64;
+
 /// What was made for each subject.
-pub(super) struct Countersigned(Table);
+pub(super) struct Countersigned {
+    table: Table,
+    turns: [Mutex<()>; TURNS],
+}
 
 /// What was made for one.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,18 +55,35 @@ struct Record {
     tagged: Option<Digest>,
 }
 
+impl Record {
+    fn all(&self) -> impl Iterator<Item = &Digest> {
+        self.artifacts.iter().chain(&self.tagged)
+    }
+}
+
 impl Countersigned {
     pub(super) fn open(records: &Records) -> Self {
-        Self(records.table("countersigned"))
+        Self { table: records.table("countersigned"), turns: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    /// The records themselves, by repository and subject.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Whose turn it is with a subject.
+    fn turn(&self, subject: &Digest) -> &Mutex<()> {
+        let number = subject.as_bytes().first().copied().unwrap_or_default();
+        &self.turns[usize::from(number) % TURNS]
     }
 
     /// What strikes the record of a subject that is retired.
     pub(super) fn striking(&self, repository: &Repository, subject: &Digest) -> Change {
-        self.0.deleting(within(repository, subject))
+        self.table.deleting(within(repository, subject))
     }
 
     async fn get(&self, repository: &Repository, subject: &Digest) -> Result<Option<Record>, store::Error> {
-        let value = self.0.get(&within(repository, subject)).await?;
+        let value = self.table.get(&within(repository, subject)).await?;
         // A record that cannot be read is one that has to be made anew.
         Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
@@ -64,10 +91,11 @@ impl Countersigned {
 
 impl Request {
     /// Has a new decision's subject counter-signed, where its policy wants that, and what was made for it withdrawn,
-    /// where it does not any more. Waits only where the policy wants that, too.
+    /// where it does not any more. Waits only where the policy wants that, too: before anybody else learns of the
+    /// decision.
     ///
     /// # Errors
-    /// [`Refusal`], of a policy whose first answer waits.
+    /// [`Refusal`], of a policy whose answers wait.
     pub(super) async fn counter_sign(
         &self,
         manifest: &Arc<Manifest>,
@@ -75,22 +103,32 @@ impl Request {
         proven: &[Digest],
         how: How,
     ) -> Result<(), Refusal> {
-        let Some(signer) = self.counter_signer(decision) else {
-            if decision.verdict() != Verdict::Indeterminate {
+        let Some(signer) = self.counter_signer(decision).filter(|_| self.vouches_for_all(manifest)) else {
+            // A decision about one tag says nothing of the others.
+            let is_about_all = decision.tag().is_none() || !self.binds_tag();
+            if decision.verdict() != Verdict::Indeterminate && is_about_all {
                 self.withdraw(decision).await;
             }
             return Ok(());
         };
         let waits = signer.before_serving();
-        let name = ((self.repository.clone(), *manifest.digest()), how);
-        let signing =
-            self.memory().signing.run(name, || self.signing(signer, manifest, decision, proven, how));
+        let name = (self.repository.clone(), *manifest.digest());
+        let key = (name, how, signer.name(decision.revision()));
+        let run = || self.signing(signer, manifest, decision, proven, how);
+        let signing = self.memory().signing.run(key, run);
         if waits {
             return signing.await.map_err(|e| internal(&e))?;
         }
         // It goes on by itself from the first poll on.
         let _ = signing.now_or_never();
         Ok(())
+    }
+
+    /// Whether a signature of the manifest would vouch for no more than was proven: under `children` and `both` an index
+    /// is allowed of which not all may be. What it lists is signed itself then.
+    fn vouches_for_all(&self, manifest: &Manifest) -> bool {
+        let by_index = |policy: &Arc<Policy>| policy.index() == IndexRule::Index;
+        manifest.kind() != Kind::Index || self.policy().is_some_and(by_index)
     }
 
     /// Boxed: to sign may take another decision, which has to be signed.
@@ -103,16 +141,24 @@ impl Request {
         how: How,
     ) -> BoxFuture<'static, Result<(), Refusal>> {
         let (request, manifest, decision) = (self.clone(), Arc::clone(manifest), Arc::clone(decision));
-        let inputs = proven.to_vec();
+        let mut inputs = proven.to_vec();
         Box::pin(async move {
             // Who shares a tag with others' signatures has to know which of them are believed.
             if signer.is_tagged() && how != How::Whole && !request.upstream.is_offline() {
                 let whole = request.judge_whole(manifest.digest()).await;
-                if whole.is_ok_and(|whole| whole.verdict() == Verdict::Allow) {
-                    return Ok(());
+                if let Ok(whole) = whole.as_ref().map(|whole| request.memory().proven(&request, whole)) {
+                    inputs.extend(whole);
                 }
             }
-            request.sign_for(&signer, &manifest, &decision, &inputs).await
+            let mut signed = request.sign_for(&signer, &manifest, &decision, &inputs).await;
+            for pause in PAUSES.iter().filter(|_| !signer.before_serving()) {
+                if signed.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(*pause).await;
+                signed = request.sign_for(&signer, &manifest, &decision, &inputs).await;
+            }
+            signed
         })
     }
 
@@ -154,14 +200,23 @@ impl Request {
         inputs: &[Digest],
     ) -> Result<bool, String> {
         let (memory, repository, subject) = (self.memory(), &self.repository, manifest.digest());
-        let beside = match signer.is_tagged() {
-            true => self.upstreams_own(decision, inputs).await.map_err(|e| e.to_string())?,
-            false => None,
-        };
+        // One at a time: what is made twice would be kept twice.
+        let _turn = memory.countersigned.turn(subject).lock().await;
         let by = signer.name(decision.revision());
         let known = memory.countersigned.get(repository, subject).await.map_err(|e| e.to_string())?;
+        let (current, former) = match known {
+            Some(record) if record.by == by && self.is_whole(&record).await => (Some(record), None),
+            former => (None, former),
+        };
+        let beside = match (signer.is_tagged(), self.upstreams_own(decision, inputs).await) {
+            (false, _) => None,
+            (true, Ok(image)) => image,
+            // Nobody can tell what stands there now: what was made stays as it is.
+            (true, Err(_)) if current.is_some() => return Ok(false),
+            (true, Err(_)) => None,
+        };
         let others = beside.as_ref().map(|image| *image.digest());
-        if known.is_some_and(|record| record.by == by && record.beside == others) {
+        if current.as_ref().is_some_and(|record| record.beside == others) {
             return Ok(false);
         }
         let made = signer.sign(repository, manifest.descriptor(), decision, inputs, beside.as_deref()).await;
@@ -175,8 +230,43 @@ impl Request {
         // Written down before it is served.
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
-        memory.countersigned.0.put(within(repository, subject), value);
+        memory.countersigned.table.put(within(repository, subject), value);
+        if let Some(former) = current.or(former) {
+            self.let_go(subject, &former).await;
+        }
         Ok(true)
+    }
+
+    /// Whether all that a record names can be read.
+    async fn is_whole(&self, record: &Record) -> bool {
+        for digest in record.all() {
+            let Some(manifest) = self.kept(digest).await else { return false };
+            for blob in manifest.config().into_iter().chain(manifest.blobs().first()) {
+                let size = self.memory().store.size_now(&blob.digest);
+                // The layers of others' signatures are the upstream's.
+                if record.tagged.as_ref() != Some(digest) && !matches!(size, Ok(Some(_))) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn kept(&self, digest: &Digest) -> Option<Manifest> {
+        let bytes = self.memory().store.read(digest, MAX_MANIFEST_BYTES).await.ok()??;
+        Manifest::parse_expecting(bytes, digest).ok()
+    }
+
+    /// Ends what was made before: nobody finds it by its digest any more.
+    async fn let_go(&self, subject: &Digest, record: &Record) {
+        let (memory, repository) = (self.memory(), &self.repository);
+        for digest in record.all() {
+            memory.cache.disown(repository, digest);
+            let released = memory.store.release(digest, &owner(repository, subject)).await;
+            if let Err(error) = released {
+                tracing::error!(%repository, %subject, %error, "former counter-signatures cannot be released");
+            }
+        }
     }
 
     async fn keep_made(&self, subject: &Digest, artifact: &Artifact) -> Result<(), crate::cache::Error> {
@@ -190,7 +280,7 @@ impl Request {
         Ok(())
     }
 
-    /// The image under the upstream's own `.sig` tag, where it may be served.
+    /// The signatures under the upstream's own `.sig` tag, where they may be served.
     async fn upstreams_own(
         &self,
         decision: &Decision,
@@ -202,9 +292,16 @@ impl Request {
             let is_served = proven.contains(&resolved.digest) || self.lists_all_referrers(decision);
             if is_served { self.fetch(&resolved.digest).await.map(Some) } else { Ok(None) }
         };
+        let is_signatures = |image: &Arc<Manifest>| {
+            let carrier = layout::carrier(image, decision.subject());
+            carrier.is_some_and(|carrier| carrier.pure && carrier.format == Format::Cosign)
+        };
         match found.await {
+            Ok(image) => Ok(image.filter(is_signatures)),
             Err(Refusal::Unknown(_) | Refusal::Denied(_)) => Ok(None),
-            found => found,
+            // An island has what was carried there.
+            Err(_) if self.upstream.is_offline() => Ok(None),
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -219,7 +316,8 @@ impl Request {
                 return;
             }
         };
-        memory.countersigned.0.delete(within(repository, subject));
+        memory.countersigned.table.delete(within(repository, subject));
+        self.let_go(subject, &record).await;
         self.count_signed(decision, "withdrawn");
         if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");
@@ -236,7 +334,7 @@ impl Request {
         artifact: &Digest,
     ) -> Result<bool, Refusal> {
         let record = self.countersigned(parent).await?;
-        Ok(record.is_some_and(|r| r.artifacts.contains(artifact) || r.tagged.as_ref() == Some(artifact)))
+        Ok(record.is_some_and(|record| record.all().any(|made| made == artifact)))
     }
 
     /// The referrers that were made here about a subject.
@@ -256,14 +354,11 @@ impl Request {
         subject: &Digest,
         suffix: &str,
     ) -> Result<Option<Digest>, Refusal> {
-        if suffix != COSIGN || self.gate.0.counter_signers.is_empty() {
+        if suffix != COSIGN || !self.gate.counter_signs(&self.repository) {
             return Ok(None);
         }
-        let leave = match self.leave(subject, None).await {
-            Ok(leave) => leave,
-            Err(Refusal::Unknown(_)) => return Ok(None),
-            Err(other) => return Err(other),
-        };
+        // Without leave nothing was made; what else stands under the tag says why.
+        let Ok(leave) = self.leave(subject, None).await else { return Ok(None) };
         Ok(self.countersigned(&leave).await?.and_then(|record| record.tagged))
     }
 
@@ -295,7 +390,7 @@ impl Request {
             decision: decision.id().to_string(),
             policy: decision.policy().map(|name| name.to_string()),
             key: signer.map(CounterSigner::fingerprint),
-            artifacts: record.artifacts.iter().chain(&record.tagged).copied().collect(),
+            artifacts: record.all().copied().collect(),
         };
         self.memory().audit.counter_signature(&line).await.map_err(|e| e.to_string())
     }

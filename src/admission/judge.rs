@@ -153,10 +153,9 @@ impl Request {
         let decision = Arc::new(self.conclude(&judging, &gathered));
         self.record(&decision, gathered.from_kept.is_some()).await?;
         let proven = self.keep(&judging, &decision, &gathered).await;
-        let inputs = proven.clone();
+        self.counter_sign(manifest, &decision, &proven, how).await?;
         let made = Made { decision: Arc::clone(&decision), whole: how == How::Whole, proven, revocations };
         self.memory().remember(self, tag, made);
-        self.counter_sign(manifest, &decision, &inputs, how).await?;
         // Kept signatures sufficed: the sources are asked behind the answer, where that was long ago.
         let is_old = gathered.from_kept.is_some_and(|asked| {
             moment.now.duration_since(asked).map_or(true, |age| age > self.freshness().referrers_ttl)

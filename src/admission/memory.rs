@@ -55,7 +55,7 @@ pub struct Memory {
     pub(super) kept: Kept,
     pub(super) countersigned: Countersigned,
     /// Counter-signing under way.
-    pub(super) signing: Flight<(Name, How), Result<(), Refusal>>,
+    pub(super) signing: Flight<(Name, How, String), Result<(), Refusal>>,
     pub(super) evaluations: Flight<Evaluation, Result<Arc<Decision>, Refusal>>,
     permits: DashMap<Registry, Arc<Permits>>,
     decisions: Map<Key, Arc<Live>, ByReports>,

@@ -116,9 +116,11 @@ impl Request {
             return referrers::as_manifest(self, subject).await;
         }
         if let Some(ours) = self.counter_signed_tag(subject, suffix).await? {
-            let manifest = self.fetch(&ours).await?;
-            let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
-            return self.serve(leave, manifest, false);
+            // Where it was lost, what the upstream has there is better than nothing.
+            if let Ok(manifest) = self.fetch(&ours).await {
+                let leave = self.subject_tag_leave(tag, subject, &manifest).await?;
+                return self.serve(leave, manifest, false);
+            }
         }
         match self.by_own_subject_tag(tag, subject).await {
             Ok(admitted) => Ok(admitted),

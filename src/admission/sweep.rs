@@ -31,11 +31,12 @@ impl Memory {
             let parent = super::links::parent(&key);
             in_the_name_of(links, key, parent)
         })?;
-        let signatures = self.kept.table();
-        signatures.walk_now(|(key, _)| {
-            let subject = key.get(REPOSITORY..).and_then(take_digest).map(|(subject, _)| subject);
-            in_the_name_of(signatures, key, subject)
-        })?;
+        for table in [self.kept.table(), self.countersigned.table()] {
+            table.walk_now(|(key, _)| {
+                let subject = key.get(REPOSITORY..).and_then(take_digest).map(|(subject, _)| subject);
+                in_the_name_of(table, key, subject)
+            })?;
+        }
         let gone = self.cache.sweep_now(&mut in_the_name_of).map_err(|e| Error::Records(e.to_string()))?;
         Ok(swept + gone)
     }

@@ -103,6 +103,11 @@ impl Cache {
         Ok(())
     }
 
+    /// Forgets that the repository holds a manifest that was made here.
+    pub fn disown(&self, repository: &Repository, digest: &Digest) {
+        self.0.seen.remove(repository, digest, Role::Manifest);
+    }
+
     /// Keeps a manifest that this repository's upstream gave. Without room it is used unkept.
     pub(super) async fn keep_manifest(
         &self,

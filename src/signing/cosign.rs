@@ -80,18 +80,23 @@ pub fn payload(name: &str, subject: &Digest, annotations: &BTreeMap<String, Stri
 }
 
 impl Layer {
-    /// The image that belongs under the subject's tag: the signatures that are there (`present`), and this one.
+    /// The image that belongs under the subject's tag: the signatures that are there (`present`), and this one. Nothing
+    /// else of what is there comes along.
     ///
     /// # Errors
     /// [`Error`]
     pub fn beside(&self, present: Option<&Manifest>) -> Result<Artifact, Error> {
+        self.added(present, None)
+    }
+
+    fn added(&self, present: Option<&Manifest>, annotated: Option<&Manifest>) -> Result<Artifact, Error> {
         let layers = present.map(Manifest::blobs).unwrap_or_default().iter().cloned();
         let layers = layers.map(|layer| (layer, None));
         let layers = layers.chain([(self.descriptor.clone(), Some(self.payload.clone()))]).collect();
-        image(layers, present)
+        image(layers, annotated)
     }
 
-    /// As [`Layer::beside`], or nothing where the image holds this signature already.
+    /// As [`Layer::beside`], with the annotations of what is there, or nothing where the image holds this signature already.
     ///
     /// # Errors
     /// [`Error`]
@@ -99,7 +104,7 @@ impl Layer {
         if present.is_some_and(|image| has(image, &self.descriptor)) {
             return Ok(None);
         }
-        let Artifact { manifest, blobs } = self.beside(present)?;
+        let Artifact { manifest, blobs } = self.added(present, present)?;
         Ok(Some((blobs, manifest)))
     }
 }

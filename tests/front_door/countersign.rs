@@ -254,3 +254,176 @@ async fn a_key_that_cannot_sign_is_told_when_the_configuration_is_read() {
     }
     served(&proxy.get("app:1").await, Package::image("app").bytes());
 }
+
+const MADE: &str =
+    "portcullis_counter_signatures_total{policy=\"strict\",registry=\"registry.test\",result=\"made\"}";
+const FAILED: &str =
+    "portcullis_counter_signatures_total{policy=\"strict\",registry=\"registry.test\",result=\"failed\"}";
+
+/// The certificate does not carry the name that is to be signed, which shows only when it is.
+#[tokio::test]
+async fn nobody_is_served_before_it_is_signed_where_the_policy_waits() {
+    for (waits, status) in [(true, 503), (false, 200)] {
+        let counter_sign = format!(
+            "require: wabbit, counter_sign: {{ key: acme.key, certificate_chain: acme.crt, \
+             published_as: \"elsewhere.example/{{path}}\", formats: [nv2], before_serving: {waits} }}"
+        );
+        let proxy = acme(TestProxy::new()).policy(&counter_sign).upstream(signed("app")).start().await;
+        let image = Package::image("app");
+        for _ in 0..2 {
+            let answer = proxy.get("app:1").await;
+            assert_eq!(answer.status, status, "{:?}", answer.error_message());
+            let by_digest = proxy.get(&format!("app@{}", image.digest())).await;
+            assert_eq!(by_digest.status, status, "{:?}", by_digest.error_message());
+        }
+        for _ in 0..200 {
+            if proxy.metric(FAILED).await > 0.0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(proxy.metric(FAILED).await > 0.0);
+        assert_eq!(proxy.metric(MADE).await, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn an_index_whose_children_are_judged_is_not_signed_itself() {
+    let index = Package::multi_arch("app");
+    let [good, bad] = [0, 1].map(|at| index.children()[at].clone());
+    let exception = format!(
+        "[{{ repository: \"{HOST}/app\", digest: \"{}\", reason: outage, expires: \"2099-01-01T00:00:00Z\" }}]",
+        good.digest()
+    );
+    for excepted in [false, true] {
+        let (pushed, child) = (index.clone(), good.clone());
+        let mut certifying = acme(TestProxy::new()).policy(
+            "require: wabbit, index: children, \
+             counter_sign: { key: acme.key, formats: [cosign_bundle], before_serving: true }",
+        );
+        if excepted {
+            certifying = certifying.with("exceptions", &exception);
+        }
+        let content = move |registry: &Registry| {
+            registry.push("app", "multi", &pushed);
+            if !excepted {
+                registry.push("app", None, &signature(&WABBIT, child.descriptor()));
+            }
+        };
+        let certifying = certifying.upstream(content).start().await;
+        assert_eq!(certifying.get("app:multi").await.status, 200);
+        assert_eq!(certifying.get(&format!("app@{}", bad.digest())).await.status, 403);
+        assert_eq!(listed(&certifying, &index.digest()).await, [], "excepted: {excepted}");
+        // What was proven is signed, what was excepted is not.
+        assert_eq!(certifying.get(&format!("app@{}", good.digest())).await.status, 200);
+        let signatures = listed(&certifying, &good.digest()).await.len();
+        assert_eq!(signatures, if excepted { 0 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_signatures_comes_along_under_the_tag() {
+    let (image, rogue) = (Package::image("app"), Package::image("rogue"));
+    let (pushed, planted) = (image.clone(), rogue.clone());
+    let proxy = acme(TestProxy::new())
+        .policy(
+            "require: wabbit, referrers: all, \
+             counter_sign: { key: acme.key, formats: [cosign], before_serving: true }",
+        )
+        .upstream(move |registry| {
+            push_signed(registry, "app", "1", &pushed);
+            registry.push("app", cosign::tag(&pushed.digest()).as_str(), &planted);
+        })
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let answer = proxy.get(&format!("app:{}", cosign::tag(&image.digest()))).await;
+    let found: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(found["layers"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(proxy.blob("app", &rogue.layer()).await.status, 404);
+}
+
+#[tokio::test]
+async fn another_tag_takes_nothing_away() {
+    let image = Package::image("app");
+    let pushed = image.clone();
+    let proxy = acme(TestProxy::new())
+        .policy(
+            "require: wabbit, signed_name: exact, \
+             counter_sign: { key: acme.key, formats: [cosign_bundle], before_serving: true }",
+        )
+        .upstream(move |registry| {
+            push_signed(registry, "app", "1", &pushed);
+            registry.tag("app", "2", &pushed.digest());
+        })
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let made = listed(&proxy, &image.digest()).await;
+    assert_eq!(proxy.get("app:2").await.status, 403);
+    assert_eq!(listed(&proxy, &image.digest()).await, made);
+    assert_eq!(proxy.metric("portcullis_counter_signatures_total").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_signs_anew_and_the_old_signature_is_gone() {
+    let image = Package::image("app");
+    let proxy = acme(TestProxy::new())
+        .policy(
+            "require: wabbit, referrers: all, \
+             counter_sign: { key: acme.key, formats: [cosign_bundle], before_serving: true }",
+        )
+        .upstream(signed("app"))
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let before = listed(&proxy, &image.digest()).await;
+    proxy.folder.write("acme.key", &WABBIT.key().private_pem()).unwrap();
+    assert!(proxy.reload());
+    served(&proxy.get("app:1").await, image.bytes());
+    let after = listed(&proxy, &image.digest()).await;
+    assert_eq!((before.len(), after.len()), (2, 2));
+    let gone: Vec<_> = before.iter().filter(|artifact| !after.contains(artifact)).collect();
+    assert_eq!(gone.len(), 1);
+    assert_ne!(proxy.get(&format!("app@{}", gone[0])).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_island_signs_what_it_has() {
+    let image = Package::image("app");
+    let mut proxy = acme(TestProxy::new()).policy("require: wabbit").upstream(signed("app")).start().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let url = proxy.upstream().url();
+    let offline = format!("{{ \"{HOST}\": {{ url: \"{url}\", default: true, offline: true }} }}");
+    assert!(proxy.change("upstreams", &offline));
+    let counter_sign =
+        "require: wabbit, counter_sign: { key: acme.key, formats: [cosign], before_serving: true }";
+    assert!(proxy.change("policies", &policy(counter_sign)));
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(proxy.get(&format!("app:{}", cosign::tag(&image.digest()))).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_lost_is_made_again() {
+    let image = Package::image("app");
+    let mut proxy =
+        certifying("cosign_bundle", ", before_serving: true").upstream(signed("app")).start().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    let made = listed(&proxy, &image.digest()).await;
+    proxy.stop().await;
+    let store = proxy.folder.path().join("store/blobs");
+    let mut left = vec![store];
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+            } else if made.iter().any(|artifact| artifact.hex().ends_with(&name)) {
+                std::fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+    proxy.start_again().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(listed(&proxy, &image.digest()).await.len(), made.len());
+}

@@ -67,8 +67,11 @@ impl CounterSigners {
         self.0.get(policy).cloned()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Of all keys with what is made with them, where there are any: decisions are made anew when one changes.
+    pub fn revision(&self) -> Option<[u8; 32]> {
+        let mut names: Vec<&str> = self.0.values().map(|signer| signer.name.as_str()).collect();
+        names.sort_unstable();
+        (!names.is_empty()).then(|| Sha256::digest(names.concat()).into())
     }
 }
 
