@@ -211,7 +211,7 @@ impl Request {
         let beside = match (signer.is_tagged(), self.upstreams_own(decision, inputs).await) {
             (false, _) => None,
             (true, Ok(image)) => image,
-            // Nobody can tell what stands there now: what was made stays as it is.
+            // Nobody can tell what stands there now, as on an island: what was made stays as it is.
             (true, Err(_)) if current.is_some() => return Ok(false),
             (true, Err(_)) => None,
         };
@@ -299,8 +299,6 @@ impl Request {
         match found.await {
             Ok(image) => Ok(image.filter(is_signatures)),
             Err(Refusal::Unknown(_) | Refusal::Denied(_)) => Ok(None),
-            // An island has what was carried there.
-            Err(_) if self.upstream.is_offline() => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }

@@ -427,3 +427,17 @@ async fn what_was_lost_is_made_again() {
     served(&proxy.get("app:1").await, image.bytes());
     assert_eq!(listed(&proxy, &image.digest()).await.len(), made.len());
 }
+
+#[tokio::test]
+async fn what_former_settings_made_is_gone_though_nothing_new_can_be_made() {
+    let image = Package::image("app");
+    let mut proxy =
+        certifying("cosign_bundle", ", before_serving: true").upstream(signed("app")).start().await;
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(listed(&proxy, &image.digest()).await.len(), 2);
+    let failing = "require: wabbit, counter_sign: { key: acme.key, certificate_chain: acme.crt, \
+                   published_as: \"elsewhere.example/{path}\", formats: [nv2] }";
+    assert!(proxy.change("policies", &policy(failing)));
+    served(&proxy.get("app:1").await, image.bytes());
+    assert_eq!(listed(&proxy, &image.digest()).await.len(), 1);
+}
