@@ -15,10 +15,17 @@ const MAX_PASSWORD: u64 = 64 * 1024;
 /// # Errors
 /// A password that cannot be read.
 pub(super) fn credentials(username: Option<&str>) -> anyhow::Result<Option<Credentials>> {
-    let Some(username) = username else { return Ok(docker_config()) };
+    username.map_or_else(|| Ok(docker_config()), |name| account(name).map(Some))
+}
+
+/// A name with the password on standard input.
+///
+/// # Errors
+/// A password that cannot be read.
+pub(super) fn account(username: &str) -> anyhow::Result<Credentials> {
     let password = Secret::new(password()?);
     let (username, password) = (Some(username.to_owned()), Some(password));
-    Ok(Some(Credentials { username, password, ..Credentials::default() }))
+    Ok(Credentials { username, password, ..Credentials::default() })
 }
 
 fn password() -> anyhow::Result<String> {
@@ -33,7 +40,7 @@ fn password() -> anyhow::Result<String> {
 }
 
 /// `$DOCKER_CONFIG/config.json`, by default in `~/.docker`, where there is one.
-fn docker_config() -> Option<Credentials> {
+pub(super) fn docker_config() -> Option<Credentials> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")))?;
     let file = folder.join("config.json");

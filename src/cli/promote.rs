@@ -56,8 +56,9 @@ impl Arguments {
         // What is counter-signed goes along, so it is waited for.
         let counter_signing = settings.policies.iter_mut().filter_map(|policy| policy.counter_sign.as_mut());
         counter_signing.for_each(|counter_sign| counter_sign.before_serving = true);
-        let registries = Registries::of(settings.clone(), self.insecure, self.username.as_deref())?;
-        let writer = registries.writer(destination.repository.registry())?;
+        let home = destination.repository.registry();
+        let registries = Registries::of(settings.clone(), self.insecure, home, self.username.as_deref())?;
+        let writer = registries.writer(home)?;
         let bar = bar::of_bytes();
         let tell = |step| match step {
             Step::Found(bytes) => bar.set_length(bytes),

@@ -18,7 +18,8 @@ pub(super) struct Flags {
     /// Ask the registry over plain HTTP.
     #[arg(long)]
     insecure: bool,
-    /// The account at the registry; without it, docker's own configuration is asked.
+    /// The account at the registry that is written to, else at the one that is read; without it, and at any other
+    /// registry, docker's own configuration is asked.
     #[arg(short = 'u', long, requires = "password_stdin")]
     username: Option<String>,
     /// Read the account's password from standard input.
@@ -29,38 +30,46 @@ pub(super) struct Flags {
     config: Option<PathBuf>,
 }
 
-/// Registries, by one configuration and one login.
+/// Registries, by one configuration, docker's login, and an account that was named at one of them.
 pub(super) struct Registries {
     settings: Settings,
     insecure: bool,
-    /// An account was named: it counts before configured ones, docker's login after them.
-    is_named: bool,
-    credentials: Option<upstream::Credentials>,
+    /// Counts before what is configured, at this one registry: no other is sent its password.
+    account: Option<(Registry, upstream::Credentials)>,
+    /// Counts after what is configured.
+    docker: Option<upstream::Credentials>,
     metrics: Arc<Metrics>,
 }
 
 impl Flags {
-    /// Reads the password, where one is to come, and the configuration.
+    /// Reads the password, where one is to come, of an account at `home`, and the configuration.
     ///
     /// # Errors
     /// A password or a configuration that cannot be read.
-    pub(super) fn registries(&self) -> anyhow::Result<Registries> {
+    pub(super) fn registries(&self, home: &Registry) -> anyhow::Result<Registries> {
         let settings = match &self.config {
             Some(path) => settings(Some(path))?,
             None => Settings::built_in(),
         };
-        Registries::of(settings, self.insecure, self.username.as_deref())
+        Registries::of(settings, self.insecure, home, self.username.as_deref())
     }
 }
 
 impl Registries {
-    /// By a configuration, over plain HTTP where that is said, in the name of an account whose password is on standard input.
+    /// By a configuration, over plain HTTP where that is said; at `home` in the name of an account, if one is given,
+    /// whose password is on standard input.
     ///
     /// # Errors
     /// The password cannot be read.
-    pub(super) fn of(settings: Settings, insecure: bool, username: Option<&str>) -> anyhow::Result<Self> {
-        let credentials = login::credentials(username)?;
-        Ok(Self { settings, insecure, is_named: username.is_some(), credentials, metrics: Metrics::new() })
+    pub(super) fn of(
+        settings: Settings,
+        insecure: bool,
+        home: &Registry,
+        username: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let account =
+            username.map(login::account).transpose()?.map(|credentials| (home.clone(), credentials));
+        Ok(Self { settings, insecure, account, docker: login::docker_config(), metrics: Metrics::new() })
     }
 
     /// A registry to read from.
@@ -80,10 +89,11 @@ impl Registries {
     fn settings_of(&self, registry: &Registry) -> upstream::Settings {
         let configured = self.settings.upstreams.get(registry).cloned().unwrap_or_default();
         let url = self.insecure.then(|| format!("http://{registry}"));
-        let known = configured.credentials.filter(|_| !self.is_named);
+        let account = self.account.as_ref().filter(|(home, _)| home == registry);
+        let account = account.map(|(_, credentials)| credentials.clone());
         upstream::Settings {
             url: url.or(configured.url),
-            credentials: known.or_else(|| self.credentials.clone()),
+            credentials: account.or(configured.credentials).or_else(|| self.docker.clone()),
             ..configured
         }
     }

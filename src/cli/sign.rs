@@ -86,9 +86,11 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let signed = keep_out_of_core_dumps().map_err(Into::into);
     let signed = signed.and_then(|()| arguments.checked()).and_then(|form| {
-        let registries = arguments.registry.registries()?;
+        let reference = Reference::parse(&arguments.subject).with_context(|| arguments.subject.clone())?;
+        let to = arguments.destination(&reference)?;
+        let registries = arguments.registry.registries(to.registry())?;
         let key = arguments.password.open(&arguments.key)?;
-        runtime()?.block_on(arguments.sign(form, &registries, &key))
+        runtime()?.block_on(arguments.sign(form, reference, &to, &registries, &key))
     });
     match signed {
         Ok(()) => exit::OK,
@@ -104,6 +106,24 @@ struct Subject {
     reference: Reference,
     descriptor: Descriptor,
     now: SystemTime,
+}
+
+impl Subject {
+    async fn read(reference: Reference, registries: &Registries) -> anyhow::Result<Self> {
+        let (repository, target) = (&reference.repository, &reference.target);
+        let upstream = registries.upstream(repository.registry())?;
+        let bytes = upstream.manifest(repository, target).await.with_context(|| reference.to_string())?;
+        let manifest = match target {
+            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
+            Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
+        };
+        let Descriptor { media_type, digest, size, .. } = manifest.descriptor().clone();
+        Ok(Self {
+            descriptor: Descriptor::new(media_type, digest, size),
+            reference,
+            now: Clock::system().now(),
+        })
+    }
 }
 
 impl Arguments {
@@ -131,36 +151,30 @@ impl Arguments {
         Ok(form)
     }
 
-    async fn sign(&self, form: Form, registries: &Registries, key: &SigningKey) -> anyhow::Result<()> {
-        let subject = self.subject(registries).await?;
+    /// Where the signature is written to.
+    fn destination(&self, subject: &Reference) -> anyhow::Result<Repository> {
+        match &self.to {
+            Some(name) => Repository::parse(name).with_context(|| format!("--to {name}")),
+            None => Ok(subject.repository.clone()),
+        }
+    }
+
+    async fn sign(
+        &self,
+        form: Form,
+        reference: Reference,
+        to: &Repository,
+        registries: &Registries,
+        key: &SigningKey,
+    ) -> anyhow::Result<()> {
+        let subject = Subject::read(reference, registries).await?;
         let signed = self.make(form, key, &subject).await?;
-        let repository = match &self.to {
-            Some(name) => Repository::parse(name).with_context(|| format!("--to {name}"))?,
-            None => subject.reference.repository.clone(),
-        };
-        let writer = registries.writer(repository.registry())?;
-        let place = signed.publish(&writer, &repository).await.with_context(|| format!("to {repository}"))?;
+        let writer = registries.writer(to.registry())?;
+        let place = signed.publish(&writer, to).await.with_context(|| format!("to {to}"))?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}@{}", subject.reference.repository, subject.descriptor.digest)?;
         writeln!(out, "signed by {place}")?;
         Ok(())
-    }
-
-    async fn subject(&self, registries: &Registries) -> anyhow::Result<Subject> {
-        let reference = Reference::parse(&self.subject).with_context(|| self.subject.clone())?;
-        let (repository, target) = (&reference.repository, &reference.target);
-        let upstream = registries.upstream(repository.registry())?;
-        let bytes = upstream.manifest(repository, target).await.with_context(|| reference.to_string())?;
-        let manifest = match target {
-            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
-            Target::Tag(_) => Manifest::parse(bytes, Algorithm::Sha256)?,
-        };
-        let Descriptor { media_type, digest, size, .. } = manifest.descriptor().clone();
-        Ok(Subject {
-            descriptor: Descriptor::new(media_type, digest, size),
-            reference,
-            now: Clock::system().now(),
-        })
     }
 
     async fn make(&self, form: Form, key: &SigningKey, subject: &Subject) -> anyhow::Result<Signed> {

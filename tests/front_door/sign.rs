@@ -168,6 +168,35 @@ async fn a_registry_that_wants_a_login_gets_it() {
     assert!(wrong.code == Some(1) && !wrong.err.contains("another"), "{}", wrong.err);
 }
 
+/// A password is for one registry: the one that is written to.
+#[tokio::test]
+async fn a_login_for_where_it_is_written_is_not_sent_to_where_it_is_read() {
+    let (desk, registry, other) =
+        (Desk::new(), Registry::start().await.unwrap(), Registry::start().await.unwrap());
+    registry.push("app", "1", &Package::image("app"));
+    registry.require_token(None);
+    other.require_token(Some(("robot", "a secret")));
+    let reference = format!("{}/app:1", registry.address());
+    let to = format!("{}/signatures/app", other.address());
+    let sign = ["sign", "--insecure", "--format", "cosign", "--key", "bare.key", "--to", &to, &reference];
+    let login = [&sign[..], &["-u", "robot", "--password-stdin"]].concat();
+    let said = desk.run(&login, "a secret\n").await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    // Its token is anybody's: no password is sent for it.
+    let sent = registry.seen();
+    assert!(!sent.is_empty() && sent.iter().all(|request| !is_password(&request.authorization)));
+    assert!(other.seen().iter().any(|request| is_password(&request.authorization)));
+    // The other way round it is told who nobody is, and not who the account is.
+    registry.require_token(Some(("reader", "another secret")));
+    let said = desk.run(&login, "a secret\n").await;
+    assert!(said.code == Some(1) && said.err.contains("401"), "{}", said.err);
+    assert!(registry.seen().iter().all(|request| !is_password(&request.authorization)));
+}
+
+fn is_password(authorization: &Option<String>) -> bool {
+    authorization.as_ref().is_some_and(|value| value.starts_with("Basic "))
+}
+
 #[tokio::test]
 async fn what_nobody_would_believe_is_not_signed() {
     let (desk, registry) = (Desk::new(), Registry::start().await.unwrap());

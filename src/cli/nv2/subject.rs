@@ -93,7 +93,7 @@ impl Flags {
             Place::Input => self.described(io::stdin().lock()).context("standard input"),
             Place::File(path) => self.file(path).with_context(|| path.display().to_string()),
             Place::Registry(reference, family) => {
-                let registries = self.registry.registries()?;
+                let registries = self.registry.registries(reference.repository.registry())?;
                 runtime()?.block_on(fetch(reference, *family, &registries))
             }
         }
@@ -125,7 +125,7 @@ impl Flags {
         let Place::Registry(reference, family) = &self.place else {
             bail!("expected docker://REFERENCE or oci://REFERENCE, where signatures can be attached");
         };
-        let registries = self.registry.registries()?;
+        let registries = self.registry.registries(reference.repository.registry())?;
         let descriptor = fetch(reference, *family, &registries).await?;
         Ok((reference.repository.clone(), descriptor, registries))
     }
