@@ -133,6 +133,24 @@ impl Endpoint {
         }
     }
 
+    /// Sends a request that changes something once, where what it changes may be out of date after a pause. With an
+    /// error comes how long to wait before all of it is tried anew, if that may help.
+    pub(super) async fn change_once(
+        &self,
+        scope: &Scope<'_>,
+        request: &Request,
+    ) -> Result<Response, (Error, Option<Duration>)> {
+        let mut course = self.begin().map_err(|error| (error, None))?;
+        let attempt = async { answer::success(self.admitted(scope, request, &mut course.pass).await?).await };
+        match attempt.await {
+            Ok(response) => Ok(course.ended(response)),
+            Err(failure) => {
+                failure.tell(course.pass);
+                Err((failure.error, pause(1, failure.again)))
+            }
+        }
+    }
+
     /// Leave for the attempts at one request.
     pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;

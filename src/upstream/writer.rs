@@ -19,7 +19,7 @@ use super::endpoint::{Answer, Ask, Endpoint, Part};
 use super::meter::Meter;
 use super::scope::Scope;
 use super::settings::Settings;
-use crate::egress::{self, Environment, Request};
+use crate::egress::{self, Environment, Request, Response};
 use crate::oci::media_type::ACCEPTED_MANIFESTS;
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Registry, Repository, Target};
 use crate::setting::SettingError;
@@ -86,23 +86,17 @@ impl Writer {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<bool, Error> {
+        let request = self.put(repository, target, manifest)?;
+        let response = self.home.change(&Scope::push(repository), &request).await?;
+        is_listed(&response, manifest)
+    }
+
+    /// The request that writes a manifest under a tag or its digest.
+    fn put(&self, repository: &Repository, target: &Target, manifest: &Manifest) -> Result<Request, Error> {
         let url = self.home.at(repository, &format!("manifests/{target}"));
         let media_type = HeaderValue::from_str(&manifest.descriptor().media_type)
             .map_err(|_| Error::Forbidden("a media type that no header can carry".to_owned()))?;
-        let request = Request::put(url, media_type, manifest.bytes().clone());
-        let response = self.home.change(&Scope::push(repository), &request).await?;
-        match response.header("docker-content-digest").map(Digest::parse) {
-            Some(Ok(digest)) if manifest.digest().algorithm() == digest.algorithm() => {
-                if digest != *manifest.digest() {
-                    return Err(Error::nonsense("it took the manifest and calls it by another digest"));
-                }
-            }
-            // It may know content by another algorithm than the one it was asked with.
-            Some(Ok(_)) | None => {}
-            Some(Err(_)) => return Err(Error::nonsense("it calls the manifest by what is no digest")),
-        }
-        let listed = response.header("oci-subject").and_then(|subject| Digest::parse(subject).ok());
-        Ok(listed.is_some() && listed == manifest.subject().map(|subject| subject.digest))
+        Ok(Request::put(url, media_type, manifest.bytes().clone()))
     }
 
     /// Writes a manifest under its digest and sees to it that it is found as a referrer of its subject: by the
@@ -130,6 +124,23 @@ impl Writer {
         let listing = unlisted.iter().map(|(subject, all)| amending::list(self, repository, subject, all));
         try_join_all(listing).await.map(drop)
     }
+}
+
+/// Whether the answer to a manifest says that it is listed as a referrer of its subject, once it is clear that it is
+/// about that manifest.
+fn is_listed(response: &Response, manifest: &Manifest) -> Result<bool, Error> {
+    match response.header("docker-content-digest").map(Digest::parse) {
+        Some(Ok(digest)) if manifest.digest().algorithm() == digest.algorithm() => {
+            if digest != *manifest.digest() {
+                return Err(Error::nonsense("it took the manifest and calls it by another digest"));
+            }
+        }
+        // It may know content by another algorithm than the one it was asked with.
+        Some(Ok(_)) | None => {}
+        Some(Err(_)) => return Err(Error::nonsense("it calls the manifest by what is no digest")),
+    }
+    let listed = response.header("oci-subject").and_then(|subject| Digest::parse(subject).ok());
+    Ok(listed.is_some() && listed == manifest.subject().map(|subject| subject.digest))
 }
 
 /// Nothing is an answer too.

@@ -1,9 +1,9 @@
 //! What several write to under one tag: the list of referrers under the subject's own tag, for registries without the
 //! API (distribution-spec 1.1, "Referrers Tag Schema"), and cosign's signatures. Registries cannot replace a tag only
 //! where it is still what was read, so whoever writes may overwrite what another has just added. Nothing is lost
-//! all the same, among those who keep the same two times: what was read is written back within [`WINDOW`], else read
-//! anew; and who wrote looks again after [`SETTLED`], when everybody who had read before that has written, and adds
-//! what is missing.
+//! all the same, among those who keep the same two times: what was read is written back within [`WINDOW`] and sent
+//! once, else read anew; and who wrote looks again after [`SETTLED`], when everybody who had read before that has
+//! written, and adds what is missing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Error, Writer};
+use super::{Error, Scope, Writer, is_listed};
 use crate::oci::media_type::OCI_INDEX;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, Repository, Tag, Target};
 
@@ -45,8 +45,7 @@ impl Writer {
                 self.put_bytes(repository, blob).await?;
             }
             if read.elapsed() <= WINDOW {
-                self.put_manifest(repository, &target, &manifest).await?;
-                sleep(SETTLED).await;
+                sleep(self.put_once(repository, &target, &manifest).await?).await;
             }
             if attempt > 0 {
                 // Those who overwrote each other do not meet again.
@@ -56,6 +55,22 @@ impl Writer {
         let why =
             format!("others overwrite {tag} again and again, or it takes longer than {WINDOW:?} to write");
         Err(Error::Unavailable(why).into())
+    }
+
+    /// Writes a manifest, or fails to in a way that may pass. What failed may have been written all the same, so that
+    /// either has to settle: tells for how long.
+    async fn put_once(
+        &self,
+        repository: &Repository,
+        target: &Target,
+        manifest: &Manifest,
+    ) -> Result<Duration, Error> {
+        let request = self.put(repository, target, manifest)?;
+        match self.home.change_once(&Scope::push(repository), &request).await {
+            Ok(response) => is_listed(&response, manifest).map(|_| SETTLED),
+            Err((_, Some(pause))) => Ok(pause.max(SETTLED)),
+            Err((error, None)) => Err(error),
+        }
     }
 }
 

@@ -195,6 +195,55 @@ async fn a_list_of_referrers_that_is_none_is_not_written_over() {
     assert_eq!(registry.count(&format!("PUT /v2/app/manifests/{tag}")), 0);
 }
 
+/// Lists a note about the image, as a client of its own.
+async fn list(registry: &Demo, image: &Package, text: &'static str) -> Result<Digest, Error> {
+    let note = Package::artifact("text/plain", [("text/plain", Bytes::from(text))]).about(image.descriptor());
+    let writer = writer(registry);
+    for blob in note.blobs() {
+        writer.put_bytes(&app(), blob).await?;
+    }
+    writer.attach(&app(), &parsed(&note)).await.map(|()| note.digest())
+}
+
+/// Who is told to wait does not come back with what was there before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_listed_while_one_had_to_wait_is_not_lost() {
+    let registry = Demo::start().await.unwrap();
+    registry.referrers_api(false);
+    let image = Package::image("app");
+    push(&writer(&registry), &image).await.unwrap();
+    let put = format!("PUT /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
+    registry.fault_times(&put, 1, Fault::Status(503, Some(2)));
+    let waits = list(&registry, &image, "one");
+    let meanwhile = async {
+        while registry.count(&put) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        list(&registry, &image, "another").await
+    };
+    let (one, another) = tokio::join!(waits, meanwhile);
+    let mut expected = [one.unwrap(), another.unwrap()];
+    expected.sort();
+    let mut listed = referrers(&registry, &image).await;
+    listed.sort();
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test]
+async fn a_list_that_may_not_be_written_is_not_tried_again() {
+    for (status, wait) in [(403, None), (503, Some(60))] {
+        let registry = Demo::start().await.unwrap();
+        registry.referrers_api(false);
+        let image = Package::image("app");
+        push(&writer(&registry), &image).await.unwrap();
+        let put = format!("PUT /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
+        registry.fault(&put, Fault::Status(status, wait));
+        let refused = list(&registry, &image, "one").await.unwrap_err();
+        assert!(refused.to_string().contains(&status.to_string()), "{refused}");
+        assert_eq!(registry.count(&put), 1);
+    }
+}
+
 /// As many as sign one image at once, each a client of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_who_list_at_once_lose_nothing() {
