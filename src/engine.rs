@@ -39,7 +39,8 @@ pub struct Engine {
 
 impl Engine {
     /// Builds everything that the settings ask for. Parts of `before` whose settings are equal are
-    /// taken over with their connections, tokens and breakers. Contacts nobody.
+    /// taken over with their connections, tokens and breakers. Contacts nobody but those who keep the keys of
+    /// `counter_sign`, and blocks until they answer.
     ///
     /// # Errors
     /// The first setting that cannot be honoured, with its place in the file.

@@ -35,6 +35,8 @@ mod restart;
 mod revocation;
 #[path = "front_door/sent.rs"]
 mod sent;
+#[path = "front_door/serve.rs"]
+mod serve;
 #[path = "front_door/sign.rs"]
 mod sign;
 #[path = "front_door/sigstore.rs"]

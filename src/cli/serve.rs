@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,9 @@ use crate::config::Settings;
 use crate::engine::reload::Reloader;
 use crate::engine::{Current, Engine, State, Unmatched, jobs};
 use crate::http::Server;
+
+/// So long the end waits for work on threads of its own: a reload may be waiting for a key for longer.
+const LEFTOVERS: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -32,7 +36,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             return exit::USAGE;
         }
     };
-    let served = runtime().and_then(|runtime| runtime.block_on(serve(arguments, settings)));
+    let served = runtime().and_then(|runtime| {
+        let served = runtime.block_on(serve(arguments, settings));
+        runtime.shutdown_timeout(LEFTOVERS);
+        served
+    });
     match served {
         Ok(()) => exit::OK,
         Err(error) => {
@@ -83,7 +91,7 @@ async fn reloading(reloader: Option<Reloader>) {
     let on_signal = async {
         let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
         while hangups.recv().await.is_some() {
-            reloader.reload();
+            reloader.reload_aside().await;
         }
     };
     tokio::join!(on_signal, reloader.watch());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
@@ -18,20 +18,32 @@ use crate::telemetry::metrics::ConfigReload;
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Reads one configuration file again and again.
+#[derive(Clone)]
 pub struct Reloader {
     path: PathBuf,
     state: Arc<State>,
     current: Current,
+    /// Held by the reload at work: what was read first is not to be in use last.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Reloader {
     /// For the file at `path`.
     pub fn new(path: &Path, state: &Arc<State>, current: &Current) -> Self {
-        Self { path: path.to_owned(), state: Arc::clone(state), current: Arc::clone(current) }
+        let (path, state, current) = (path.to_owned(), Arc::clone(state), Arc::clone(current));
+        Self { path, state, current, turn: Arc::default() }
+    }
+
+    /// As [`Reloader::reload`], on a thread where waiting for those who keep keys holds up nobody.
+    pub async fn reload_aside(&self) -> bool {
+        let own = self.clone();
+        // A reload that broke has swapped nothing.
+        tokio::task::spawn_blocking(move || own.reload()).await.unwrap_or(false)
     }
 
     /// Loads, builds, swaps; or says why not and leaves everything as it is.
     pub fn reload(&self) -> bool {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.try_reload();
         let count = |result| self.state.metrics.config_reloads.at(ConfigReload { result }).inc();
         match result {
@@ -85,7 +97,7 @@ impl Reloader {
             }
             tokio::time::sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
-            self.reload();
+            self.reload_aside().await;
         }
     }
 }

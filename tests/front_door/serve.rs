@@ -1,0 +1,86 @@
+//! `portcullis serve` as a service manager meets it: the built program, and signals.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use portcullis::demo::client::Client;
+use portcullis::demo::folder::Folder;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::test_proxy::WABBIT;
+
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The program at work by a configuration in a folder.
+struct Serving {
+    folder: Folder,
+    child: Child,
+    url: String,
+    config: String,
+}
+
+impl Serving {
+    async fn start() -> Self {
+        let [port, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let folder = Folder::new().unwrap();
+        folder.write("wabbit.crt", &WABBIT.certificate_pem()).unwrap();
+        let config = format!(
+            "listen: {{ address: \"{port}\" }}\nadmin: {{ address: \"{admin}\" }}\nstore: {{ path: store }}\n\
+             upstreams: {{ registry.test: {{}} }}\nsigners: {{ wabbit: {{ nv2: {{ certificates: [wabbit.crt] }} }} }}\n"
+        );
+        let url = format!("http://{port}/v2/");
+        folder.write("portcullis.yaml", &config).unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        program.args(["serve", "--config"]).arg(folder.path().join("portcullis.yaml"));
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut serving = Self { child: program.spawn().unwrap(), folder, url, config };
+        let end = Instant::now() + LONGEST;
+        while Client::new().get(&serving.url).await.is_err() {
+            assert!(
+                serving.child.try_wait().unwrap().is_none() && Instant::now() < end,
+                "it does not come up"
+            );
+            sleep(Duration::from_millis(5)).await;
+        }
+        serving
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    async fn ends_within(&mut self, time: Duration) -> ExitStatus {
+        self.signal(Signal::TERM);
+        timeout(time, self.child.wait()).await.expect("it does not end").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_slow_to_open_holds_up_neither_clients_nor_the_end() {
+    let mut serving = Serving::start().await;
+    let folder = serving.folder.path();
+    let (plugin, asked) = (folder.join("notation-slow"), folder.join("asked"));
+    let script = format!("#!/bin/sh\ntouch '{}'\nexec sleep 25\n", asked.display());
+    serving.folder.write("notation-slow", &script).unwrap();
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let policies = format!(
+        "policies: [{{ name: strict, scopes: [\"registry.test/**\"], require: wabbit, \
+         counter_sign: {{ key: \"plugin:{}?id=k\", formats: [cosign] }} }}]\n",
+        plugin.display()
+    );
+    serving.folder.write("portcullis.yaml", &(serving.config.clone() + &policies)).unwrap();
+    serving.signal(Signal::HUP);
+    let end = Instant::now() + LONGEST;
+    while !asked.exists() {
+        assert!(Instant::now() < end, "the key is not asked for");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let answer = timeout(Duration::from_secs(8), Client::new().get(&serving.url)).await;
+    assert_eq!(answer.expect("clients wait").unwrap().status, 200);
+    assert!(serving.ends_within(Duration::from_secs(12)).await.success());
+}
