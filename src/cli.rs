@@ -99,6 +99,10 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, Command::Demo(_)) {
         logs::init(format);
     }
+    if let Err(error) = keep_out_of_core_dumps() {
+        report(&anyhow::Error::new(error).context("core dumps cannot be turned off"));
+        return ExitCode::from(exit::USAGE);
+    }
     let code = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -128,7 +132,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// A crash of this process writes no core file, in which its keys would be.
+/// A crash of this process writes no core file, in which its keys and passwords would be.
 fn keep_out_of_core_dumps() -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)

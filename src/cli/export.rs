@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::store::{Common, Output, Place, bar, bytes};
-use super::{exit, keep_out_of_core_dumps, password, references, report, runtime};
+use super::{exit, password, references, report, runtime};
 use crate::engine::upkeep::contents::{self, Sealed};
 use crate::engine::upkeep::{Export, Order, Platform, Progress, Pulled};
 use crate::setting::size;
@@ -150,7 +150,6 @@ fn key(arguments: &Arguments) -> anyhow::Result<Option<SigningKey>> {
         anyhow::ensure!(!arguments.password.is_given(), "--key-password-file: there is no --key");
         return Ok(None);
     };
-    keep_out_of_core_dumps()?;
     arguments.password.open(name).map(Some)
 }
 

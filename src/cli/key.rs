@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{exit, keep_out_of_core_dumps, password, report, runtime};
+use super::{exit, password, report, runtime};
 use crate::signature::nv2;
 use crate::signing::Key;
 use crate::x509::request::Request;
@@ -96,7 +96,6 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn act(action: &Action) -> anyhow::Result<()> {
-    keep_out_of_core_dumps()?;
     match action {
         Action::Generate { kind, output, encrypt, password } => {
             let shown = output.display().to_string();

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow, bail};
 
 use super::registry::Registries;
-use super::{exit, keep_out_of_core_dumps, password, registry, report, runtime};
+use super::{exit, password, registry, report, runtime};
 use crate::clock::Clock;
 use crate::oci::{Algorithm, Descriptor, Manifest, Reference, Repository, Target};
 use crate::setting::duration;
@@ -84,8 +84,7 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    let signed = keep_out_of_core_dumps().map_err(Into::into);
-    let signed = signed.and_then(|()| arguments.checked()).and_then(|form| {
+    let signed = arguments.checked().and_then(|form| {
         let reference = Reference::parse(&arguments.subject).with_context(|| arguments.subject.clone())?;
         let to = arguments.destination(&reference)?;
         let registries = arguments.registry.registries(to.registry())?;

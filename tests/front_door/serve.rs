@@ -84,3 +84,13 @@ async fn a_key_that_is_slow_to_open_holds_up_neither_clients_nor_the_end() {
     assert_eq!(answer.expect("clients wait").unwrap().status, 200);
     assert!(serving.ends_within(Duration::from_secs(12)).await.success());
 }
+
+/// The keys that it signs with are in its memory.
+#[tokio::test]
+async fn a_crash_would_leave_no_core_file() {
+    let mut serving = Serving::start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.child.id().unwrap())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    assert!(serving.ends_within(LONGEST).await.success());
+}

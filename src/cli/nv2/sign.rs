@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::subject;
-use crate::cli::{keep_out_of_core_dumps, password, runtime};
+use crate::cli::{password, runtime};
 use crate::clock::Clock;
 use crate::setting::duration;
 use crate::signing;
@@ -65,7 +65,6 @@ impl From<Form> for signing::nv2::Form {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Method::X509 = arguments.method;
-    keep_out_of_core_dumps()?;
     let key = arguments.password.open(&arguments.key)?;
     let chain = trust::certificates(arguments.cert.as_slice())?;
     let subject = arguments.subject.descriptor()?;
