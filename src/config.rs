@@ -75,6 +75,10 @@ pub struct Settings {
     /// How much is looked at for one subject. Set by the command line alone.
     #[serde(skip)]
     pub bounds: admission::Bounds,
+    /// Whether `counter_sign` opens no key, for who only looks: its policies decide as they do. Set by the command line
+    /// alone.
+    #[serde(skip)]
+    pub signs_nothing: bool,
     /// Serve content whose admission could not be written to the audit log.
     pub dangerous_skip_audit: bool,
     #[serde(skip)]

@@ -59,13 +59,14 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         Action::Gc(arguments) => &arguments.common,
         Action::Prefetch(arguments) => &arguments.common,
     };
-    let settings = match super::settings(common.config.as_deref()) {
+    let mut settings = match super::settings(common.config.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
             report(&error.into());
             return exit::USAGE;
         }
     };
+    settings.signs_nothing = !matches!(arguments.action, Action::Prefetch(_));
     if let Err(error) = has_a_store(&arguments.action, &settings) {
         report(&error);
         return exit::USAGE;

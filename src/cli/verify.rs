@@ -64,7 +64,8 @@ fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
     let reference = Reference::parse(&arguments.reference)
         .map_err(|e| anyhow::anyhow!("reference {:?}: {e}", arguments.reference))?;
     let set = || std::env::var_os("PORTCULLIS_CONFIG").filter(|set| !set.is_empty()).map(PathBuf::from);
-    let settings = super::settings(arguments.config.clone().or_else(set).as_deref())?;
+    let mut settings = super::settings(arguments.config.clone().or_else(set).as_deref())?;
+    settings.signs_nothing = true;
     let outcome: Result<Arc<Decision>, Refusal> = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         let engine = Engine::build(settings, &state, None)?;

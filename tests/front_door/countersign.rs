@@ -441,3 +441,29 @@ async fn what_former_settings_made_is_gone_though_nothing_new_can_be_made() {
     served(&proxy.get("app:1").await, image.bytes());
     assert_eq!(listed(&proxy, &image.digest()).await.len(), 1);
 }
+
+/// Runs the program by the proxy's configuration.
+async fn code(proxy: &Running, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(arguments).env("PORTCULLIS_CONFIG", proxy.folder.path().join("portcullis.yaml"));
+    let output = command.kill_on_drop(true).stdin(std::process::Stdio::null()).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn who_only_looks_opens_no_key() {
+    let mut proxy = certifying(ALL, WAITING).upstream(signed("app")).start().await;
+    proxy.stop().await;
+    std::fs::remove_file(proxy.folder.path().join("acme.key")).unwrap();
+    let reference = format!("{HOST}/app:1");
+    for looks in [&["verify", &reference][..], &["store", "stats"], &["store", "verify"], &["store", "gc"]] {
+        let (code, said) = code(&proxy, looks).await;
+        assert_eq!(code, Some(0), "{looks:?}: {said}");
+    }
+    let file = proxy.folder.path().join("portcullis.yaml");
+    for signs in [&["check", file.to_str().unwrap()][..], &["store", "prefetch", "-"]] {
+        let (code, said) = code(&proxy, signs).await;
+        assert!(code != Some(0) && said.contains("acme.key"), "{signs:?}: {said}");
+    }
+}
