@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use portcullis::demo::signing::{Authority, Identity, Key, KeyKind, Profile};
-use portcullis::demo::{Package, Registry};
+use portcullis::demo::{Fault, Package, Registry};
 use portcullis::oci::Digest;
 
 use crate::test_proxy::{HOST, TestProxy, refused, served};
@@ -166,6 +166,41 @@ async fn a_registry_that_wants_a_login_gets_it() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     let wrong = desk.run(&login, "another\n").await;
     assert!(wrong.code == Some(1) && !wrong.err.contains("another"), "{}", wrong.err);
+}
+
+/// Whoever may attach something to an image does not keep its signatures from those who fetch them.
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_told_and_hides_no_signature() {
+    let (desk, registry) = (Desk::new(), Registry::start().await.unwrap());
+    let image = Package::image("app");
+    registry.push("app", "1", &image);
+    let app = format!("oci://{}/app:1", registry.address());
+    let sign = ["nv2", "sign", "--insecure", "-k", "host.key", "-c", "host.crt", "-o", "app.nv2", &app];
+    desk.passes(&sign).await;
+    let odd = Package::sbom(image.descriptor()).edited(|manifest| manifest["mediaType"] = "a/b".into());
+    registry.push("app", None, &odd);
+    desk.passes(&["nv2", "push", "--insecure", "-f", "app.nv2", &app]).await;
+    let pull = ["nv2", "pull", "--insecure", &app];
+    let said = desk.run(&pull, "").await;
+    assert_eq!((said.code, said.out.lines().count()), (Some(0), 1), "{}", said.err);
+    assert!(said.err.contains(&odd.digest().to_string()) && said.err.contains("a/b"), "{}", said.err);
+    assert!(!said.err.contains("only the first"), "{}", said.err);
+    assert!(
+        fs::read_dir(desk.folder.path())
+            .unwrap()
+            .all(|entry| { !entry.unwrap().file_name().to_string_lossy().ends_with(".partial") })
+    );
+
+    for number in 0..64 {
+        let note = Package::artifact("text/plain", [("text/plain", format!("{number}").into())]);
+        registry.push("app", None, &note.about(image.descriptor()));
+    }
+    let said = desk.run(&pull, "").await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("66 artifacts refer to"), "{}", said.err);
+    // What is trouble is no odd artifact: nobody knows what the registry keeps back.
+    registry.fault(&format!("GET /v2/app/manifests/{}", odd.digest()), Fault::Bytes("{}".into()));
+    desk.fails(&pull, "expected was").await;
 }
 
 /// A password is for one registry: the one that is written to.

@@ -1,8 +1,8 @@
 //! `portcullis nv2 pull`
 
-use std::fs::OpenOptions;
+use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 
 use super::{file, subject};
 use crate::cli::runtime;
-use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, Target};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Repository, Tag, Target};
 use crate::signature::Format;
 use crate::signature::layout::carrier;
 use crate::upstream::{Error, Upstream};
@@ -41,20 +41,37 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     for signature in signatures {
         let path = arguments.output.join(format!("{}.nv2", Digest::sha256(&signature).hex()));
-        let shown = path.display();
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut file) => file.write_all(&signature).with_context(|| shown.to_string())?,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e).with_context(|| shown.to_string()),
-        }
-        writeln!(std::io::stdout(), "{shown}")?;
+        write(&path, &signature).with_context(|| path.display().to_string())?;
+        writeln!(std::io::stdout(), "{}", path.display())?;
     }
     Ok(())
 }
 
+/// Writes a file whole or not at all; one that is there already stays.
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    let mut partial = OsString::from(path);
+    partial.push(".partial");
+    let written = std::fs::write(&partial, content).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // What it says is why it was not written.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
+}
+
 /// What refers to the manifest, and what stands under its tag.
 async fn found(upstream: &Upstream, repository: &Repository, subject: &Digest) -> anyhow::Result<Vec<Bytes>> {
-    let listed = upstream.referrers(repository, subject).await?.into_iter().take(MAX_ARTIFACTS);
+    let listed = upstream.referrers(repository, subject).await?;
+    if listed.len() > MAX_ARTIFACTS {
+        let all = listed.len();
+        tracing::warn!(
+            "{all} artifacts refer to {subject}; only the first {MAX_ARTIFACTS} are looked through"
+        );
+    }
+    let listed = listed.into_iter().take(MAX_ARTIFACTS);
     let mut artifacts: Vec<Target> = listed.map(|artifact| Target::Digest(artifact.digest)).collect();
     artifacts.push(Target::Tag(Tag::about(subject, ".nv2")));
     let mut signatures = Vec::new();
@@ -64,8 +81,17 @@ async fn found(upstream: &Upstream, repository: &Repository, subject: &Digest) -
             bytes => bytes?,
         };
         let manifest = match &target {
-            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest)?,
-            Target::Tag(_) => Manifest::parse(bytes, subject.algorithm())?,
+            Target::Digest(digest) => Manifest::parse_expecting(bytes, digest),
+            Target::Tag(_) => Manifest::parse(bytes, subject.algorithm()),
+        };
+        let manifest = match manifest {
+            // The registry sent something else, so nobody knows what the artifact is.
+            Err(trouble @ ManifestError::Digest { .. }) => return Err(trouble.into()),
+            Err(why) => {
+                tracing::warn!("the artifact {target} is passed over: {why}");
+                continue;
+            }
+            Ok(manifest) => manifest,
         };
         let Some(carrier) = carrier(&manifest, subject).filter(|c| c.format == Format::Nv2) else { continue };
         for part in &carrier.parts {
