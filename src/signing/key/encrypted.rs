@@ -21,7 +21,8 @@ const MAX_ITERATIONS: u32 = 10_000_000;
 
 /// What scrypt may take of memory, in bytes: cosign's own keys take a quarter.
 const MAX_MEMORY: u64 = 256 << 20;
-const MAX_PARALLELIZATION: u32 = 16;
+/// How many bytes it may work through, some seconds long: cosign's own keys take a sixteenth.
+const MAX_WORK: u64 = 1 << 30;
 
 /// Opens a DER EncryptedPrivateKeyInfo.
 ///
@@ -116,8 +117,10 @@ impl Params {
 
 /// The parameters of RFC 7914, section 2, as far as they may go.
 fn bounded(n: u64, r: u32, p: u32) -> Result<scrypt::Params, KeyError> {
-    let memory = n.saturating_mul(128).saturating_mul(r.into());
-    let fits = n > 1 && n.is_power_of_two() && memory <= MAX_MEMORY && p <= MAX_PARALLELIZATION;
+    let block = u64::from(r) * 128;
+    let memory = n.saturating_add(p.into()).saturating_mul(block);
+    let work = n.saturating_mul(p.into()).saturating_mul(block);
+    let fits = n > 1 && n.is_power_of_two() && memory <= MAX_MEMORY && work <= MAX_WORK;
     let log_n = u8::try_from(n.checked_ilog2().unwrap_or_default()).ok().filter(|_| fits);
     let params = log_n.and_then(|log_n| scrypt::Params::new(log_n, r, p, 32).ok());
     params

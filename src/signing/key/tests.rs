@@ -147,6 +147,11 @@ fn a_sealed_key_that_is_changed_is_refused() {
     {
         assert!(matches!(number(at, n), Err(KeyError::Unsupported(_))), "{at} {n}");
     }
+    for (n, r, p) in [(2, 1 << 20, 16), (2, 1, 1 << 22), (1 << 16, 16, 9)] {
+        let all = serde_json::json!({ "N": n, "r": r, "p": p });
+        let refused = sealed(&|sealed| sealed["kdf"]["params"] = all.clone());
+        assert!(matches!(refused, Err(KeyError::Unsupported(_))), "{n} {r} {p}");
+    }
     assert!(matches!(number("N", 32_768), Err(KeyError::Password)));
     let text = |path: &'static str, text: &'static str| {
         sealed(&move |sealed| *sealed.pointer_mut(path).unwrap() = text.into())
