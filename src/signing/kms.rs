@@ -22,9 +22,9 @@ use crate::x509::{self, Algorithm, Hash, PublicKey};
 /// Why a key of KMS does not sign.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The name is none.
-    #[error("expected awskms://[ENDPOINT]/KEY with a key's id, alias or ARN, found {0:?}")]
-    Name(String),
+    /// The name is none. It is not shown: a password could stand in it.
+    #[error("expected awskms://[ENDPOINT]/KEY with a key's id, alias or ARN and no user before ENDPOINT")]
+    Name,
     /// Nobody says where the key is.
     #[error("no region is known: set AWS_REGION, or name the key by its ARN")]
     Region,

@@ -36,10 +36,12 @@ impl SigningKey {
         }
     }
 
-    /// A key's name for messages: without a URI's query, where somebody may have put a PIN.
+    /// A key's name for messages: without what may be secret, as a PIN in a URI's query, or a user before a host, which no
+    /// name of a key has.
     pub fn shown(name: &str) -> &str {
-        match name.split_once('?') {
-            Some((path, _)) if name.starts_with("pkcs11:") => path,
+        match name.split_once(':') {
+            Some(("pkcs11", _)) => name.split('?').next().unwrap_or(name),
+            Some((scheme @ "awskms", rest)) if rest.contains('@') => scheme,
             _ => name,
         }
     }
@@ -142,9 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_shown_without_what_may_be_a_pin() {
+    fn a_name_is_shown_without_what_may_be_secret() {
         assert_eq!(SigningKey::shown("pkcs11:token=t?pin-value=271828"), "pkcs11:token=t");
-        for name in ["key.pem", "what?.pem", "plugin:x?id=k", "pkcs11:token=t"] {
+        assert_eq!(SigningKey::shown("awskms://user:271828@kms.corp/alias/a"), "awskms");
+        for name in ["key.pem", "w@t?.pem", "plugin:x?id=k", "pkcs11:token=t", "awskms://kms.corp/alias/a"] {
             assert_eq!(SigningKey::shown(name), name);
         }
     }

@@ -152,6 +152,7 @@ fn a_name_of_a_key_is_refused_without_its_secrets() {
         ("pkcs11:token=t?module-path=/absent.so", "/absent.so does not serve as a PKCS #11 module"),
         ("plugin:absent?id=k", "notation-absent does not serve as a plug-in"),
         ("awskms:///alias/", "expected awskms://[ENDPOINT]/KEY"),
+        ("awskms://user:271828@kms.corp/alias/a", "the key awskms: expected awskms://[ENDPOINT]/KEY"),
     ] {
         desk.fails(&["sign", "-k", key, "-o", "s.jwt", "file:manifest.json"], why);
         let mut show = Command::new(env!("CARGO_BIN_EXE_portcullis"));
