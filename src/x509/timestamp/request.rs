@@ -17,8 +17,9 @@ pub struct TimestampRequest {
 }
 
 impl TimestampRequest {
-    /// Asks for a token over a message, with the authority's certificates in it. It has no nonce: the message
-    /// is a signature that was made a moment ago, so no older answer fits.
+    /// Asks for a token over a message, with the authority's certificates in it. It has no nonce: an older answer
+    /// fits only where the message is the same, as signatures without a random part are (Ed25519, PKCS #1), and what
+    /// it says is true as well: the signature existed even earlier.
     pub fn over(message: &[u8]) -> Self {
         let imprint = digest(Hash::Sha256, message);
         let algorithm = [encode(tag::OBJECT_IDENTIFIER, &SHA256), encode(tag::NULL, &[])].concat();
