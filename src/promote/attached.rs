@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::tags::Tagged;
 use super::{AT_ONCE, Error, Piece, Promotion, found};
 use crate::access::Principal;
 use crate::admission::Refusal;
@@ -25,14 +26,14 @@ const MAX_ARTIFACTS: usize = 4096;
 pub(super) struct Attached {
     /// In an order in which they may be written.
     pub(super) referrers: Vec<Piece>,
-    pub(super) tagged: Vec<(Tag, Piece)>,
+    pub(super) tagged: Vec<Tagged>,
 }
 
 /// What one manifest has.
 struct Named {
     referrers: Vec<Digest>,
     proven_elsewhere: Vec<Digest>,
-    tagged: Vec<(Tag, Piece)>,
+    tagged: Vec<Tagged>,
 }
 
 impl Promotion<'_> {
@@ -101,8 +102,8 @@ impl Promotion<'_> {
         if let Some(index) = index?.filter(|index| index.manifest.kind() == Kind::Index) {
             referrers.extend(index.manifest.manifests().iter().map(|referrer| referrer.digest));
             // nv2's index is a signature itself; any other is made anew where it is needed.
-            tagged
-                .extend(index.manifest.config().is_some().then(|| (Tag::about(subject, ""), index.clone())));
+            let nv2 = index.manifest.config().is_some().then(|| index.clone());
+            tagged.extend(Tagged::of(Tag::about(subject, ""), nv2, None));
         }
         let gate_has_more = self.gate_has_more();
         let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
@@ -112,13 +113,11 @@ impl Promotion<'_> {
     }
 
     /// What stands under a tag: in the source, and through the gate, where that is something else.
-    async fn tagged(&self, tag: Tag, gate_has_more: bool) -> Result<Vec<(Tag, Piece)>, Error> {
+    async fn tagged(&self, tag: Tag, gate_has_more: bool) -> Result<Option<Tagged>, Error> {
         let target = Target::Tag(tag.clone());
         let own = self.piece(&target, false).await?;
         let gates = if gate_has_more { self.piece(&target, true).await? } else { None };
-        let digest = |piece: &Piece| *piece.manifest.digest();
-        let gates = gates.filter(|piece| own.as_ref().map(digest) != Some(digest(piece)));
-        Ok(own.into_iter().chain(gates).map(|piece| (tag.clone(), piece)).collect())
+        Ok(Tagged::of(tag, own, gates))
     }
 
     /// Whether it looks for signatures beside the source, or adds its own.
@@ -146,7 +145,7 @@ impl Promotion<'_> {
     }
 
     /// A manifest as it lies in the source, or through the gate.
-    async fn piece(&self, target: &Target, through_gate: bool) -> Result<Option<Piece>, Error> {
+    pub(super) async fn piece(&self, target: &Target, through_gate: bool) -> Result<Option<Piece>, Error> {
         let reference = Reference { repository: self.source.repository.clone(), target: target.clone() };
         if through_gate {
             return match self.gate.manifest(&reference, &Principal::Process).await {
