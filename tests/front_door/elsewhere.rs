@@ -267,6 +267,37 @@ async fn what_anybody_attached_does_not_hide_what_the_operator_names() {
     assert!(read <= 64, "{read}");
 }
 
+/// A client that verifies for itself must not take an outage for a lack of signatures.
+#[tokio::test]
+async fn a_tag_whose_place_is_down_is_trouble_and_not_unknown() {
+    let (image, key) = (Package::image("app"), Key::generate(KeyKind::P256).unwrap());
+    let pem = key.public_pem().replace('\n', "\\n");
+    let signer = format!("{{ wabbit: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }} }}");
+    let (pushed, tag) = (image.clone(), cosign::tag(&image.digest()));
+    let signature = cosign::image(&key, &cosign::payload("registry.test/team/app", &image.digest())).unwrap();
+    let (under, made) = (tag.clone(), signature.clone());
+    let proxy = TestProxy::new()
+        .with("signers", &signer)
+        .policy("require: wabbit, signatures: [{ repository: sigs.test/down }, { repository: more.test/up }]")
+        .upstream(move |registry| {
+            registry.push("team/app", "1", &pushed);
+        })
+        .upstream_at(SIDE, move |registry| {
+            registry.push("down", under.as_str(), &made);
+        })
+        .upstream_at("more.test", |_| {})
+        .start()
+        .await;
+    served(&proxy.get("team/app:1").await, image.bytes());
+    proxy.at(SIDE).fault("", Fault::Status(500, None));
+    proxy.pass(3 * Duration::from_secs(86400));
+    refused(&proxy.get(&format!("team/app:{tag}")).await, 503, "UNAVAILABLE", "in sigs.test/down");
+    // Another place may have it.
+    proxy.at("more.test").push("up", tag.as_str(), &signature);
+    proxy.pass(Duration::from_secs(120));
+    served(&proxy.get(&format!("team/app:{tag}")).await, signature.bytes());
+}
+
 #[tokio::test]
 async fn a_reload_that_changes_the_places_decides_anew() {
     let image = Package::image("app");
