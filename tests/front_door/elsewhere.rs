@@ -262,6 +262,9 @@ async fn what_anybody_attached_does_not_hide_what_the_operator_names() {
         proxy.upstream().push("team/app", None, &artifact.about(image.descriptor()));
     }
     served(&proxy.get("team/app:1").await, image.bytes());
+    // Nor in the list.
+    let listed = listed(&proxy, &image.digest()).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
     // All places together are read within the bounds.
     let read = proxy.upstream().seen().iter().filter(|r| r.line.contains("manifests/sha256:")).count();
     assert!(read <= 64, "{read}");
