@@ -270,6 +270,32 @@ async fn what_anybody_attached_does_not_hide_what_the_operator_names() {
     assert!(read <= 64, "{read}");
 }
 
+/// Nor does an image of as many signatures as are read for one subject, of a format that is tried first.
+#[tokio::test]
+async fn signatures_of_anybodys_leave_enough_for_what_the_operator_names() {
+    let (image, key) = (Package::image("app"), Key::generate(KeyKind::P256).unwrap());
+    let payload = cosign::payload("registry.test/team/app", &image.digest());
+    let strange = cosign::image(&Key::generate(KeyKind::P256).unwrap(), &payload).unwrap();
+    let many = strange.edited(|m| m["layers"] = vec![m["layers"][0].clone(); 256].into());
+    let pem = key.public_pem().replace('\n', "\\n");
+    let signers = format!(
+        "{{ wabbit: {{ nv2: {{ certificates: [trust/wabbit] }} }}, \
+           vendor: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }} }}"
+    );
+    let pushed = image.clone();
+    let proxy = TestProxy::new()
+        .with("signers", &signers)
+        .policy("require: { any: [vendor, wabbit] }, signatures: [{ repository: sigs.test/all }]")
+        .upstream(move |registry| {
+            registry.push("team/app", "1", &pushed);
+            registry.push("team/app", cosign::tag(&pushed.digest()).as_str(), &many);
+        })
+        .upstream_at(SIDE, signed_in("all", &image))
+        .start()
+        .await;
+    served(&proxy.get("team/app:1").await, image.bytes());
+}
+
 /// A client that verifies for itself must not take an outage for a lack of signatures.
 #[tokio::test]
 async fn a_tag_whose_place_is_down_is_trouble_and_not_unknown() {
