@@ -335,3 +335,66 @@ async fn under_a_tag_of_signatures_go_both() {
         assert_eq!(site.target.count(&format!("PUT /v2/{to}/manifests/{tag}")), 1);
     }
 }
+
+/// Whoever can attach artifacts at the source holds nobody up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_attached_beyond_the_bounds_is_passed_over() {
+    let image = Package::image("app");
+    let site = Site::new("require: wabbit").await;
+    push_signed(&site.source, "app", "1", &image);
+    let mut chain = vec![Package::sbom(image.descriptor())];
+    for at in 0..5 {
+        chain.push(Package::sbom(chain[at].descriptor()));
+    }
+    for sbom in &chain {
+        site.source.push("app", None, sbom);
+    }
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert!(code == 0 && text.contains("the last of 4 artifacts, one upon the other"), "{text}");
+    for sbom in &chain[..4] {
+        site.holds("prod/app", sbom).await;
+    }
+    assert_eq!(site.there(&format!("prod/app/manifests/{}", chain[4].digest())).await.status, 404);
+
+    // A list of any number of artifacts; the proven one goes along all the same.
+    let site = Site::new("require: wabbit, signatures: [{ repository: registry.corp/sigs }]").await;
+    let own = signature(&WABBIT, image.descriptor());
+    site.source.referrers_api(false);
+    site.source.push("app", "1", &image);
+    site.target.push("sigs", None, &own);
+    let list = Package::index([]).edited(|list| {
+        let entry = |i: usize| {
+            let digest = Digest::sha256(i.to_string().as_bytes()).to_string();
+            serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9, "digest": digest})
+        };
+        list["manifests"] = (0..5000).map(entry).collect();
+    });
+    site.source.push("app", format!("sha256-{}", image.digest().hex()).as_str(), &list);
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert!(code == 0 && text.contains("more than 4096 artifacts"), "{text}");
+    site.holds("prod/app", &own).await;
+    let asked = site.source.count("GET /v2/app/manifests/sha256:");
+    assert!((4096..4300).contains(&asked), "{asked}");
+}
+
+/// Registries take no index without what it lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attached_index_goes_along_with_all_that_it_lists_or_not_at_all() {
+    let image = Package::image("app");
+    let tag = |suffix: &str| format!("sha256-{}{suffix}", image.digest().hex());
+    let site = Site::new("require: wabbit").await;
+    push_signed(&site.source, "app", "1", &image);
+    let (bill, nested) = (Package::multi_arch("bill"), Package::index([Package::multi_arch("nested")]));
+    let nested = nested.about(image.descriptor());
+    site.source.push("app", tag(".sbom").as_str(), &bill);
+    site.source.push("app", None, &nested);
+    let gone = Package::multi_arch("gone");
+    site.source.push("app", tag(".nv2").as_str(), &gone);
+    site.source.delete("app", &gone.children()[1].digest());
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert!(code == 0 && text.contains("an attached index is passed over"), "{text}");
+    site.holds("prod/app", &bill).await;
+    site.holds("prod/app", &nested).await;
+    assert_eq!(site.there(&format!("prod/app/manifests/{}", tag(".sbom"))).await.body, bill.bytes());
+    assert_eq!(site.there(&format!("prod/app/manifests/{}", tag(".nv2"))).await.status, 404);
+}
