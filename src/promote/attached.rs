@@ -21,7 +21,7 @@ const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ".nv2"];
 const MAX_DEPTH: usize = 4;
 /// How deep something may lie in attached indexes.
 const MAX_NESTING: usize = 2;
-/// At most so many artifacts are asked for with one image, besides those that are proven.
+/// The source is asked for at most so many artifacts with one image, besides those that are proven.
 const MAX_ARTIFACTS: usize = 4096;
 
 /// All of it.
@@ -34,7 +34,7 @@ pub(super) struct Attached {
     asked: HashMap<Digest, bool>,
     /// What was named as a referrer, or is the content.
     named: HashSet<Digest>,
-    /// How many artifacts may still be asked for.
+    /// How many artifacts the source may still be asked for.
     left: usize,
     passed_over: usize,
 }
@@ -82,9 +82,14 @@ impl Promotion<'_> {
         let own: HashSet<Digest> = named.iter().flat_map(|named| &named.referrers).copied().collect();
         let mut new = Vec::new();
         for digest in named.iter().flat_map(|named| &named.proven) {
+            if !all.named.insert(*digest) {
+                continue;
+            }
             // The gate has bounds of its own.
-            all.left += usize::from(!all.asked.contains_key(digest));
-            if all.named.insert(*digest) && self.take(*digest, !own.contains(digest), 0, all).await? {
+            all.left += 1;
+            // The source may name what only the gate has.
+            let goes = own.contains(digest) && self.take(*digest, false, 0, all).await?;
+            if goes || self.take(*digest, true, 0, all).await? {
                 new.push(*digest);
             }
         }
@@ -122,11 +127,11 @@ impl Promotion<'_> {
                 Some(false) if !through_gate => return Ok(false),
                 Some(false) | None => {}
             }
-            if nesting > MAX_NESTING || all.left == 0 {
+            if nesting > MAX_NESTING || (all.left == 0 && !through_gate) {
                 all.passed_over += 1;
                 return Ok(false);
             }
-            all.left -= 1;
+            all.left -= usize::from(!through_gate);
             all.asked.insert(digest, false);
             let Some(piece) = self.piece(&Target::Digest(digest), through_gate).await? else {
                 return Ok(false);

@@ -368,6 +368,8 @@ async fn what_is_attached_beyond_the_bounds_is_passed_over() {
             serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9, "digest": digest})
         };
         list["manifests"] = (0..5000).map(entry).collect();
+        // Nor does it hide the proven one that it names, which the source does not have.
+        list["manifests"][0]["digest"] = own.digest().to_string().into();
     });
     site.source.push("app", format!("sha256-{}", image.digest().hex()).as_str(), &list);
     let (code, text) = site.promote("app:1", "prod/app").await;
