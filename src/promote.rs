@@ -4,23 +4,20 @@
 
 mod attached;
 mod blobs;
+mod tags;
 mod tree;
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-
 use crate::admission::{Gate, Refusal};
 use crate::oci::{Digest, Manifest, Reference, Repository, Tag, Target};
-use crate::signing::{self, cosign};
 use crate::upstream::{self, Upstream, Writer};
 
 pub use blobs::Blobs;
+pub use tags::{Left, Why};
 
 /// So much goes on at once.
 const AT_ONCE: usize = 6;
-/// The tags under which cosign has signatures and attestations as layers of one image.
-const UNITED: [&str; 2] = [".sig", ".att"];
 
 /// What is copied where.
 pub struct Promotion<'a> {
@@ -58,8 +55,8 @@ pub struct Promoted {
     pub referrers: usize,
     /// Tags of signatures and the like.
     pub tags: usize,
-    /// Such tags that the destination has for something else: they were left as they are.
-    pub left: Vec<Tag>,
+    /// Artifacts that are not under their tags, since something else is.
+    pub left: Vec<Left>,
     /// The blobs of all of it.
     pub blobs: Blobs,
 }
@@ -107,12 +104,15 @@ impl Promotion<'_> {
     pub async fn run(&self) -> Result<Promoted, Error> {
         let tree = self.tree().await?;
         let attached = self.attached(&tree).await?;
-        let pieces =
-            tree.iter().chain(&attached.referrers).chain(attached.tagged.iter().map(|(_, piece)| piece));
+        let pieces = tree
+            .iter()
+            .chain(&attached.referrers)
+            .chain(attached.tagged.iter().flat_map(|tagged| &tagged.pieces));
         let blobs = self.copy_blobs(pieces).await?;
         let written = self.write(&tree).await?;
         self.attach(&attached.referrers).await?;
         let left = self.write_tags(&attached.tagged).await?;
+        let taken = left.iter().filter(|left| left.why != Why::Unproven).count();
         let top = tree.last().ok_or_else(|| Error::Refused("there is nothing to copy".to_owned()))?;
         if let Some(tag) = self.tag {
             self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
@@ -121,7 +121,7 @@ impl Promotion<'_> {
             digest: *top.manifest.digest(),
             manifests: (tree.len(), written),
             referrers: attached.referrers.len(),
-            tags: attached.tagged.len() - left.len(),
+            tags: attached.tagged.len() - taken,
             left,
             blobs,
         })
@@ -156,30 +156,6 @@ impl Promotion<'_> {
         let manifests: Vec<&Manifest> = referrers.iter().map(|piece| &*piece.manifest).collect();
         let attached = self.writer.attach_all(self.destination, &manifests).await;
         attached.map_err(|e| Error::trouble(format!("referrers in {}", self.destination), e))
-    }
-
-    /// Writes the tags. What the destination has there of its own is kept: signatures are united with it, anything else
-    /// is left as it is, and named.
-    async fn write_tags(&self, tagged: &[(Tag, Piece)]) -> Result<Vec<Tag>, Error> {
-        let writing = stream::iter(tagged.iter().map(|(tag, piece)| self.write_tag(tag, &piece.manifest)));
-        let left: Vec<Option<Tag>> = writing.buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(left.into_iter().flatten().collect())
-    }
-
-    async fn write_tag(&self, tag: &Tag, manifest: &Manifest) -> Result<Option<Tag>, Error> {
-        let target = Target::Tag(tag.clone());
-        let present = self.writer.manifest(self.destination, &target).await;
-        match present.map_err(|e| self.failed(&target, &e))? {
-            Some(bytes) if bytes == *manifest.bytes() => Ok(None),
-            _ if UNITED.iter().any(|suffix| tag.as_str().ends_with(suffix)) => {
-                let unite = |present: Option<Manifest>| cosign::united(present.as_ref(), manifest);
-                let united = self.writer.amend::<signing::Error>(self.destination, tag, unite).await;
-                united.map_err(|e| self.failed(&target, &e))?;
-                Ok(None)
-            }
-            Some(_) => Ok(Some(tag.clone())),
-            None => self.put(&target, manifest).await.map(|()| None),
-        }
     }
 
     fn failed(&self, target: &Target, why: &dyn std::fmt::Display) -> Error {

@@ -204,7 +204,11 @@ async fn read(
             }
         }
     }
-    discovered.found.sort_by_key(|f| formats.iter().position(|format| *format == f.carrier.format));
+    // Of the bounds, too, what the operator names is served first.
+    discovered.found.sort_by_key(|f| {
+        let is_home = f.place.as_ref().is_some_and(|place| !place.is_elsewhere);
+        (is_home, formats.iter().position(|format| *format == f.carrier.format))
+    });
     if discovered.found.len() > signatures {
         discovered.troubles.push(Trouble {
             code: Code::BoundExceeded,

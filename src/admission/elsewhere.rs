@@ -10,7 +10,7 @@ use super::discovery::{Found, Sources, in_time};
 use super::kept;
 use super::memory::Memory;
 use super::referrers;
-use super::refusal::{Refusal, denied};
+use super::refusal::{Refusal, denied, unavailable};
 use super::request::Request;
 use crate::cache::{Cache, Error, Freshness};
 use crate::oci::{Digest, Manifest, Repository, SignatureSource, Tag};
@@ -142,6 +142,9 @@ impl Request {
     }
 
     /// What stands under a signature's tag elsewhere, where it is a proven signature of the admitted subject.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the subject; trouble where no place has one and one of them does not answer.
     pub(super) async fn by_subject_tag_elsewhere(
         &self,
         tag: &Tag,
@@ -153,17 +156,23 @@ impl Request {
         let parent = self.leave(subject, None).await?;
         let proven = self.proven_anywhere(subject).await?;
         let sources = self.sources();
+        let mut trouble = None;
         for place in sources.places.iter().filter(|place| place.is_elsewhere) {
             let named = sources.cache.tag_digest(&place.upstream, &place.repository, tag, &place.freshness);
-            let Ok(Some(digest)) = in_time(named).await.map(|named| named.value) else { continue };
-            if !proven.contains(&digest) {
-                continue;
-            }
+            let digest = match in_time(named).await {
+                Ok(named) => named.value.filter(|digest| proven.contains(digest)),
+                // Another place may have it; where none has, this one may.
+                Err(error) => {
+                    trouble = trouble.or(Some(sources.failed(place, &format!("tag {tag}"), &error)));
+                    None
+                }
+            };
+            let Some(digest) = digest else { continue };
             let manifest = self.fetch(&digest).await?;
             if let Some(leave) = referrers::admit(self, &parent, &manifest).await? {
                 return self.serve(leave, manifest, false).map(Some);
             }
         }
-        Ok(None)
+        trouble.map_or(Ok(None), |trouble| Err(unavailable(trouble.message)))
     }
 }

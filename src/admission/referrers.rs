@@ -1,6 +1,7 @@
 //! Lists of artifacts about an admitted subject, made here from what is admitted: the upstream's
 //! own lists are read, never served.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -152,16 +153,12 @@ async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, R
         Err(error) => return Err(refusal(error, Unknown::Manifest)),
     };
     let mut digests = request.counter_signatures(leave).await?;
-    digests.extend(listed.iter().map(|d| d.digest).take(MAX_ARTIFACTS));
-    if request.looks_elsewhere() {
-        // What names no subject has a tag instead, and is no referrer.
-        for proven in request.proven_anywhere(subject).await? {
-            let is_new = !digests.contains(&proven) && digests.len() < MAX_ARTIFACTS;
-            if is_new && request.fetch(&proven).await?.subject().is_some() {
-                digests.push(proven);
-            }
-        }
-    }
+    digests.extend(proven_referrers(request, subject, listed.len()).await?);
+    // What anybody may have attached comes last, so that it crowds out nothing that is proven.
+    digests.extend(listed.iter().map(|d| d.digest));
+    let mut seen = HashSet::new();
+    digests.retain(|digest| seen.insert(*digest));
+    digests.truncate(MAX_ARTIFACTS);
     let mut descriptors = Vec::new();
     for chunk in digests.chunks(8) {
         let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d))).await;
@@ -170,6 +167,28 @@ async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, R
         }
     }
     Ok(descriptors)
+}
+
+/// The proven signatures that refer to the subject, where those may be others than the first that its upstream lists.
+async fn proven_referrers(
+    request: &Request,
+    subject: &Digest,
+    listed: usize,
+) -> Result<Vec<Digest>, Refusal> {
+    let proven = match request.looks_elsewhere() {
+        true => request.proven_anywhere(subject).await?,
+        // A subject that is served in spite of what is known of its own signatures has its list too.
+        false if listed > MAX_ARTIFACTS => request.proven_anywhere(subject).await.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let mut referrers = Vec::with_capacity(proven.len());
+    for digest in proven {
+        // What names no subject has a tag instead, and is no referrer.
+        if request.fetch(&digest).await?.subject().is_some() {
+            referrers.push(digest);
+        }
+    }
+    Ok(referrers)
 }
 
 async fn describe(request: &Request, leave: &Leave, artifact: Digest) -> Result<Option<Descriptor>, Refusal> {

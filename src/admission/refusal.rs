@@ -120,9 +120,6 @@ pub(super) fn denied(decision: &Arc<Decision>) -> Refusal {
 /// The refusal where content cannot be had; `missing` is what a 404 means.
 pub(super) fn refusal(error: cache::Error, missing: Unknown) -> Refusal {
     use cache::Error;
-    let unavailable = |message: String| {
-        Refusal::Upstream(Trouble::Unavailable { message: message.into(), retry_after: RETRY_AFTER })
-    };
     match error {
         Error::NotFound => Refusal::Unknown(missing),
         Error::Refused { status, message } => Refusal::Upstream(Trouble::Refused { status, message }),
@@ -130,6 +127,11 @@ pub(super) fn refusal(error: cache::Error, missing: Unknown) -> Refusal {
         Error::Store(message) => Refusal::Upstream(Trouble::Internal { message }),
         other => unavailable(other.to_string()),
     }
+}
+
+/// The refusal where somebody who may have it does not answer.
+pub(super) fn unavailable(message: String) -> Refusal {
+    Refusal::Upstream(Trouble::Unavailable { message: message.into(), retry_after: RETRY_AFTER })
 }
 
 /// The refusal where something of our own failed.

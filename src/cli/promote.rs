@@ -11,7 +11,7 @@ use super::{exit, report, runtime};
 use crate::clock::Clock;
 use crate::engine::{Engine, State};
 use crate::oci::{Reference, Tag, Target};
-use crate::promote::{Error, Promoted, Promotion, Step};
+use crate::promote::{Error, Left, Promoted, Promotion, Step, Why};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -113,8 +113,18 @@ fn print(source: &Reference, to: &Reference, tag: Option<&Tag>, promoted: &Promo
         blobs.sent, blobs.bytes, blobs.mounted, blobs.there
     )?;
     writeln!(out, "attached: {referrers} referrers, {tags} tags")?;
-    for tag in left {
-        writeln!(out, "left as it is there: {repository}:{tag}")?;
+    for Left { tag, artifact, why } in left {
+        match why {
+            Why::Taken { admitted: false } => writeln!(out, "left as it is there: {repository}:{tag}")?,
+            Why::Taken { admitted: true } => writeln!(
+                out,
+                "left as it is there: {repository}:{tag}, WITHOUT {artifact}, which the policy admits: \
+                 move what has the tag there away and promote again"
+            )?,
+            Why::Unproven => {
+                writeln!(out, "left out: {artifact} under {tag}: what the policy admits has the tag")?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,23 +1,27 @@
 //! What is attached to the content: referrers, what refers to those, and the tags of those who do without referrers.
 //! From the source as it lies there; from elsewhere what the gate has proven.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::tags::Tagged;
 use super::{AT_ONCE, Error, Piece, Promotion, found};
 use crate::access::Principal;
 use crate::admission::Refusal;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, ManifestError, Reference, Tag, Target};
+use crate::upstream;
 
 /// The tags, made of the subject's digest, of what names no subject: cosign's and nv2's.
 const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ".nv2"];
-/// How long a chain of referrers may be: the signature of a bill of materials is the second.
+/// So long a chain of referrers is followed: the signature of a bill of materials is the second.
 const MAX_DEPTH: usize = 4;
-/// At most so many artifacts are copied with one image.
+/// How deep something may lie in attached indexes.
+const MAX_NESTING: usize = 2;
+/// The source is asked for at most so many artifacts with one image, besides those that are proven.
 const MAX_ARTIFACTS: usize = 4096;
 
 /// All of it.
@@ -25,66 +29,132 @@ const MAX_ARTIFACTS: usize = 4096;
 pub(super) struct Attached {
     /// In an order in which they may be written.
     pub(super) referrers: Vec<Piece>,
-    pub(super) tagged: Vec<(Tag, Piece)>,
+    pub(super) tagged: Vec<Tagged>,
+    /// What was asked for, and whether it goes along.
+    asked: HashMap<Digest, bool>,
+    /// What was named as a referrer, or is the content.
+    named: HashSet<Digest>,
+    /// How many artifacts the source may still be asked for.
+    left: usize,
+    passed_over: usize,
 }
 
 /// What one manifest has.
 struct Named {
     referrers: Vec<Digest>,
-    proven_elsewhere: Vec<Digest>,
-    tagged: Vec<(Tag, Piece)>,
+    /// By the gate: some of the referrers, and what lies elsewhere.
+    proven: Vec<Digest>,
+    tagged: Vec<Tagged>,
 }
 
 impl Promotion<'_> {
+    /// Within bounds, which whoever can attach something can reach: beyond them it is passed over, unless it is proven.
     pub(super) async fn attached(&self, tree: &[Piece]) -> Result<Attached, Error> {
-        let mut all = Attached::default();
-        let mut seen: HashSet<Digest> = tree.iter().map(|piece| *piece.manifest.digest()).collect();
-        let mut subjects: Vec<Digest> = seen.iter().copied().collect();
-        for depth in 0.. {
-            if subjects.is_empty() {
-                break;
-            }
-            if depth == MAX_DEPTH || seen.len() > MAX_ARTIFACTS {
-                let what = format!("more than {MAX_ARTIFACTS} artifacts, or {MAX_DEPTH} one upon the other");
-                return Err(Error::Refused(format!("what refers to it is {what}")));
-            }
+        let mut subjects: Vec<Digest> = tree.iter().rev().map(|piece| *piece.manifest.digest()).collect();
+        let mut all = Attached {
+            asked: subjects.iter().map(|digest| (*digest, true)).collect(),
+            named: subjects.iter().copied().collect(),
+            left: MAX_ARTIFACTS,
+            ..Attached::default()
+        };
+        for _ in 0..MAX_DEPTH {
             let asked = stream::iter(subjects.iter().map(|subject| self.named(subject)));
-            let named: Vec<Named> = asked.buffered(AT_ONCE).try_collect().await?;
-            let mut new = Vec::new();
-            for Named { referrers, proven_elsewhere, tagged } in named {
-                for (digests, through_gate) in [(referrers, false), (proven_elsewhere, true)] {
-                    for digest in digests {
-                        if seen.insert(digest) {
-                            new.push(digest);
-                            self.referrer(&digest, through_gate, &mut seen, &mut all.referrers).await?;
-                        }
-                    }
+            let mut named: Vec<Named> = asked.buffered(AT_ONCE).try_collect().await?;
+            if named.iter().map(|named| named.referrers.len()).sum::<usize>() > all.left {
+                for (named, subject) in named.iter_mut().zip(&subjects) {
+                    named.proven = self.proven(subject).await?;
                 }
-                all.tagged.extend(tagged);
             }
-            subjects = new;
+            subjects = self.take_all(named, &mut all).await?;
+        }
+        let (source, passed_over) = (self.source, all.passed_over);
+        if passed_over > 0 {
+            tracing::warn!(%source, passed_over, "more than {MAX_ARTIFACTS} artifacts, or too deep in indexes");
+        }
+        if !subjects.is_empty() {
+            tracing::warn!(%source, "what refers to the last of {MAX_DEPTH} artifacts, one upon the other, is passed over");
         }
         Ok(all)
     }
 
-    /// A referrer, behind what it lists where it is an index. A list may name what is gone.
-    async fn referrer(
-        &self,
-        digest: &Digest,
-        through_gate: bool,
-        seen: &mut HashSet<Digest>,
-        all: &mut Vec<Piece>,
-    ) -> Result<(), Error> {
-        let Some(piece) = self.piece(&Target::Digest(*digest), through_gate).await? else { return Ok(()) };
-        for listed in piece.manifest.manifests() {
-            if seen.insert(listed.digest)
-                && let Some(child) = self.piece(&Target::Digest(listed.digest), through_gate).await?
-            {
-                all.push(child);
+    /// Takes along what manifests have, first what is proven. Says which referrers may have some of their own.
+    async fn take_all(&self, named: Vec<Named>, all: &mut Attached) -> Result<Vec<Digest>, Error> {
+        let own: HashSet<Digest> = named.iter().flat_map(|named| &named.referrers).copied().collect();
+        let mut new = Vec::new();
+        for digest in named.iter().flat_map(|named| &named.proven) {
+            if !all.named.insert(*digest) {
+                continue;
+            }
+            // The gate has bounds of its own.
+            all.left += 1;
+            // The source may name what only the gate has.
+            let goes = own.contains(digest) && self.take(*digest, false, 0, all).await?;
+            if goes || self.take(*digest, true, 0, all).await? {
+                new.push(*digest);
             }
         }
-        all.push(piece);
-        Ok(())
+        for digest in named.iter().flat_map(|named| &named.referrers) {
+            if all.named.insert(*digest) && self.take(*digest, false, 0, all).await? {
+                new.push(*digest);
+            }
+        }
+        for mut tagged in named.into_iter().flat_map(|named| named.tagged) {
+            let mut pieces = Vec::with_capacity(tagged.pieces.len());
+            for piece in tagged.pieces {
+                if self.take_listed(&piece, 0, all).await? {
+                    pieces.push(piece);
+                }
+            }
+            tagged.pieces = pieces;
+            all.tagged.extend((!tagged.pieces.is_empty()).then_some(tagged));
+        }
+        Ok(new)
+    }
+
+    /// Takes an artifact along, behind what it lists where it is an index. Says whether it goes: a list may name what is
+    /// gone.
+    fn take<'a>(
+        &'a self,
+        digest: Digest,
+        through_gate: bool,
+        nesting: usize,
+        all: &'a mut Attached,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            match all.asked.get(&digest) {
+                Some(true) => return Ok(true),
+                // What the source lacks the gate may have.
+                Some(false) if !through_gate => return Ok(false),
+                Some(false) | None => {}
+            }
+            if nesting > MAX_NESTING || (all.left == 0 && !through_gate) {
+                all.passed_over += 1;
+                return Ok(false);
+            }
+            all.left -= usize::from(!through_gate);
+            all.asked.insert(digest, false);
+            let Some(piece) = self.piece(&Target::Digest(digest), through_gate).await? else {
+                return Ok(false);
+            };
+            let goes = self.take_listed(&piece, nesting, all).await?;
+            if goes {
+                all.asked.insert(digest, true);
+                all.referrers.push(piece);
+            }
+            Ok(goes)
+        })
+    }
+
+    /// Takes along what an index lists. Says whether that is all of it: registries take no index without.
+    async fn take_listed(&self, index: &Piece, nesting: usize, all: &mut Attached) -> Result<bool, Error> {
+        for listed in index.manifest.manifests() {
+            if !self.take(listed.digest, index.through_gate, nesting + 1, all).await? {
+                let (artifact, listed) = (index.manifest.digest(), &listed.digest);
+                tracing::warn!(%artifact, %listed, "an attached index is passed over: what it lists does not go along");
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn named(&self, subject: &Digest) -> Result<Named, Error> {
@@ -101,24 +171,22 @@ impl Promotion<'_> {
         if let Some(index) = index?.filter(|index| index.manifest.kind() == Kind::Index) {
             referrers.extend(index.manifest.manifests().iter().map(|referrer| referrer.digest));
             // nv2's index is a signature itself; any other is made anew where it is needed.
-            tagged
-                .extend(index.manifest.config().is_some().then(|| (Tag::about(subject, ""), index.clone())));
+            let nv2 = index.manifest.config().is_some().then(|| index.clone());
+            tagged.extend(Tagged::of(Tag::about(subject, ""), nv2, None));
         }
         let gate_has_more = self.gate_has_more();
         let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
         tagged.extend(try_join_all(tags).await?.into_iter().flatten());
-        let proven_elsewhere = if gate_has_more { self.proven(subject).await? } else { Vec::new() };
-        Ok(Named { referrers, proven_elsewhere, tagged })
+        let proven = if gate_has_more { self.proven(subject).await? } else { Vec::new() };
+        Ok(Named { referrers, proven, tagged })
     }
 
     /// What stands under a tag: in the source, and through the gate, where that is something else.
-    async fn tagged(&self, tag: Tag, gate_has_more: bool) -> Result<Vec<(Tag, Piece)>, Error> {
+    async fn tagged(&self, tag: Tag, gate_has_more: bool) -> Result<Option<Tagged>, Error> {
         let target = Target::Tag(tag.clone());
         let own = self.piece(&target, false).await?;
         let gates = if gate_has_more { self.piece(&target, true).await? } else { None };
-        let digest = |piece: &Piece| *piece.manifest.digest();
-        let gates = gates.filter(|piece| own.as_ref().map(digest) != Some(digest(piece)));
-        Ok(own.into_iter().chain(gates).map(|piece| (tag.clone(), piece)).collect())
+        Ok(Tagged::of(tag, own, gates))
     }
 
     /// Whether it looks for signatures beside the source, or adds its own.
@@ -146,7 +214,7 @@ impl Promotion<'_> {
     }
 
     /// A manifest as it lies in the source, or through the gate.
-    async fn piece(&self, target: &Target, through_gate: bool) -> Result<Option<Piece>, Error> {
+    pub(super) async fn piece(&self, target: &Target, through_gate: bool) -> Result<Option<Piece>, Error> {
         let reference = Reference { repository: self.source.repository.clone(), target: target.clone() };
         if through_gate {
             return match self.gate.manifest(&reference, &Principal::Process).await {
@@ -155,10 +223,13 @@ impl Promotion<'_> {
                 Err(refusal) => Err(refusal.into()),
             };
         }
-        let answer = found(self.upstream()?.manifest(&reference.repository, target).await);
-        let Some(bytes) = answer.map_err(|e| Error::trouble(&reference, e))? else { return Ok(None) };
-        match parsed(bytes, target) {
-            Ok(manifest) => Ok(Some(Piece { manifest: Arc::new(manifest), through_gate })),
+        let answer = match found(self.upstream()?.manifest(&reference.repository, target).await) {
+            Ok(bytes) => bytes.map(|bytes| parsed(bytes, target)).transpose(),
+            Err(upstream::Error::TooLarge { limit }) => Err(ManifestError::TooLarge(limit)),
+            Err(error) => return Err(Error::trouble(&reference, error)),
+        };
+        match answer {
+            Ok(manifest) => Ok(manifest.map(|manifest| Piece { manifest: Arc::new(manifest), through_gate })),
             Err(why @ ManifestError::Digest { .. }) => Err(Error::trouble(&reference, why)),
             // Whoever can attach artifacts could hold everything up with what nobody reads.
             Err(why) => {

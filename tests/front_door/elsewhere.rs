@@ -262,9 +262,69 @@ async fn what_anybody_attached_does_not_hide_what_the_operator_names() {
         proxy.upstream().push("team/app", None, &artifact.about(image.descriptor()));
     }
     served(&proxy.get("team/app:1").await, image.bytes());
+    // Nor in the list.
+    let listed = listed(&proxy, &image.digest()).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
     // All places together are read within the bounds.
     let read = proxy.upstream().seen().iter().filter(|r| r.line.contains("manifests/sha256:")).count();
     assert!(read <= 64, "{read}");
+}
+
+/// Nor does an image of as many signatures as are read for one subject, of a format that is tried first.
+#[tokio::test]
+async fn signatures_of_anybodys_leave_enough_for_what_the_operator_names() {
+    let (image, key) = (Package::image("app"), Key::generate(KeyKind::P256).unwrap());
+    let payload = cosign::payload("registry.test/team/app", &image.digest());
+    let strange = cosign::image(&Key::generate(KeyKind::P256).unwrap(), &payload).unwrap();
+    let many = strange.edited(|m| m["layers"] = vec![m["layers"][0].clone(); 256].into());
+    let pem = key.public_pem().replace('\n', "\\n");
+    let signers = format!(
+        "{{ wabbit: {{ nv2: {{ certificates: [trust/wabbit] }} }}, \
+           vendor: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }} }}"
+    );
+    let pushed = image.clone();
+    let proxy = TestProxy::new()
+        .with("signers", &signers)
+        .policy("require: { any: [vendor, wabbit] }, signatures: [{ repository: sigs.test/all }]")
+        .upstream(move |registry| {
+            registry.push("team/app", "1", &pushed);
+            registry.push("team/app", cosign::tag(&pushed.digest()).as_str(), &many);
+        })
+        .upstream_at(SIDE, signed_in("all", &image))
+        .start()
+        .await;
+    served(&proxy.get("team/app:1").await, image.bytes());
+}
+
+/// A client that verifies for itself must not take an outage for a lack of signatures.
+#[tokio::test]
+async fn a_tag_whose_place_is_down_is_trouble_and_not_unknown() {
+    let (image, key) = (Package::image("app"), Key::generate(KeyKind::P256).unwrap());
+    let pem = key.public_pem().replace('\n', "\\n");
+    let signer = format!("{{ wabbit: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }} }}");
+    let (pushed, tag) = (image.clone(), cosign::tag(&image.digest()));
+    let signature = cosign::image(&key, &cosign::payload("registry.test/team/app", &image.digest())).unwrap();
+    let (under, made) = (tag.clone(), signature.clone());
+    let proxy = TestProxy::new()
+        .with("signers", &signer)
+        .policy("require: wabbit, signatures: [{ repository: sigs.test/down }, { repository: more.test/up }]")
+        .upstream(move |registry| {
+            registry.push("team/app", "1", &pushed);
+        })
+        .upstream_at(SIDE, move |registry| {
+            registry.push("down", under.as_str(), &made);
+        })
+        .upstream_at("more.test", |_| {})
+        .start()
+        .await;
+    served(&proxy.get("team/app:1").await, image.bytes());
+    proxy.at(SIDE).fault("", Fault::Status(500, None));
+    proxy.pass(3 * Duration::from_secs(86400));
+    refused(&proxy.get(&format!("team/app:{tag}")).await, 503, "UNAVAILABLE", "in sigs.test/down");
+    // Another place may have it.
+    proxy.at("more.test").push("up", tag.as_str(), &signature);
+    proxy.pass(Duration::from_secs(120));
+    served(&proxy.get(&format!("team/app:{tag}")).await, signature.bytes());
 }
 
 #[tokio::test]

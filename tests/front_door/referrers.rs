@@ -1,5 +1,7 @@
 //! Lists of referrers are made of what is admitted; the upstream's own are never served.
 
+use std::time::Duration;
+
 use portcullis::demo::{Fault, Package};
 use portcullis::oci::{Descriptor, Digest};
 use serde_json::Value;
@@ -46,6 +48,31 @@ async fn only_proven_signatures_are_listed_and_served() {
     refused(&proxy.get(&format!("app@{}", sbom.digest())).await, 403, "DENIED", "");
     let strange = signature(&STRANGER, image.descriptor());
     assert_ne!(proxy.get(&format!("app@{}", strange.digest())).await.status, 200);
+}
+
+/// What was proven is listed, whatever anybody attached before it is listed.
+#[tokio::test]
+async fn the_list_does_not_lose_what_is_proven_to_what_anybody_attached() {
+    let image = Package::image("app");
+    let own = signature(&WABBIT, image.descriptor());
+    let (pushed, signed) = (image.clone(), own.clone());
+    let proxy = TestProxy::new()
+        .upstream(move |registry| {
+            registry.push("app", "1", &pushed);
+            registry.push("app", None, &signed);
+        })
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    proxy.upstream().delete("app", &own.digest());
+    for i in 0..70 {
+        let artifact = Package::artifact("application/junk", [("text/plain", format!("{i}").into())]);
+        proxy.upstream().push("app", None, &artifact.about(image.descriptor()));
+    }
+    proxy.upstream().push("app", None, &own);
+    proxy.pass(Duration::from_secs(120));
+    let (listed, _) = listed(&proxy, &image.digest(), "").await;
+    assert_eq!(listed.iter().map(|d| d.digest).collect::<Vec<_>>(), [own.digest()]);
 }
 
 #[tokio::test]
