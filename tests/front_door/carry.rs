@@ -7,6 +7,8 @@ mod changed;
 mod crashes;
 #[path = "carry/pieces.rs"]
 mod pieces;
+#[path = "carry/revoked.rs"]
+mod revoked;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

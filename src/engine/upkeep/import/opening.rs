@@ -54,12 +54,13 @@ impl Opened {
         let mut opened = Self { layouts, wanted, refused, carried, brought, confirmed };
         let mut answers = Vec::new();
         for mut read in read {
-            if let Some(contents) = &read.contents {
+            let distrusted = !keys.is_empty() && !matches!(read.layout.standing, Standing::Trusted { .. });
+            if let Some(contents) = read.contents.as_ref().filter(|_| !distrusted) {
                 in_time(contents, &read.layout, now)?;
                 opened.expect(contents, &mut read.layout)?;
                 opened.answers(contents, &mut read.layout, &mut answers)?;
             }
-            opened.choose(read, !keys.is_empty());
+            opened.choose(read, distrusted);
         }
         opened.brought = Brought::new(answers);
         opened.carried.retain(|name| opened.confirmed.contains(name));
@@ -106,10 +107,9 @@ impl Opened {
     }
 
     /// Sorts the references: what the contents do not confirm is not looked at.
-    fn choose(&mut self, read: Read, must_be_signed: bool) {
+    fn choose(&mut self, read: Read, distrusted: bool) {
         let Read { named, contents, layout } = read;
         let platforms: Arc<[Platform]> = contents.iter().flat_map(|c| c.platforms.clone()).collect();
-        let distrusted = must_be_signed && !matches!(layout.standing, Standing::Trusted { .. });
         let listed: Option<HashMap<&str, &Digest>> =
             contents.as_ref().map(|c| c.references.iter().map(|r| (r.name.as_str(), &r.digest)).collect());
         for (reference, digest) in &named {
