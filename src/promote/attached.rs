@@ -13,8 +13,6 @@ use crate::access::Principal;
 use crate::admission::Refusal;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, ManifestError, Reference, Tag, Target};
 
-/// The tags, made of the subject's digest, of what names no subject: cosign's and nv2's.
-const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ".nv2"];
 /// How long a chain of referrers may be: the signature of a bill of materials is the second.
 const MAX_DEPTH: usize = 4;
 /// At most so many artifacts are copied with one image.
@@ -105,7 +103,7 @@ impl Promotion<'_> {
                 .extend(index.manifest.config().is_some().then(|| (Tag::about(subject, ""), index.clone())));
         }
         let gate_has_more = self.gate_has_more();
-        let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
+        let tags = Tag::SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
         tagged.extend(try_join_all(tags).await?.into_iter().flatten());
         let proven_elsewhere = if gate_has_more { self.proven(subject).await? } else { Vec::new() };
         Ok(Named { referrers, proven_elsewhere, tagged })

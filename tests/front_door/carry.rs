@@ -1,6 +1,8 @@
 //! Content carried from one network to another: what leaves is what is admitted, what comes in is what this side
 //! admits, and everything comes as it left.
 
+#[path = "carry/attached.rs"]
+mod attached;
 #[path = "carry/changed.rs"]
 mod changed;
 #[path = "carry/crashes.rs"]
