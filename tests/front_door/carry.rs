@@ -7,6 +7,10 @@ mod attached;
 mod changed;
 #[path = "carry/crashes.rs"]
 mod crashes;
+#[path = "carry/odd.rs"]
+mod odd;
+#[path = "carry/older.rs"]
+mod older;
 #[path = "carry/pieces.rs"]
 mod pieces;
 #[path = "carry/revoked.rs"]

@@ -212,7 +212,7 @@ async fn a_clock_that_is_behind_what_was_made_takes_nothing_in() {
     let island = island().await;
     island.clock.set(SystemTime::now() - HOUR);
     let done = import(&island, &[&to], &[]).await.ended(2);
-    assert!(done.err.contains("set it right first"), "{}", done.err);
+    assert!(done.line("registry.test/app:1: trouble").contains("set it right first"), "{}", done.out);
     assert_ne!(island.get("app:1").await.status, 200);
     island.clock.set(SystemTime::now());
     import(&island, &[to], &[]).await.ended(0);
