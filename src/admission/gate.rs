@@ -197,9 +197,12 @@ impl Gate {
         self.memory().revocations.refresh(&self.0.revocation).await;
     }
 
-    /// The answers of revocation servers that decisions of this process rest on.
-    pub fn revocation_answers(&self) -> Vec<Answer> {
-        self.memory().revocations.answers()
+    /// The answers of revocation servers that decisions of this process rest on, as they are kept now.
+    ///
+    /// # Errors
+    /// What the store cannot read.
+    pub async fn revocation_answers(&self) -> Result<Vec<Answer>, String> {
+        self.memory().revocations.answers().await
     }
 
     /// Judges a subject again, ahead of its decision's end.

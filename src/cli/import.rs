@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// The repository of what other tools named by a tag alone: docker.io/library/nginx
     #[arg(long = "as", value_name = "REPOSITORY")]
     repository: Option<Repository>,
+    /// Take names back to what older contents say than those that they were taken in from.
+    #[arg(long)]
+    older: bool,
     /// So many references at once.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
@@ -69,6 +72,7 @@ fn order(arguments: &Arguments) -> anyhow::Result<Order> {
         paths,
         trusted_keys,
         repository: arguments.repository.clone(),
+        older: arguments.older,
         at_once: arguments.jobs.into(),
     }))
 }

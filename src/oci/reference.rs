@@ -39,6 +39,10 @@ impl Tag {
         Some((digest, &rest[end..]))
     }
 
+    /// What follows the hash in the tags of artifacts that name no subject: cosign's signatures, attestations and bills of
+    /// materials, and nv2's signatures.
+    pub const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ".nv2"];
+
     /// The tag `sha256-<hex><suffix>` under which things about `subject` are found. The referrers
     /// tag schema cuts the hash at 64 characters, and so do we, that sha512 fits into a tag.
     pub fn about(subject: &Digest, suffix: &str) -> Self {

@@ -15,8 +15,6 @@ use crate::admission::Refusal;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, ManifestError, Reference, Tag, Target};
 use crate::upstream;
 
-/// The tags, made of the subject's digest, of what names no subject: cosign's and nv2's.
-const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ".nv2"];
 /// So long a chain of referrers is followed: the signature of a bill of materials is the second.
 const MAX_DEPTH: usize = 4;
 /// How deep something may lie in attached indexes.
@@ -175,7 +173,7 @@ impl Promotion<'_> {
             tagged.extend(Tagged::of(Tag::about(subject, ""), nv2, None));
         }
         let gate_has_more = self.gate_has_more();
-        let tags = SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
+        let tags = Tag::SUFFIXES.map(|suffix| self.tagged(Tag::about(subject, suffix), gate_has_more));
         tagged.extend(try_join_all(tags).await?.into_iter().flatten());
         let proven = if gate_has_more { self.proven(subject).await? } else { Vec::new() };
         Ok(Named { referrers, proven, tagged })

@@ -126,9 +126,17 @@ impl Revocations {
         data
     }
 
-    /// The kept answers that decisions of this process rest on.
-    pub fn answers(&self) -> Vec<Answer> {
-        self.0.recent.answers()
+    /// The answers that decisions of this process rest on, as they are kept now: one about each thing.
+    ///
+    /// # Errors
+    /// What the store cannot read.
+    pub async fn answers(&self) -> Result<Vec<Answer>, String> {
+        let mut answers = Vec::new();
+        for key in self.0.recent.answers() {
+            let record = self.0.kept.record(&key).await?;
+            answers.extend(record.map(|record| Answer::of(&key, &record)));
+        }
+        Ok(answers)
     }
 
     /// Rises whenever a revocation is learned or undone: what was decided before has to be decided

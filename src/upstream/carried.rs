@@ -26,6 +26,8 @@ pub use source::Source;
 const NAME: &str = "org.opencontainers.image.ref.name";
 /// To find what is attached, so many bytes of manifests without a name are read.
 const MAX_READ_BYTES: u64 = 256 << 20;
+/// Of so many files that cannot be read is told.
+const MAX_UNREAD: usize = 16;
 
 /// What was carried here.
 #[derive(Debug, Default)]
@@ -51,6 +53,8 @@ pub struct CarriedLayout {
     pub named: Vec<(Reference, Digest)>,
     /// What stands under a name that is no full one.
     pub nameless: Vec<String>,
+    /// What of it could not be read, and why; of many, the first.
+    pub unread: Vec<String>,
     /// The file that was asked for beside it.
     pub beside: Option<Bytes>,
 }
@@ -144,13 +148,13 @@ impl Carried {
             return Err(place.fault(INDEX, "is no index".to_owned()));
         }
         let beside = place.read(&[beside], limit)?;
-        let mut layout =
-            CarriedLayout { path: path.to_owned(), named: Vec::new(), nameless: Vec::new(), beside };
+        let (path, named, nameless, unread) = (path.to_owned(), Vec::new(), Vec::new(), Vec::new());
+        let mut layout = CarriedLayout { path, named, nameless, unread, beside };
         let mut seen = HashSet::new();
         for entry in index.manifests() {
             match entry.annotations.get(NAME) {
                 Some(name) => self.name(name, entry, &mut layout),
-                None if seen.insert(entry.digest) => self.note_subject(entry)?,
+                None if seen.insert(entry.digest) => self.note_subject(entry, &mut layout)?,
                 None => {}
             }
         }
@@ -176,13 +180,17 @@ impl Carried {
     }
 
     /// An entry without a name may be about another manifest.
-    fn note_subject(&mut self, entry: &Descriptor) -> Result<(), Error> {
+    fn note_subject(&mut self, entry: &Descriptor, layout: &mut CarriedLayout) -> Result<(), Error> {
         let mut bytes = None;
         for place in &self.places {
-            bytes = place.read(&path(&entry.digest), MAX_MANIFEST_BYTES)?;
-            if bytes.is_some() {
-                break;
+            match place.read(&path(&entry.digest), MAX_MANIFEST_BYTES) {
+                Ok(Some(found)) => bytes = Some(found),
+                Ok(None) => continue,
+                // It is missed by whoever needs it.
+                Err(Error::Unavailable(why)) if layout.unread.len() < MAX_UNREAD => layout.unread.push(why),
+                Err(_) => {}
             }
+            break;
         }
         let Some(bytes) = bytes else { return Ok(()) };
         self.read += bytes.len() as u64;

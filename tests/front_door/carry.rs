@@ -1,12 +1,20 @@
 //! Content carried from one network to another: what leaves is what is admitted, what comes in is what this side
 //! admits, and everything comes as it left.
 
+#[path = "carry/attached.rs"]
+mod attached;
 #[path = "carry/changed.rs"]
 mod changed;
 #[path = "carry/crashes.rs"]
 mod crashes;
+#[path = "carry/odd.rs"]
+mod odd;
+#[path = "carry/older.rs"]
+mod older;
 #[path = "carry/pieces.rs"]
 mod pieces;
+#[path = "carry/revoked.rs"]
+mod revoked;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

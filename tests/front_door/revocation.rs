@@ -21,7 +21,7 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server that hands one list to whoever asks, and counts.
 pub struct Lists {
-    url: String,
+    pub url: String,
     host: String,
     list: Arc<Mutex<Vec<u8>>>,
     asked: Arc<AtomicUsize>,
@@ -56,7 +56,7 @@ impl Lists {
 
 /// An authority, somebody whom it certified, and where its list is.
 pub struct Acme {
-    authority: Authority,
+    pub authority: Authority,
     pub signer: Identity,
     pub lists: Lists,
 }
@@ -109,7 +109,7 @@ impl Acme {
     }
 }
 
-fn signature(signer: &Identity, subject: &Descriptor) -> Package {
+pub fn signature(signer: &Identity, subject: &Descriptor) -> Package {
     let envelope = notation::envelope(signer, &notation::Claim::default(), subject, Form::Jws).unwrap();
     notation::artifact(envelope, Form::Jws, signer, subject).unwrap()
 }

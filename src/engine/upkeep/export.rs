@@ -66,7 +66,7 @@ pub(super) async fn run(export: Export, state: &State, engine: &Engine, tell: &T
     while let Some(told) = pulls.next().await {
         told?;
     }
-    for answer in engine.gate().revocation_answers() {
+    for answer in engine.gate().revocation_answers().await? {
         told(tell, Progress::Found(Found::Revocation { answer })).await?;
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Takes in what was carried here: an engine with this side's own policies and trust, whose upstreams are what was
 //! carried, pulls it through its gate into the same store. What was carried vouches for nothing.
 
+mod moved;
 mod opening;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::oci::{Digest, Reference, Repository};
 use crate::trust::revocation::Brought;
 use crate::upstream::{self, Carried, CarriedSource};
 use crate::x509::PublicKey;
+use moved::Moved;
 use opening::Opened;
 
 /// What is to be taken in.
@@ -32,6 +34,9 @@ pub struct Import {
     /// The repository of entries that are named by a tag alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Repository>,
+    /// Whether names go back to what older contents say.
+    #[serde(default)]
+    pub older: bool,
     /// So many references at once.
     pub at_once: usize,
 }
@@ -65,6 +70,9 @@ struct Wanted {
     reference: Reference,
     digest: Digest,
     platforms: Arc<[Platform]>,
+    /// When the contents that list it were made, and whether somebody trusted says so.
+    made: Option<SystemTime>,
+    trusted: bool,
 }
 
 pub(super) async fn run(
@@ -80,8 +88,7 @@ pub(super) async fn run(
     for layout in opened.layouts {
         told(tell, Progress::Layout(layout)).await?;
     }
-    for (reference, why) in opened.refused {
-        let refused = Pulled { reason: Some(why), ..Pulled::nothing(reference, Outcome::Refused) };
+    for refused in opened.refused {
         report(refused, state, tell).await?;
     }
     let own = Arc::new(inward(engine, state, opened.carried, opened.brought)?);
@@ -89,7 +96,7 @@ pub(super) async fn run(
     own.gate().refresh_revocations().await;
     let pulls = opened.wanted.into_iter().map(|wanted| {
         let own = Arc::clone(&own);
-        async move { report(bring(&own, state, &wanted).await, state, tell).await }
+        async move { report(bring(&own, state, &wanted, import.older).await, state, tell).await }
     });
     let mut pulls = stream::iter(pulls).buffer_unordered(import.at_once.clamp(1, 64));
     while let Some(told) = pulls.next().await {
@@ -128,9 +135,23 @@ fn inward(engine: &Engine, state: &Arc<State>, carried: Carried, brought: Brough
     Engine::build(settings, state, None).map_err(|e| e.to_string())
 }
 
-async fn bring(engine: &Engine, state: &State, wanted: &Wanted) -> Pulled {
-    let course = Course::import(engine.gate(), state.memory.store(), &wanted.platforms);
-    pull_named(&course, &wanted.reference, &wanted.digest).await
+async fn bring(engine: &Engine, state: &State, wanted: &Wanted, older: bool) -> Pulled {
+    let (store, name) = (state.memory.store(), wanted.reference.to_string());
+    let moved = Moved::open(store);
+    match moved.holds(wanted).await {
+        Ok(Some(why)) if !older => return Pulled::refused(name, why),
+        Ok(_) => {}
+        Err(why) => return Pulled::troubled(name, why),
+    }
+    let course = Course::import(engine.gate(), store, &wanted.platforms);
+    let pulled = pull_named(&course, &wanted.reference, &wanted.digest).await;
+    if pulled.outcome != Outcome::Kept {
+        return pulled;
+    }
+    match moved.note(wanted).await {
+        Ok(()) => pulled,
+        Err(why) => Pulled::troubled(name, why),
+    }
 }
 
 async fn report(pulled: Pulled, state: &State, tell: &Tell) -> Result<(), String> {

@@ -91,8 +91,9 @@ impl<'a> Course<'a> {
                 Fault::Refused(refusal.to_string())
             }
             Refusal::Upstream(Trouble::Unavailable { message, .. }) if !self.patient => {
+                // Whoever carried it is no upstream.
                 let why = message.to_string();
-                Fault::Refused(why.strip_prefix("the upstream is unavailable: ").unwrap_or(&why).to_owned())
+                Fault::Trouble(why.strip_prefix("the upstream is unavailable: ").unwrap_or(&why).to_owned())
             }
             Refusal::Undecided { .. } | Refusal::Upstream(_) => Fault::Trouble(refusal.to_string()),
         }

@@ -102,14 +102,11 @@ impl Asking {
         kind: Kind,
         url: &Url,
         request: Request,
-        judge: impl FnOnce(Bytes) -> Result<Proven, Failure> + Send + 'static,
+        judge: impl FnOnce(Bytes) -> Result<Proven, Failure> + Clone + Send + 'static,
     ) -> Result<(), String> {
         let client = match &self.respondent {
             Respondent::Servers(client) => client,
-            Respondent::Brought(brought) => {
-                let answer = brought.of(&self.key).ok_or("no answer of it was brought")?;
-                return self.take(answer, judge).await.map_err(|failure| failure.why);
-            }
+            Respondent::Brought(brought) => return self.take_newest(brought.of(&self.key), judge).await,
         };
         let now = self.all.clock.now();
         let named = |why: &str| format!("{}: {why}", Untrusted::new(url.as_str()));
@@ -135,6 +132,20 @@ impl Asking {
             }
             named(&failure.why)
         })
+    }
+
+    /// Offers all that was brought: of those that hold the newest is kept.
+    async fn take_newest(
+        &self,
+        brought: &[Bytes],
+        judge: impl FnOnce(Bytes) -> Result<Proven, Failure> + Clone + Send + 'static,
+    ) -> Result<(), String> {
+        let mut outcome = Err("no answer of it was brought".to_owned());
+        for answer in brought {
+            let taken = self.take(answer.clone(), judge.clone()).await.map_err(|failure| failure.why);
+            outcome = outcome.or(taken);
+        }
+        outcome
     }
 
     async fn take(

@@ -25,18 +25,22 @@ impl Answer {
     }
 }
 
-/// What was carried here, by what it is about.
+/// What was carried here, by what it is about: several exports may have answers of several ages.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Brought(Arc<HashMap<String, Bytes>>);
+pub struct Brought(Arc<HashMap<String, Vec<Bytes>>>);
 
 impl Brought {
     /// These answers and no others. Nobody has proven them.
     pub fn new(answers: impl IntoIterator<Item = (Answer, Bytes)>) -> Self {
-        Self(Arc::new(answers.into_iter().map(|(answer, der)| (answer.about, der)).collect()))
+        let mut all: HashMap<String, Vec<Bytes>> = HashMap::new();
+        for (answer, der) in answers {
+            all.entry(answer.about).or_default().push(der);
+        }
+        Self(Arc::new(all))
     }
 
-    pub(super) fn of(&self, key: &Key) -> Option<Bytes> {
-        self.0.get(&key.to_string()).cloned()
+    pub(super) fn of(&self, key: &Key) -> &[Bytes] {
+        self.0.get(&key.to_string()).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::brought::Answer;
 use super::carried::Carried;
+use super::kept::Key;
 use super::{Id, Need, RevocationSources};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
@@ -26,8 +26,8 @@ pub struct RevocationData {
 pub(super) struct Found {
     /// Fetched and noted; what was carried in is apart.
     pub(super) known: Known,
-    /// The kept answers among it.
-    pub(super) answers: Vec<Answer>,
+    /// What the kept answers among it are about.
+    pub(super) answers: Vec<Key>,
     /// Who could not be asked, and why.
     pub(super) failures: Vec<String>,
     /// What our own store could not tell. Nothing is good then: a revocation may stand there.
@@ -75,7 +75,7 @@ impl RevocationData {
 }
 
 impl RevocationData {
-    pub(super) fn answers(&self, need: &Need) -> &[Answer] {
+    pub(super) fn answers(&self, need: &Need) -> &[Key] {
         self.found.get(&need.id()).map_or(&[], |found| &found.answers)
     }
 }

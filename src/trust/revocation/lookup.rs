@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::asking::{Asking, Freshness, Wanted};
-use super::brought::Answer;
 use super::data::Found;
 use super::fetch;
 use super::kept::{Key, Record};
@@ -92,8 +91,8 @@ impl<'a> Lookup<'a> {
             self.ask(key.clone(), self.freshness(), |asking| asking.ocsp(need, urls)).await;
             kept = self.all.kept.ocsp(&key).await;
         }
-        let Some((record, response)) = self.readable(kept) else { return };
-        self.found.answers.push(Answer::of(&key, &record));
+        let Some((_, response)) = self.readable(kept) else { return };
+        self.found.answers.push(key);
         let single = response.verify(&self.need.certificate, &self.need.issuer, self.now);
         self.found.known.ocsp.push(response);
         // Whoever answers in the issuer's place may be revoked itself (RFC 6960, section 4.2.2.2.1).
@@ -151,8 +150,8 @@ impl<'a> Lookup<'a> {
             self.ask(key.clone(), freshness, |asking| asking.crl(wanted)).await;
             kept = self.all.kept.crl(&key).await;
         }
-        let (record, crl) = self.readable(kept)?;
-        self.found.answers.push(Answer::of(&key, &record));
+        let (_, crl) = self.readable(kept)?;
+        self.found.answers.push(key);
         Some(crl)
     }
 

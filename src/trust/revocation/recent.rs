@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::brought::Answer;
+use super::kept::Key;
 use super::{Id, Need};
 use crate::x509::revocation::Status;
 
@@ -22,7 +22,8 @@ struct Used {
     last: SystemTime,
     /// When the answer ends that it was last found good by.
     until: Option<SystemTime>,
-    answers: Vec<Answer>,
+    /// What the answers were about: a newer one may be kept by now.
+    answers: Vec<Key>,
 }
 
 impl Recent {
@@ -42,7 +43,7 @@ impl Recent {
 
     /// Notes what was answered, and when the answer ends. Of one that ended with nothing in its place the end stays, so that
     /// the alarm does.
-    pub(super) fn found(&self, need: &Need, status: &Status, answers: &[Answer]) {
+    pub(super) fn found(&self, need: &Need, status: &Status, answers: &[Key]) {
         if let Some(used) = self.lock().get_mut(&need.id()) {
             used.answers = answers.to_vec();
             match status {
@@ -64,8 +65,8 @@ impl Recent {
         self.lock().values().map(|used| used.need.clone()).collect()
     }
 
-    pub(super) fn answers(&self) -> Vec<Answer> {
-        let all: HashSet<Answer> = self.lock().values().flat_map(|used| used.answers.clone()).collect();
+    pub(super) fn answers(&self) -> Vec<Key> {
+        let all: HashSet<Key> = self.lock().values().flat_map(|used| used.answers.clone()).collect();
         all.into_iter().collect()
     }
 

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Layout, Wanted};
+use super::{Layout, Outcome, Pulled, Wanted};
+use bytes::Bytes;
+
 use crate::engine::upkeep::Platform;
 use crate::engine::upkeep::contents::{self, Contents, Sealed, Standing};
 use crate::oci::{Digest, Reference, Repository, Target};
 use crate::setting::time;
-use crate::trust::revocation::Brought;
+use crate::telemetry::Untrusted;
+use crate::trust::revocation::{Answer, Brought};
 use crate::upstream::{Carried, CarriedLayout, Expected};
 use crate::x509::{PublicKey, crl};
 
@@ -18,12 +21,14 @@ use crate::x509::{PublicKey, crl};
 const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
 /// All revocation answers together, in bytes.
 const MAX_BROUGHT: usize = 512 << 20;
+/// Of more that is of no use in one layout nothing is told.
+const MAX_PASSED_OVER: usize = 32;
 
 pub(super) struct Opened {
     pub(super) layouts: Vec<Layout>,
     pub(super) wanted: Vec<Wanted>,
     /// What is not looked at further, and why.
-    pub(super) refused: Vec<(String, String)>,
+    pub(super) refused: Vec<Pulled>,
     pub(super) carried: Carried,
     pub(super) brought: Brought,
     confirmed: HashSet<Reference>,
@@ -33,6 +38,8 @@ pub(super) struct Opened {
 struct Read {
     named: Vec<(Reference, Digest)>,
     contents: Option<Contents>,
+    /// Why they cannot be read.
+    broken: Option<String>,
     layout: Layout,
 }
 
@@ -47,19 +54,21 @@ impl Opened {
     ) -> Result<Self, String> {
         let carried =
             Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
-        let read = carried.layouts().iter().map(|layout| read(layout, keys));
-        let read = read.collect::<Result<Vec<_>, _>>()?;
+        let read: Vec<Read> = carried.layouts().iter().map(|layout| Read::of(layout, keys)).collect();
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
         let mut opened = Self { layouts, wanted, refused, carried, brought, confirmed };
         let mut answers = Vec::new();
         for mut read in read {
+            if let Some((outcome, why)) = read.barred(!keys.is_empty(), now)? {
+                opened.leave(read, outcome, &why);
+                continue;
+            }
             if let Some(contents) = &read.contents {
-                in_time(contents, &read.layout, now)?;
-                opened.expect(contents, &mut read.layout)?;
+                opened.expect(contents, &mut read.layout);
                 opened.answers(contents, &mut read.layout, &mut answers)?;
             }
-            opened.choose(read, !keys.is_empty());
+            opened.choose(read);
         }
         opened.brought = Brought::new(answers);
         opened.carried.retain(|name| opened.confirmed.contains(name));
@@ -67,7 +76,7 @@ impl Opened {
     }
 
     /// Notes which content should be there, and which pieces are not.
-    fn expect(&mut self, contents: &Contents, layout: &mut Layout) -> Result<(), String> {
+    fn expect(&mut self, contents: &Contents, layout: &mut Layout) {
         let mut missing = BTreeSet::new();
         for listed in &contents.blobs {
             let Some(piece) = listed.piece else {
@@ -75,19 +84,21 @@ impl Opened {
                 continue;
             };
             self.carried.expect(listed.digest, Expected::Here);
-            if !self.carried.has(&listed.digest).map_err(|e| shown(&e))? {
-                missing.insert(piece);
+            match self.carried.has(&listed.digest) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(why) => layout.pass_over(shown(&why)),
             }
+            missing.insert(piece);
         }
         layout.missing_pieces = missing.into_iter().collect();
-        Ok(())
     }
 
     fn answers(
         &self,
         contents: &Contents,
         layout: &mut Layout,
-        answers: &mut Vec<(crate::trust::revocation::Answer, bytes::Bytes)>,
+        answers: &mut Vec<(Answer, Bytes)>,
     ) -> Result<(), String> {
         let mut total: usize = answers.iter().map(|(_, der)| der.len()).sum();
         for answer in &contents.revocation {
@@ -96,7 +107,7 @@ impl Opened {
                     total += der.len();
                     answers.push((answer.clone(), der));
                 }
-                Err(why) => layout.passed_over.push(format!("revocation data: {}", shown(&why))),
+                Err(why) => layout.pass_over(format!("revocation data: {}", shown(&why))),
             }
             if total > MAX_BROUGHT {
                 return Err(format!("more than {MAX_BROUGHT} bytes of revocation data"));
@@ -105,11 +116,23 @@ impl Opened {
         Ok(())
     }
 
+    /// Looks at nothing of a layout.
+    fn leave(&mut self, read: Read, outcome: Outcome, why: &str) {
+        let names = read.named.iter().filter(|(reference, _)| !is_subject_tag(reference));
+        let left = names.map(|(reference, _)| {
+            let left = Pulled::nothing(reference.to_string(), outcome);
+            Pulled { reason: Some(why.to_owned()), ..left }
+        });
+        self.refused.extend(left);
+        self.layouts.push(read.layout);
+    }
+
     /// Sorts the references: what the contents do not confirm is not looked at.
-    fn choose(&mut self, read: Read, must_be_signed: bool) {
-        let Read { named, contents, layout } = read;
+    fn choose(&mut self, read: Read) {
+        let trusted = read.is_trusted();
+        let Read { named, contents, layout, .. } = read;
+        let made = contents.as_ref().map(|contents| contents.made);
         let platforms: Arc<[Platform]> = contents.iter().flat_map(|c| c.platforms.clone()).collect();
-        let distrusted = must_be_signed && !matches!(layout.standing, Standing::Trusted { .. });
         let listed: Option<HashMap<&str, &Digest>> =
             contents.as_ref().map(|c| c.references.iter().map(|r| (r.name.as_str(), &r.digest)).collect());
         for (reference, digest) in &named {
@@ -118,51 +141,94 @@ impl Opened {
                 _ if self.carried.named(reference).is_none() => {
                     Some("the name stands for two manifests in what was given: import one after the other")
                 }
-                _ if distrusted => Some("no trusted key signed the contents that it is listed in"),
                 Some(listed) if listed.get(name.as_str()) != Some(&digest) => {
                     Some("the layout's index names it, and the contents do not, or as another manifest")
                 }
                 _ => None,
             };
             match why {
-                Some(why) => self.refused.push((name, why.to_owned())),
+                Some(why) => self.refused.push(Pulled::refused(name, why.to_owned())),
                 None => _ = self.confirmed.insert(reference.clone()),
             }
             // What is about another manifest comes with that.
             if why.is_none() && !is_subject_tag(reference) {
-                let platforms = Arc::clone(&platforms);
-                self.wanted.push(Wanted { reference: reference.clone(), digest: *digest, platforms });
+                let (reference, platforms) = (reference.clone(), Arc::clone(&platforms));
+                self.wanted.push(Wanted { reference, digest: *digest, platforms, made, trusted });
             }
         }
         let missing = contents.iter().flat_map(|contents| &contents.references);
         let named: HashMap<String, Digest> = named.into_iter().map(|(r, d)| (r.to_string(), d)).collect();
         for reference in missing.filter(|reference| !named.contains_key(&reference.name)) {
             let why = "the contents list it, and the layout's index does not name it".to_owned();
-            self.refused.push((reference.name.clone(), why));
+            self.refused.push(Pulled::refused(shown_name(&reference.name), why));
         }
         self.layouts.push(layout);
     }
 }
 
-fn read(layout: &CarriedLayout, keys: &[PublicKey]) -> Result<Read, String> {
-    let sealed = layout.beside.as_deref().map(Sealed::read).transpose();
-    let sealed = sealed.map_err(|why| format!("{}: {}: {why}", layout.path.display(), contents::FILE))?;
-    let standing = sealed.as_ref().map_or(Standing::Absent, |sealed| sealed.standing(keys));
-    let contents = sealed.map(|sealed| sealed.contents);
-    let nameless = layout.nameless.iter().take(16);
-    let passed_over = nameless.map(|name| {
-        format!("an entry called {name:?}, which is no full name, such as docker.io/library/nginx:1.27")
-    });
-    let about = Layout {
-        path: layout.path.clone(),
-        standing,
-        made: contents.as_ref().map(|contents| time::show(contents.made)),
-        since: contents.as_ref().and_then(|contents| contents.since),
-        references: layout.named.iter().filter(|(reference, _)| !is_subject_tag(reference)).count(),
-        missing_pieces: Vec::new(),
-        passed_over: passed_over.collect(),
-    };
-    Ok(Read { named: layout.named.clone(), contents, layout: about })
+impl Read {
+    fn of(layout: &CarriedLayout, keys: &[PublicKey]) -> Self {
+        let (sealed, broken) = match layout.beside.as_deref().map(Sealed::read) {
+            Some(Ok(sealed)) => (Some(sealed), None),
+            Some(Err(why)) => (None, Some(format!("{}: {}", contents::FILE, Untrusted::new(why)))),
+            None => (None, None),
+        };
+        let standing = sealed.as_ref().map_or(Standing::Absent, |sealed| sealed.standing(keys));
+        let contents = sealed.map(|sealed| sealed.contents);
+        let mut about = Layout {
+            path: layout.path.clone(),
+            standing,
+            made: contents.as_ref().map(|contents| time::show(contents.made)),
+            since: contents.as_ref().and_then(|contents| contents.since),
+            references: layout.named.iter().filter(|(reference, _)| !is_subject_tag(reference)).count(),
+            missing_pieces: Vec::new(),
+            passed_over: broken.iter().chain(&layout.unread).cloned().collect(),
+        };
+        for name in &layout.nameless {
+            let name = Untrusted::new(name);
+            about.pass_over(format!(
+                "an entry called {name:?}, which is no full name, such as docker.io/library/nginx:1.27"
+            ));
+        }
+        Self { named: layout.named.clone(), contents, broken, layout: about }
+    }
+
+    fn is_trusted(&self) -> bool {
+        matches!(self.layout.standing, Standing::Trusted { .. })
+    }
+
+    /// Why nothing of it is looked at, where that is so.
+    ///
+    /// # Errors
+    /// A clock that cannot be right, by the word of somebody trusted.
+    fn barred(&self, must_be_signed: bool, now: SystemTime) -> Result<Option<(Outcome, String)>, String> {
+        if must_be_signed && !self.is_trusted() {
+            let why = "no trusted key signed the contents that it is listed in";
+            return Ok(Some((Outcome::Refused, why.to_owned())));
+        }
+        if let Some(why) = &self.broken {
+            return Ok(Some((Outcome::Refused, why.clone())));
+        }
+        let in_time = self.contents.as_ref().map_or(Ok(()), |contents| in_time(contents, &self.layout, now));
+        match in_time {
+            Ok(()) => Ok(None),
+            Err(why) if self.is_trusted() => Err(why),
+            Err(why) => Ok(Some((Outcome::Trouble, why))),
+        }
+    }
+}
+
+impl Layout {
+    fn pass_over(&mut self, why: String) {
+        if self.passed_over.len() < MAX_PASSED_OVER {
+            self.passed_over.push(why);
+        }
+    }
+}
+
+/// Contents name what they like.
+fn shown_name(name: &str) -> String {
+    Reference::parse(name).map_or_else(|_| Untrusted::new(name).to_string(), |name| name.to_string())
 }
 
 fn is_subject_tag(reference: &Reference) -> bool {

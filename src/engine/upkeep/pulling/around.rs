@@ -8,14 +8,13 @@ use futures_util::StreamExt as _;
 use super::{Fault, MAX_MANIFESTS, Pull};
 use crate::access::Principal;
 use crate::admission::Source;
-use crate::cache;
 use crate::engine::upkeep::Found;
-use crate::oci::{Algorithm, Descriptor, Digest, Kind, Manifest, Reference, Tag, Target};
+use crate::oci::{Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, Reference, Tag, Target};
+use crate::policy::Belief;
+use crate::signature::Format;
 
 /// How long the first and the last pause is for content that is being made durable.
 const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
-/// What cosign calls what it keeps beside an image, after `sha256-<hex>`.
-const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
 impl Pull<'_> {
     pub(super) async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
@@ -46,7 +45,7 @@ impl Pull<'_> {
         }
         let mut found = self.referrers(subject).await?;
         if self.course.attached > 1 {
-            for suffix in SUFFIXES {
+            for suffix in Tag::SUFFIXES {
                 found.extend(self.under_tag(Tag::about(subject, suffix)).await?);
             }
         }
@@ -65,7 +64,7 @@ impl Pull<'_> {
             self.artifact(&manifest).await?;
             self.tell(Found::Manifest { descriptor: artifact.clone(), listed: true, name: None }).await?;
         }
-        if !list.manifests().is_empty() {
+        if !self.signed_index(subject).await? && !list.manifests().is_empty() {
             let target = Target::Tag(Tag::about(subject, ""));
             let name = Reference { repository: self.repository.clone(), target }.to_string();
             let json = String::from_utf8_lossy(list.bytes()).into_owned();
@@ -74,7 +73,32 @@ impl Pull<'_> {
         Ok(list.manifests().iter().map(|artifact| artifact.digest).collect())
     }
 
-    /// What cosign keeps under a tag of its own, where it is there and admitted.
+    /// nv2's index under the tag of the list of referrers: its config is the signature. It is no referrer, and clients
+    /// get the list in its place; whoever judges finds it there.
+    async fn signed_index(&self, subject: &Digest) -> Result<bool, Fault> {
+        if self.course.watch.is_none() {
+            return Ok(false);
+        }
+        let (repository, target) = (self.repository.clone(), Target::Digest(*subject));
+        let decision = self.course.gate.decide(&Reference { repository, target }, &Principal::Process).await;
+        let decision = decision.map_err(|refusal| self.course.fault(&refusal))?;
+        let own = (decision.subject() == subject).then(|| decision.signatures()).unwrap_or_default();
+        let believed = own.iter().filter(|s| s.format == Format::Nv2 && s.result == Belief::Trusted);
+        for digest in believed.map(|signature| signature.digest) {
+            let read =
+                self.course.store.read(&digest, MAX_MANIFEST_BYTES).await.map_err(|e| trouble(&digest, &e));
+            let index = read?.and_then(|bytes| Manifest::parse_expecting(bytes, &digest).ok());
+            let Some(index) = index.filter(|index| index.kind() == Kind::Index) else { continue };
+            if let Some(signature) = index.config() {
+                self.tell(Found::Blob { descriptor: signature.clone() }).await?;
+            }
+            self.named(&Target::Tag(Tag::about(subject, "")), &index).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// What has a tag of its own, where it is there and admitted.
     async fn under_tag(&mut self, tag: Tag) -> Result<Option<Digest>, Fault> {
         let target = Target::Tag(tag);
         let manifest = match self.manifest(&target).await {
@@ -119,7 +143,7 @@ impl Pull<'_> {
         }
         let mut reader = blob.read(0..size, None);
         while let Some(piece) = reader.next().await {
-            self.bytes += piece.map_err(|e| self.unread(&digest, &e))?.len() as u64;
+            self.bytes += piece.map_err(|e| trouble(&digest, &e))?.len() as u64;
         }
         self.settled(&digest).await
     }
@@ -135,16 +159,6 @@ impl Pull<'_> {
             pause *= 2;
         }
         Ok(())
-    }
-
-    /// Who is asked again may have other content than its digest says only now.
-    fn unread(&self, digest: &Digest, error: &std::io::Error) -> Fault {
-        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<cache::Error>());
-        match cause {
-            Some(cache::Error::Store(_)) | None => trouble(digest, error),
-            Some(_) if self.course.patient => trouble(digest, error),
-            Some(_) => Fault::Refused(format!("blob {digest}: {error}")),
-        }
     }
 }
 

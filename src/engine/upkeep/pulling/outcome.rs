@@ -60,6 +60,16 @@ impl Outcome {
 }
 
 impl Pulled {
+    /// It is not looked at further.
+    pub(in crate::engine::upkeep) fn refused(reference: String, why: String) -> Self {
+        Self { reason: Some(why), ..Self::nothing(reference, Outcome::Refused) }
+    }
+
+    /// Nobody can tell.
+    pub(in crate::engine::upkeep) fn troubled(reference: String, why: String) -> Self {
+        Self { reason: Some(why), ..Self::nothing(reference, Outcome::Trouble) }
+    }
+
     /// Nothing came of it yet.
     pub(in crate::engine::upkeep) fn nothing(reference: String, outcome: Outcome) -> Self {
         Self { reference, outcome, reason: None, manifests: 0, bytes: 0, refused: Vec::new() }
