@@ -82,7 +82,7 @@ impl Carried {
     ) -> Result<Self, Error> {
         let mut carried = Self { repository, ..Self::default() };
         for path in paths {
-            let place = Place::open(path)?;
+            let place = Place::open(path, beside)?;
             carried.places.push(place);
         }
         for (at, path) in paths.iter().enumerate() {

@@ -160,6 +160,30 @@ async fn a_folder_is_gone_on_with_and_healed() {
     assert_eq!(done.json()["written_bytes"], 0);
 }
 
+/// A folder that was on its way may hold links to what its next reader owns.
+#[tokio::test]
+async fn links_in_a_folder_are_not_written_through() {
+    let mainland = mainland(signed("app")).await;
+    let path = |name: &str| mainland.folder.path().join(name);
+    let to = path("out");
+    let references = ["registry.test/app:1"];
+    export(&mainland, &to, &references).await.ended(0);
+    mainland.folder.write("victim", "precious").unwrap();
+    let layer = blob(&to, &Package::image("app").layer());
+    let content = std::fs::read(&layer).unwrap();
+    std::fs::rename(&layer, path("moved")).unwrap();
+    std::os::unix::fs::symlink(path("moved"), &layer).unwrap();
+    std::os::unix::fs::symlink(path("victim"), to.join(".partial")).unwrap();
+    export(&mainland, &to, &references).await.ended(0);
+    assert_eq!(std::fs::read_to_string(path("victim")).unwrap(), "precious");
+    assert!(!layer.is_symlink() && std::fs::read(&layer).unwrap() == content);
+
+    std::fs::rename(to.join("blobs"), path("blobs")).unwrap();
+    std::os::unix::fs::symlink(path("blobs"), to.join("blobs")).unwrap();
+    let done = export(&mainland, &to, &references).await.ended(2);
+    assert!(done.err.contains("blobs"), "{}", done.err);
+}
+
 /// Other tools name an image by its tag alone, and leave out the registry.
 #[tokio::test]
 async fn a_layout_of_another_tool_stands_for_the_repository_that_is_named() {

@@ -2,9 +2,12 @@
 //! last has the indexes. Each gets its name when it is whole.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::tar;
 use super::writer::{Content, MARKER, Put};
@@ -27,22 +30,18 @@ struct Piece {
     partial: PathBuf,
     length: u64,
     has_content: bool,
+    is_named: bool,
 }
 
 impl Archive {
     /// # Errors
-    /// An archive that is there already; a limit that holds nothing.
+    /// An archive that is there already, or that another export writes; a limit that holds nothing.
     pub(super) fn create(path: &Path, limit: Option<u64>) -> anyhow::Result<Self> {
         if let Some(limit) = limit {
             ensure!(limit >= 1 << 20, "--split: pieces have at least 1MiB");
         }
-        let archive = Self { stem: path.with_extension(""), limit, done: Vec::new(), piece: None };
-        let first = archive.name(1);
-        ensure!(
-            first.symlink_metadata().is_err(),
-            "{}: it is there already: remove it, or name another",
-            first.display()
-        );
+        let mut archive = Self { stem: path.with_extension(""), limit, done: Vec::new(), piece: None };
+        archive.piece = Some(Piece::create(&archive.name(1))?);
         Ok(archive)
     }
 
@@ -100,7 +99,7 @@ impl Archive {
     fn close(&mut self) -> anyhow::Result<()> {
         let Some(piece) = self.piece.take() else { return Ok(()) };
         let name = self.name(self.done.len() + 1);
-        piece.close(&name).with_context(|| name.display().to_string())?;
+        piece.close(&name)?;
         self.done.push(name);
         Ok(())
     }
@@ -115,10 +114,10 @@ impl Archive {
     }
 }
 
-impl Drop for Archive {
+impl Drop for Piece {
     fn drop(&mut self) {
-        if let Some(piece) = &self.piece {
-            let _ = fs::remove_file(&piece.partial);
+        if !self.is_named {
+            let _ = fs::remove_file(&self.partial);
         }
     }
 }
@@ -128,8 +127,18 @@ impl Piece {
         let mut partial = name.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = File::create(&partial).with_context(|| partial.display().to_string())?;
-        let mut piece = Self { file, partial, length: 0, has_content: false };
+        // Seen now rather than when it is written.
+        if name.symlink_metadata().is_ok() {
+            return Err(is_there(name));
+        }
+        let file = match File::create_new(&partial) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
+                "{}: another export writes it, or was stopped: remove it where none is running",
+                partial.display()
+            ),
+            created => created.with_context(|| partial.display().to_string())?,
+        };
+        let mut piece = Self { file, partial, length: 0, has_content: false, is_named: false };
         piece.add(MARKER.0, MARKER.1)?;
         Ok(piece)
     }
@@ -157,11 +166,31 @@ impl Piece {
         use std::io::Write as _;
         self.file.write_all(&[0; tar::END as usize])?;
         self.file.sync_all()?;
-        fs::rename(&self.partial, name)?;
+        self.name(name)?;
         if let Some(folder) = name.parent() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
             File::open(folder)?.sync_all()?;
         }
         Ok(())
     }
+
+    /// Puts it where nothing is.
+    fn name(&mut self, name: &Path) -> anyhow::Result<()> {
+        match renameat_with(CWD, &self.partial, CWD, name, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(is_there(name)),
+            // Not every medium's file system can tell at once.
+            Err(Errno::INVAL | Errno::NOSYS) if name.symlink_metadata().is_err() => {
+                fs::rename(&self.partial, name)?;
+            }
+            Err(Errno::INVAL | Errno::NOSYS) => return Err(is_there(name)),
+            Err(error) => return Err(error.into()),
+        }
+        self.is_named = true;
+        Ok(())
+    }
+}
+
+fn is_there(name: &Path) -> anyhow::Error {
+    anyhow::anyhow!("{}: it is there already: remove it, or name another", name.display())
 }

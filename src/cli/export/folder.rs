@@ -1,11 +1,14 @@
-//! A layout as a folder. Content gets its name when it is whole, the index when all content has.
+//! A layout as a folder. Content gets its name when it is whole, the index when all content has. Links in it lead nowhere:
+//! somebody else may have held the medium meanwhile.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::writer::{Content, MARKER, Put};
 use crate::engine::upkeep::contents;
@@ -46,18 +49,17 @@ impl Folder {
 
     /// Content that is there already is compared with its digest, and written anew where it is something else.
     pub(super) fn put(&mut self, digest: &Digest, content: Content<'_>) -> anyhow::Result<Put> {
-        let folder = self.path.join("blobs").join(digest.algorithm().as_str());
-        let path = folder.join(digest.hex());
-        if is_whole(&path, digest, content.size()).with_context(|| path.display().to_string())? {
+        let (algorithm, hex) = (digest.algorithm().as_str(), digest.hex());
+        let text = || self.path.join("blobs").join(algorithm).join(&hex).display().to_string();
+        let folder = self.blobs(algorithm).with_context(text)?;
+        if is_whole(&folder, &hex, digest, content.size()).with_context(text)? {
             return Ok(Put::Present);
         }
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let partial = self.path.join(PARTIAL);
-        let written =
-            File::create(&partial).map_err(Into::into).and_then(|mut to| content.write(digest, &mut to));
-        if let Err(error) = written.and_then(|()| Ok(fs::rename(&partial, &path)?)) {
-            let _ = fs::remove_file(&partial);
-            return Err(error.context(path.display().to_string()));
+        let written = self.partial().map_err(Into::into).and_then(|mut to| content.write(digest, &mut to));
+        let renamed = || rustix::fs::renameat(&self.opened, PARTIAL, &folder, &hex);
+        if let Err(error) = written.and_then(|()| Ok(renamed()?)) {
+            let _ = rustix::fs::unlinkat(&self.opened, PARTIAL, AtFlags::empty());
+            return Err(error.context(text()));
         }
         Ok(Put::Written(1))
     }
@@ -77,24 +79,54 @@ impl Folder {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let partial = self.path.join(PARTIAL);
-        let write = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+        let write = || -> io::Result<()> {
+            let mut file = self.partial()?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&partial, self.path.join(name))
+            Ok(rustix::fs::renameat(&self.opened, PARTIAL, &self.opened, name)?)
         };
         write().with_context(|| self.path.join(name).display().to_string())
     }
+
+    /// The folder of an algorithm, made where there is none.
+    fn blobs(&self, algorithm: &str) -> io::Result<OwnedFd> {
+        let blobs = subfolder(&self.opened, "blobs")?;
+        Ok(subfolder(&blobs, algorithm)?)
+    }
+
+    /// A file without a name of its own yet. What an export that was stopped left, or somebody put there, goes.
+    fn partial(&self) -> io::Result<File> {
+        match rustix::fs::unlinkat(&self.opened, PARTIAL, AtFlags::empty()) {
+            Err(error) if error != Errno::NOENT => return Err(error.into()),
+            _ => {}
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666);
+        Ok(rustix::fs::openat(&self.opened, PARTIAL, flags, mode)?.into())
+    }
 }
 
-fn is_whole(path: &Path, digest: &Digest, size: u64) -> std::io::Result<bool> {
-    let mut file = match File::open(path) {
-        Ok(file) if file.metadata()?.len() == size => file,
-        Ok(_) => return Ok(false),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
+fn subfolder(folder: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+        Err(error) if error != Errno::EXIST => return Err(error),
+        _ => {}
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&folder, name, flags, Mode::empty())
+}
+
+/// Whether content is there as a file of its own. A link is replaced, as other content is.
+fn is_whole(folder: &OwnedFd, name: &str, digest: &Digest, size: u64) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+        Err(error) => return Err(error.into()),
     };
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() != size {
+        return Ok(false);
+    }
     let (mut hasher, mut piece) = (Hasher::new(digest.algorithm()), vec![0; 1 << 20]);
     loop {
         match file.read(&mut piece)? {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::place::Part;
+use crate::oci::Digest;
+use crate::upstream::layout::INDEX;
 use header::{BLOCK, Header, Kind};
 
 /// An archive of more files is not read.
@@ -27,13 +29,13 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Reads all headers.
+    /// Reads all headers. Of the files those of a layout are noted, and the one called `beside`.
     ///
     /// # Errors
     /// What is no whole archive of plain files and folders, each there once.
-    pub(super) fn read(path: &Path, file: File) -> Result<Self, String> {
+    pub(super) fn read(path: &Path, file: File, beside: &str) -> Result<Self, String> {
         let length = file.metadata().map_err(|e| e.to_string())?.len();
-        let files = files(&file, length)?;
+        let files = files(&file, length, beside)?;
         Ok(Self { path: path.to_owned(), file: Arc::new(file), files })
     }
 
@@ -50,7 +52,7 @@ impl Archive {
 
 /// Reads arbitrary bytes as an archive, for the fuzzer: every file that is found lies within them.
 pub fn fuzz(bytes: &[u8]) -> bool {
-    match files(&bytes, bytes.len() as u64) {
+    match files(&bytes, bytes.len() as u64, "") {
         Ok(files) => files
             .values()
             .all(|(start, size)| start.checked_add(*size).is_some_and(|e| e <= bytes.len() as u64)),
@@ -80,8 +82,8 @@ impl Bytes for &[u8] {
 /// Where each file is, in bytes from the archive's start, and how long.
 type Files = HashMap<String, (u64, u64)>;
 
-fn files(bytes: &impl Bytes, length: u64) -> Result<Files, String> {
-    let mut reading = Reading { bytes, length, at: 0, name: None, size: None, files: HashMap::new() };
+fn files(bytes: &impl Bytes, length: u64, beside: &str) -> Result<Files, String> {
+    let mut reading = Reading { bytes, length, beside, at: 0, name: None, size: None, files: HashMap::new() };
     loop {
         let at = reading.at;
         if !reading.next().map_err(|why| format!("at byte {at}: {why}"))? {
@@ -96,6 +98,7 @@ fn files(bytes: &impl Bytes, length: u64) -> Result<Files, String> {
 struct Reading<'a, B> {
     bytes: &'a B,
     length: u64,
+    beside: &'a str,
     at: u64,
     /// What a header said of the next file.
     name: Option<String>,
@@ -132,6 +135,10 @@ impl<B: Bytes> Reading<'_, B> {
     fn file(&mut self, name: String, start: u64, size: u64) -> Result<(), String> {
         let name = self.name.take().unwrap_or(name);
         let Some(name) = header::plain(&name)? else { return Ok(()) };
+        // Whoever packed it chose how many names there are, and how long they are.
+        if name != self.beside && !is_of_layout(name) {
+            return Ok(());
+        }
         match self.files.insert(name.to_owned(), (start, size)) {
             Some(_) => Err(format!("{} is there twice", name.escape_default())),
             None => Ok(()),
@@ -146,6 +153,13 @@ impl<B: Bytes> Reading<'_, B> {
         self.bytes.read_at(start, &mut extension).map_err(|e| e.to_string())?;
         Ok(extension)
     }
+}
+
+/// Whether it is the index or a blob (image-spec 1.1, `image-layout.md`); the marker is asked for in folders alone.
+fn is_of_layout(name: &str) -> bool {
+    let digest = name.strip_prefix("blobs/").and_then(|rest| rest.split_once('/'));
+    name == INDEX
+        || digest.is_some_and(|(algorithm, hex)| Digest::parse(&format!("{algorithm}:{hex}")).is_ok())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) struct Part {
 impl Place {
     /// # Errors
     /// What is neither a layout's folder nor an archive that can be read to its end.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, beside: &str) -> Result<Self, Error> {
         let fault = |why: &dyn std::fmt::Display| Error::Unavailable(format!("{}: {why}", path.display()));
         if std::fs::metadata(path).map_err(|e| fault(&e))?.is_dir() {
             let files = Files::new(path.to_owned());
@@ -37,7 +37,7 @@ impl Place {
             return Ok(Self::Folder(files));
         }
         let file = File::open(path).map_err(|e| fault(&e))?;
-        Ok(Self::Archive(Archive::read(path, file).map_err(|why| fault(&why))?))
+        Ok(Self::Archive(Archive::read(path, file, beside).map_err(|why| fault(&why))?))
     }
 
     /// Where a file's content is; `None` where there is no such file.

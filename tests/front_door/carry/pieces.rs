@@ -77,3 +77,29 @@ async fn pieces_come_in_any_order_and_a_missing_one_is_named() {
     let done = import(&island, &[piece(2)], &[]).await.ended(2);
     assert!(done.err.contains("none of what was given has an index.json"), "{}", done.err);
 }
+
+/// What somebody else has under the name of a piece, or is writing, stays.
+#[tokio::test]
+async fn no_piece_is_written_over() {
+    let all = [("a", large("a", 700_000)), ("b", large("b", 700_000))];
+    let mainland = mainland(move |registry| {
+        for (name, package) in all {
+            push_signed(registry, name, "1", &package);
+        }
+    })
+    .await;
+    let path = |name: &str| mainland.folder.path().join(name);
+    let references = ["registry.test/a:1", "registry.test/b:1", "--split", "1MiB"];
+    mainland.folder.write("second.2.tar", "precious").unwrap();
+    let done = export(&mainland, &path("second.tar"), &references).await.ended(2);
+    assert!(done.err.contains("second.2.tar: it is there already"), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(path("second.2.tar")).unwrap(), "precious");
+    assert!(!path("second.2.tar.partial").exists());
+
+    mainland.folder.write("victim", "precious").unwrap();
+    std::os::unix::fs::symlink(path("victim"), path("busy.1.tar.partial")).unwrap();
+    let done = export(&mainland, &path("busy.tar"), &references).await.ended(64);
+    assert!(done.err.contains("another export writes it"), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(path("victim")).unwrap(), "precious");
+    assert!(path("busy.1.tar.partial").is_symlink() && !path("busy.1.tar").exists());
+}

@@ -82,7 +82,7 @@ impl Pull<'_> {
         let (repository, target) = (self.repository.clone(), Target::Digest(*subject));
         let decision = self.course.gate.decide(&Reference { repository, target }, &Principal::Process).await;
         let decision = decision.map_err(|refusal| self.course.fault(&refusal))?;
-        let own = (decision.subject() == subject).then(|| decision.signatures()).unwrap_or_default();
+        let own = if decision.subject() == subject { decision.signatures() } else { &[] };
         let believed = own.iter().filter(|s| s.format == Format::Nv2 && s.result == Belief::Trusted);
         for digest in believed.map(|signature| signature.digest) {
             let read =

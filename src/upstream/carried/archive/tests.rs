@@ -19,12 +19,13 @@ fn entry(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
 
 fn read(entries: &[Vec<u8>]) -> Result<HashMap<String, (u64, u64)>, String> {
     let bytes = [entries.concat(), vec![0; 1024]].concat();
-    files(&bytes.as_slice(), bytes.len() as u64)
+    files(&bytes.as_slice(), bytes.len() as u64, "a")
 }
 
 #[test]
 fn plain_files_are_found_where_they_lie() {
     let long = format!("blobs/sha512/{}", "a".repeat(128));
+    let short = format!("blobs/sha256/{}", "b".repeat(64));
     let record = format!("path={long}\n");
     let record = format!("{} {record}", record.len() + 4);
     let found = read(&[
@@ -33,14 +34,26 @@ fn plain_files_are_found_where_they_lie() {
         entry(b'g', "pax_global_header", b"11 a=bcde\n"),
         entry(b'x', "PaxHeaders/x", record.as_bytes()),
         entry(b'0', "cut", b"content"),
-        entry(b'L', "././@LongLink", b"blobs/long\0"),
+        entry(b'L', "././@LongLink", short.as_bytes()),
         entry(0, "cut", b""),
+        entry(b'0', "a", b"beside"),
     ])
     .unwrap();
     assert_eq!(found["index.json"], (1024, 2));
     assert_eq!(found[&long].1, 7);
-    assert_eq!(found["blobs/long"].1, 0);
-    assert_eq!(found.len(), 3);
+    assert_eq!(found[&short].1, 0);
+    assert_eq!(found["a"].1, 6);
+    assert_eq!(found.len(), 4);
+}
+
+/// Names cost memory, and nobody asks for these.
+#[test]
+fn what_is_no_part_of_a_layout_is_not_noted() {
+    let hex = "b".repeat(64);
+    let names =
+        ["b", "oci-layout", "blobs/x", "blobs/sha256/b", &format!("blobs/md5/{hex}"), &format!("x/{hex}")];
+    let others: Vec<_> = names.iter().map(|name| entry(b'0', name, b"x")).collect();
+    assert!(read(&others).unwrap().is_empty());
 }
 
 #[test]
@@ -68,16 +81,16 @@ fn what_could_lead_an_unpacker_astray_is_refused() {
 #[test]
 fn an_archive_that_was_cut_is_refused_wherever_it_was() {
     let whole = [entry(b'0', "a", &[1; 600]), vec![0; 512]].concat();
-    assert!(files(&whole.as_slice(), whole.len() as u64).is_ok());
+    assert!(files(&whole.as_slice(), whole.len() as u64, "a").is_ok());
     for length in 0..whole.len() {
-        assert!(files(&&whole[..length], length as u64).is_err(), "{length}");
+        assert!(files(&&whole[..length], length as u64, "a").is_err(), "{length}");
     }
 }
 
 proptest! {
     #[test]
     fn a_changed_archive_names_nothing_beyond_its_end(at in 0usize..2048, to in any::<u8>()) {
-        let mut bytes = [entry(b'0', "a", &[1; 600]), vec![0; 512]].concat();
+        let mut bytes = [entry(b'0', "index.json", &[1; 600]), vec![0; 512]].concat();
         let at = at % bytes.len();
         bytes[at] = to;
         prop_assert!(fuzz(&bytes));
