@@ -43,7 +43,7 @@ pub(super) async fn referrers(
 }
 
 /// All pages of the API's answer; `None` where the registry does not have the API.
-async fn by_api(
+pub(super) async fn by_api(
     endpoint: &Endpoint,
     repository: &Repository,
     subject: &Digest,

@@ -17,6 +17,7 @@ use super::Error;
 use super::build::{self, Ground};
 use super::endpoint::{Answer, Ask, Endpoint, Part};
 use super::meter::Meter;
+use super::referrers;
 use super::scope::Scope;
 use super::settings::Settings;
 use crate::egress::{self, Environment, Request, Response};
@@ -116,13 +117,21 @@ impl Writer {
         let mut unlisted: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
         for manifest in manifests {
             let by_digest = Target::Digest(*manifest.digest());
-            let is_listed = self.put_manifest(repository, &by_digest, manifest).await?;
-            if let Some(subject) = manifest.subject().filter(|_| !is_listed) {
+            let is_told = self.put_manifest(repository, &by_digest, manifest).await?;
+            let Some(subject) = manifest.subject().filter(|_| !is_told) else { continue };
+            if !self.lists(repository, &subject.digest, manifest.digest()).await {
                 unlisted.entry(subject.digest).or_default().push(manifest);
             }
         }
         let listing = unlisted.iter().map(|(subject, all)| amending::list(self, repository, subject, all));
         try_join_all(listing).await.map(drop)
+    }
+
+    /// Whether the registry lists a referrer by its API: some do, and do not say so when they are given it. Who does
+    /// not answer that gets the list under the tag.
+    async fn lists(&self, repository: &Repository, subject: &Digest, referrer: &Digest) -> bool {
+        let listed = referrers::by_api(&self.home, repository, subject).await.ok().flatten();
+        listed.is_some_and(|listed| listed.iter().any(|entry| entry.digest == *referrer))
     }
 }
 

@@ -178,6 +178,22 @@ async fn a_referrer_is_listed_with_the_api_and_without_it() {
     }
 }
 
+/// go-containerregistry's registry has the API and does not send `OCI-Subject`.
+#[tokio::test]
+async fn a_registry_that_lists_without_saying_so_is_believed() {
+    let registry = Demo::start().await.unwrap();
+    let (writer, image) = (writer(&registry), Package::image("app"));
+    push(&writer, &image).await.unwrap();
+    let sbom = Package::sbom(image.descriptor());
+    for blob in sbom.blobs() {
+        writer.put_bytes(&app(), blob).await.unwrap();
+    }
+    registry.fault("PUT", Fault::Header("oci-subject", String::new()));
+    writer.attach(&app(), &parsed(&sbom)).await.unwrap();
+    assert_eq!(referrers(&registry, &image).await, [sbom.digest()]);
+    assert_eq!(registry.count(&format!("PUT /v2/app/manifests/{}", Tag::about(&image.digest(), ""))), 0);
+}
+
 #[tokio::test]
 async fn a_list_of_referrers_that_is_none_is_not_written_over() {
     let registry = Demo::start().await.unwrap();
