@@ -27,19 +27,9 @@ pub use certificate::{AlternativeName, BasicConstraints, Certificate, ExtendedKe
 pub use crl::Crl;
 pub use key::{BadSignature, KeyKind, PublicKey};
 pub use name::{Attribute, Name};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+pub use pem::write as to_pem;
 
 use crate::setting::time::show as shown;
-
-/// DER as PEM (RFC 7468).
-pub fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();
-    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
-}
 
 /// Why bytes are not a certificate or key that can be judged, or a certificate did not issue another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

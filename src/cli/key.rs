@@ -111,7 +111,7 @@ fn act(action: &Action) -> anyhow::Result<()> {
             let key = password.open(key)?;
             let request = Request::new(&subject, names, key.public())?;
             let signature = runtime()?.block_on(key.sign(request.algorithm, &request.info))?;
-            let pem = x509::pem("CERTIFICATE REQUEST", &request.signed(&signature));
+            let pem = x509::to_pem("CERTIFICATE REQUEST", &request.signed(&signature));
             Ok(std::io::stdout().write_all(pem.as_bytes())?)
         }
     }

@@ -11,9 +11,6 @@ use zeroize::Zeroizing;
 use crate::signing::SigningKey;
 use crate::trust::files;
 
-/// A longer password is none.
-const MAX_PASSWORD: u64 = 64 * 1024;
-
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Flags {
@@ -43,14 +40,7 @@ impl Flags {
     /// A file that cannot be read or is too long; no terminal.
     pub(super) fn ask(&self, name: &str) -> io::Result<Zeroizing<String>> {
         match &self.key_password_file {
-            Some(path) => {
-                let found = files::read_within(path, MAX_PASSWORD).and_then(|bytes| {
-                    let bytes = Zeroizing::new(bytes.ok_or(io::ErrorKind::FileTooLarge)?);
-                    let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-                    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-                });
-                found.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
-            }
+            Some(path) => files::secret(path),
             None => typed(name).map_err(|e| {
                 let what =
                     "it needs a password, and there is no terminal to ask for it: give --key-password-file";

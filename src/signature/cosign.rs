@@ -23,6 +23,7 @@ mod witness;
 mod tests;
 
 pub use claim::Artifact;
+pub(crate) use dsse::pre_authentication;
 pub use pattern::anywhere;
 pub(crate) use payload::PAYLOAD_TYPE;
 pub use settings::{AtLeast, Keyless, Layout, Pem, Pki, Requirement, Roots, Settings};

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Error, SigningKey, cosigns_by};
 use crate::oci::media_type::IN_TOTO;
 use crate::oci::{Algorithm, Digest};
+use crate::signature::cosign::pre_authentication;
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 
@@ -63,9 +64,8 @@ pub(super) async fn sign(key: &SigningKey, statement: &Statement<'_>) -> Result<
     let subject = [Subject { name: statement.name, digest, annotations: statement.annotations }];
     let Statement { predicate_type, predicate, .. } = *statement;
     let payload = serde_json::to_string(&Written { kind: STATEMENT, subject, predicate_type, predicate })?;
-    // The pre-authentication encoding.
-    let signed = format!("DSSEv1 {} {IN_TOTO} {} {payload}", IN_TOTO.len(), payload.len());
-    let signature = key.sign(cosigns_by(key)?, signed.as_bytes()).await?;
+    let signed = pre_authentication(IN_TOTO, payload.as_bytes());
+    let signature = key.sign(cosigns_by(key)?, &signed).await?;
     let envelope = serde_json::json!({
         "payload": STANDARD.encode(&payload),
         "payloadType": IN_TOTO,

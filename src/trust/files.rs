@@ -6,10 +6,14 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use crate::x509::{self, Certificate, PublicKey};
 
 /// The longest file that is read: any system's bundle of roots is shorter.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
+/// A longer password is none.
+const MAX_SECRET: u64 = 64 * 1024;
 /// The most files that one folder may hold.
 const MAX_FILES: usize = 1000;
 /// Names that end so are meant as files: absent, they are a mistake and not an empty folder.
@@ -132,6 +136,19 @@ pub fn read_within(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// The password or PIN in a file, without its last line break.
+///
+/// # Errors
+/// The system's, with the file's name; more than a password, or no UTF-8.
+pub fn secret(path: &Path) -> io::Result<Zeroizing<String>> {
+    let read = read_within(path, MAX_SECRET).and_then(|bytes| {
+        let bytes = Zeroizing::new(bytes.ok_or(io::ErrorKind::FileTooLarge)?);
+        let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    });
+    read.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
 }
 
 /// Replaces a file whole, for everybody to read: whoever reads it meanwhile, or after a crash, finds the old content or

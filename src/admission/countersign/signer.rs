@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use crate::oci::{Descriptor, Digest, Manifest, Repository};
 use crate::policy::{CounterFormat, CounterSign, Decision, Revision, Settings};
@@ -19,7 +17,6 @@ use crate::signing::{Artifact, Error, SigningKey, cosign, notation, nv2};
 use crate::trust::{self, files};
 use crate::x509::Certificate;
 
-const MAX_PASSWORD: u64 = 64 * 1024;
 /// SLSA, "Verification Summary Attestation (VSA)", version 1.
 const VSA: &str = "https://slsa.dev/verification_summary/v1";
 const VERIFIER: &str = "urn:portcullis";
@@ -79,7 +76,7 @@ impl CounterSigner {
     fn build(settings: &CounterSign) -> Result<Self, SettingError> {
         let fault = |key: &str, why: &dyn std::fmt::Display| SettingError::new([key], why.to_string());
         let ask = || match &settings.key_password_file {
-            Some(path) => password(path),
+            Some(path) => files::secret(path),
             None => Err(io::Error::other("it is encrypted: name its password's file in key_password_file")),
         };
         let key = SigningKey::open(&settings.key, &ask)
@@ -227,11 +224,4 @@ fn summary(repository: &Repository, decision: &Decision, inputs: &[Digest]) -> V
         "verifiedLevels": [LEVEL],
         "slsaVersion": "1.0",
     })
-}
-
-fn password(path: &Path) -> io::Result<Zeroizing<String>> {
-    let bytes = files::read_within(path, MAX_PASSWORD)?.ok_or(io::ErrorKind::FileTooLarge)?;
-    let bytes = Zeroizing::new(bytes);
-    let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

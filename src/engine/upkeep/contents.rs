@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Platform;
 use crate::oci::{Digest, json};
+use crate::signature::cosign::pre_authentication;
 use crate::signing::{KeyError, SigningKey};
 use crate::trust::revocation::Answer;
 use crate::x509::{Algorithm, Encoding, Hash, KeyKind, PublicKey};
@@ -115,15 +116,15 @@ impl Contents {
     /// # Errors
     /// [`KeyError`]: the key does not sign.
     pub async fn seal(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, KeyError> {
-        let payload = serde_json::to_vec(self).unwrap_or_default();
+        let payload = serde_json::to_vec(self).map_err(|_| KeyError::Failed)?;
         let mut signatures = Vec::new();
         if let Some(key) = key {
-            let sig = key.sign(algorithm(key.public().kind()), &signed(TYPE, &payload)).await?;
+            let sig = key.sign(algorithm(key.public().kind()), &pre_authentication(TYPE, &payload)).await?;
             signatures.push(Signature { keyid: fingerprint(key.public()), sig: STANDARD.encode(sig) });
         }
         let payload = STANDARD.encode(payload);
         let envelope = Envelope { payload, payload_type: TYPE.to_owned(), signatures };
-        Ok(serde_json::to_vec(&envelope).unwrap_or_default())
+        serde_json::to_vec(&envelope).map_err(|_| KeyError::Failed)
     }
 
     /// The content by its digest.
@@ -159,7 +160,7 @@ impl Sealed {
             return Standing::Unverified;
         }
         let payload = STANDARD.decode(&self.envelope.payload).unwrap_or_default();
-        let message = signed(&self.envelope.payload_type, &payload);
+        let message = pre_authentication(&self.envelope.payload_type, &payload);
         let made = |key: &&PublicKey| {
             let mut signatures = self.envelope.signatures.iter().filter_map(|s| STANDARD.decode(&s.sig).ok());
             signatures.any(|sig| key.verify(algorithm(key.kind()), &message, &sig).is_ok())
@@ -169,13 +170,6 @@ impl Sealed {
             None => Standing::Foreign,
         }
     }
-}
-
-/// The pre-authentication encoding of type and payload.
-fn signed(kind: &str, payload: &[u8]) -> Vec<u8> {
-    let mut encoded = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
-    encoded.extend_from_slice(payload);
-    encoded
 }
 
 fn fingerprint(key: &PublicKey) -> String {

@@ -11,6 +11,13 @@ const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Signatures by more parties than ever sign one statement.
 const MAX_SIGNATURES: usize = 8;
 
+/// The pre-authentication encoding of type and payload: what a signature of an envelope is over.
+pub fn pre_authentication(kind: &str, payload: &[u8]) -> Vec<u8> {
+    let mut encoded = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+    encoded.extend_from_slice(payload);
+    encoded
+}
+
 /// An envelope as JSON.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -48,11 +55,7 @@ impl Envelope {
 
     /// What is signed: the pre-authentication encoding of type and payload.
     pub(super) fn signed(&self) -> Vec<u8> {
-        let (kind, payload) = (self.payload_type.as_bytes(), &self.payload.0);
-        let mut encoded =
-            format!("DSSEv1 {} {} {} ", kind.len(), self.payload_type, payload.len()).into_bytes();
-        encoded.extend_from_slice(payload);
-        encoded
+        pre_authentication(&self.payload_type, &self.payload.0)
     }
 
     /// The signatures. Their key ids are hints that nothing signs, and are not looked at.
