@@ -208,12 +208,12 @@ impl Request {
             Some(record) if record.by == by && self.is_whole(&record).await => (Some(record), None),
             former => (None, former),
         };
-        let beside = match (signer.is_tagged(), self.upstreams_own(decision, inputs).await) {
-            (false, _) => None,
-            (true, Ok(image)) => image,
+        let beside = if signer.is_tagged() { self.upstreams_own(decision, inputs).await } else { Ok(None) };
+        let beside = match beside {
+            Ok(image) => image,
             // Nobody can tell what stands there now, as on an island: what was made stays as it is.
-            (true, Err(_)) if current.is_some() => return Ok(false),
-            (true, Err(_)) => None,
+            Err(_) if current.is_some() => return Ok(false),
+            Err(_) => None,
         };
         let others = beside.as_ref().map(|image| *image.digest());
         if current.as_ref().is_some_and(|record| record.beside == others) {
