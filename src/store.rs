@@ -19,6 +19,7 @@ mod quarantine;
 pub mod records;
 mod scrub;
 mod settings;
+mod settling;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -108,9 +109,10 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when they are not what `digest` says; [`Error::Full`], [`Error::Io`].
     pub async fn write(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        let incoming = self.incoming(digest, bytes.len() as u64).await?;
-        blocking("write content", move || incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop))
-            .await
+        let (store, digest) = (self.clone(), *digest);
+        blocking("write content", move || store.write_now(&digest, bytes)).await?;
+        self.0.settle_in_time().await;
+        Ok(())
     }
 
     /// How long kept content is, by the books; on a thread that may wait.
@@ -231,6 +233,11 @@ impl Store {
         let bytes = Bytes::from(bytes);
         self.0.opened.note_bytes(digest, &bytes);
         Ok(Some(bytes))
+    }
+
+    fn write_now(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let incoming = Incoming::start(*digest, self.reserve_now(bytes.len() as u64)?)?;
+        incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop)
     }
 
     fn open_now(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {

@@ -1,4 +1,5 @@
 mod bounds;
+mod settling;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -316,7 +317,7 @@ fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
     let whole = std::fs::read(&path).unwrap();
     // A handle that may not read fails as a disk does, and not as damage would.
     let unreadable = Box::new(move || std::fs::File::options().write(true).open(&path));
-    assert!(matches!(Records::in_file(unreadable).err(), Some(Error::Io { .. })));
+    assert!(matches!(Records::in_file(unreadable, Box::new(|| Ok(()))).err(), Some(Error::Io { .. })));
     assert_eq!(std::fs::read(folder.path().join("records.redb")).unwrap(), whole);
 }
 
