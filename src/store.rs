@@ -109,8 +109,18 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when they are not what `digest` says; [`Error::Full`], [`Error::Io`].
     pub async fn write(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        let (store, digest) = (self.clone(), *digest);
-        blocking("write content", move || store.write_now(&digest, bytes)).await?;
+        self.write_all(vec![(*digest, bytes)]).await
+    }
+
+    /// As [`Store::write`], all of it or, after a crash, some.
+    ///
+    /// # Errors
+    /// As [`Store::write`], for the first that is not kept.
+    pub async fn write_all(&self, contents: Vec<(Digest, Bytes)>) -> Result<(), Error> {
+        let store = self.clone();
+        let write =
+            move || contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes));
+        blocking("write content", write).await?;
         self.0.settle_in_time().await;
         Ok(())
     }

@@ -221,7 +221,7 @@ impl Request {
         }
         let made = signer.sign(repository, manifest.descriptor(), decision, inputs, beside.as_deref()).await;
         let made = made.map_err(|e| e.to_string())?;
-        for artifact in made.referrers.iter().chain(&made.tagged) {
+        for artifact in made.all() {
             self.keep_made(subject, artifact).await.map_err(|e| e.to_string())?;
         }
         let digest = |artifact: &Artifact| *artifact.manifest.digest();
@@ -231,9 +231,8 @@ impl Request {
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
-        if let Some(former) = current.or(former) {
-            self.let_go(subject, &former).await;
-        }
+        let former = current.or(former);
+        self.let_go(subject, former.as_ref(), &made.all().flat_map(digests).collect::<Vec<_>>()).await;
         Ok(true)
     }
 
@@ -257,15 +256,15 @@ impl Request {
         Manifest::parse_expecting(bytes, digest).ok()
     }
 
-    /// Ends what was made before: nobody finds it by its digest any more.
-    async fn let_go(&self, subject: &Digest, record: &Record) {
+    /// Ends what was made before, but for what is made now: nobody finds it by its digest any more.
+    async fn let_go(&self, subject: &Digest, former: Option<&Record>, now: &[Digest]) {
         let (memory, repository) = (self.memory(), &self.repository);
-        for digest in record.all() {
+        for digest in former.iter().flat_map(|record| record.all()).filter(|digest| !now.contains(digest)) {
             memory.cache.disown(repository, digest);
-            let released = memory.store.release(digest, &owner(repository, subject)).await;
-            if let Err(error) = released {
-                tracing::error!(%repository, %subject, %error, "former counter-signatures cannot be released");
-            }
+        }
+        let released = memory.store.hold_only(now, &maker(repository, subject)).await;
+        if let Err(error) = released {
+            tracing::error!(%repository, %subject, %error, "former counter-signatures cannot be released");
         }
     }
 
@@ -273,11 +272,7 @@ impl Request {
         let (memory, repository) = (self.memory(), &self.repository);
         memory.keeps(&(repository.clone(), *subject), false)?;
         memory.cache.adopt(repository, &artifact.manifest, &artifact.blobs).await?;
-        let blobs = artifact.blobs.iter().map(|blob| Digest::sha256(blob));
-        for digest in blobs.chain([*artifact.manifest.digest()]) {
-            memory.store.hold(&digest, &owner(repository, subject)).await?;
-        }
-        Ok(())
+        Ok(memory.store.hold(&digests(artifact), &maker(repository, subject)).await?)
     }
 
     /// The signatures under the upstream's own `.sig` tag, where they may be served.
@@ -315,7 +310,7 @@ impl Request {
             }
         };
         memory.countersigned.table.delete(within(repository, subject));
-        self.let_go(subject, &record).await;
+        self.let_go(subject, Some(&record), &[]).await;
         self.count_signed(decision, "withdrawn");
         if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");
@@ -392,4 +387,14 @@ impl Request {
         };
         self.memory().audit.counter_signature(&line).await.map_err(|e| e.to_string())
     }
+}
+
+/// In whose name what was made is held: not the subject's own, so that it can go while the publisher's stay.
+pub(super) fn maker(repository: &Repository, subject: &Digest) -> String {
+    format!("{} countersigned", owner(repository, subject))
+}
+
+fn digests(artifact: &Artifact) -> Vec<Digest> {
+    let blobs = artifact.blobs.iter().map(|blob| Digest::sha256(blob));
+    blobs.chain([*artifact.manifest.digest()]).collect()
 }

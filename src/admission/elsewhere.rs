@@ -126,10 +126,8 @@ impl Request {
             blobs.push(in_time(memory.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await?);
         }
         memory.cache.adopt(&self.repository, &manifest, &blobs).await?;
-        for digest in parts.iter().map(|part| &part.digest).chain([artifact]) {
-            memory.store.hold(digest, &owner).await?;
-        }
-        Ok(())
+        let digests: Vec<_> = parts.iter().map(|part| part.digest).chain([*artifact]).collect();
+        Ok(memory.store.hold(&digests, &owner).await?)
     }
 
     /// The signatures about a subject that were proven, wherever they lay.

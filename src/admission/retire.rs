@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::kept;
 use super::links::{Role, Way};
 use super::memory::{Cooling, Key, Memory, Warm};
 use super::uses::{Entry, Name};
+use super::{countersign, kept};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
 use crate::store::{Error, Sizes};
 
@@ -51,7 +51,7 @@ impl Memory {
             }
             None => true,
         });
-        self.uses.write_back(|name| self.store.hold_now(&name.1, &kept::owner(&name.0, &name.1)))?;
+        self.uses.write_back(|name| self.store.hold_now(&[name.1], &kept::owner(&name.0, &name.1)))?;
         let retired = self.retire_over(&mut cooling);
         self.metrics.store_manifests.set(i64::try_from(self.uses.count()).unwrap_or(i64::MAX));
         retired
@@ -96,14 +96,19 @@ impl Memory {
     /// Says whether it is gone; it stays where it was used meanwhile.
     fn retire_one(&self, entry: &Entry) -> Result<bool, Error> {
         let (repository, digest) = &entry.name;
-        let owner = kept::owner(repository, digest);
+        let owners = [kept::owner(repository, digest), countersign::maker(repository, digest)];
         let manifest = if entry.is_linked { self.content(digest) } else { None };
         let content = manifest.map(|manifest| self.links.ways(repository, &manifest)).transpose()?;
-        let signed = self.store.holdings_now(&owner)?.into_iter();
-        let signed = signed.map(|child| Way { parent: *digest, role: Role::Referrer, child });
-        let ways: Vec<Way> = content.into_iter().flatten().chain(signed).collect();
+        let mut ways: Vec<Way> = content.into_iter().flatten().collect();
+        for owner in &owners {
+            let signed = self.store.holdings_now(owner)?.into_iter();
+            ways.extend(signed.map(|child| Way { parent: *digest, role: Role::Referrer, child }));
+        }
         let release = || {
-            let free = self.store.release_all_now(&owner)?;
+            let mut free = Vec::new();
+            for owner in &owners {
+                free.extend(self.store.release_all_now(owner)?);
+            }
             let links = ways.iter().map(|way| self.links.striking(repository, way));
             let written =
                 [self.kept.striking(repository, digest), self.countersigned.striking(repository, digest)];

@@ -93,12 +93,13 @@ impl Cache {
         manifest: &Manifest,
         blobs: &[Bytes],
     ) -> Result<(), Error> {
-        for blob in blobs {
-            let digest = Digest::sha256(blob);
-            self.0.store.write(&digest, blob.clone()).await?;
-            self.0.seen.add(repository, &digest, Role::Blob);
+        let blobs: Vec<_> = blobs.iter().map(|blob| (Digest::sha256(blob), blob.clone())).collect();
+        let digests: Vec<_> = blobs.iter().map(|(digest, _)| *digest).collect();
+        let whole = [(*manifest.digest(), manifest.bytes().clone())];
+        self.0.store.write_all(blobs.into_iter().chain(whole).collect()).await?;
+        for digest in &digests {
+            self.0.seen.add(repository, digest, Role::Blob);
         }
-        self.0.store.write(manifest.digest(), manifest.bytes().clone()).await?;
         self.0.seen.add(repository, manifest.digest(), Role::Manifest);
         Ok(())
     }

@@ -10,17 +10,26 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
+    pub async fn hold(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        let (store, digests, owner) = (self.clone(), digests.to_vec(), owner.to_owned());
+        blocking("hold content", move || store.0.ledger.hold(&digests, &owner)).await
     }
 
     /// As [`Store::hold`], on a thread that may wait.
     ///
     /// # Errors
     /// As [`Store::hold`].
-    pub fn hold_now(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        self.0.ledger.hold(digest, owner)
+    pub fn hold_now(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        self.0.ledger.hold(digests, owner)
+    }
+
+    /// Ends all that `owner` holds, but for these.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn hold_only(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        let (store, digests, owner) = (self.clone(), digests.to_vec(), owner.to_owned());
+        blocking("release content", move || store.0.ledger.hold_only(&digests, &owner)).await
     }
 
     /// Ends `owner`'s hold.

@@ -176,9 +176,9 @@ async fn what_is_held_stays_until_its_last_owner_lets_go() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 8);
     let held = Digest::sha256(b"aaaa");
-    store.hold(&held, "one").await.unwrap();
-    store.hold(&held, "one").await.unwrap();
-    store.hold(&held, "two").await.unwrap();
+    store.hold(&[held], "one").await.unwrap();
+    store.hold(&[held], "one").await.unwrap();
+    store.hold(&[held], "two").await.unwrap();
     keep(&store, b"aaaa").await;
     keep(&store, b"bbbb").await;
     keep(&store, b"cccc").await;

@@ -389,6 +389,29 @@ async fn a_key_that_is_replaced_signs_anew_and_the_old_signature_is_gone() {
 }
 
 #[tokio::test]
+async fn what_was_made_before_takes_no_room() {
+    let image = Package::image("app");
+    let mut proxy = acme(TestProxy::new()).policy("require: wabbit").upstream(signed("app")).start().await;
+    let held = async |proxy: &Running| {
+        served(&proxy.get("app:1").await, image.bytes());
+        proxy.metric("portcullis_store_held_bytes").await
+    };
+    let publishers = held(&proxy).await;
+    let signing = "require: wabbit, counter_sign: { key: acme.key, formats: [cosign, cosign_bundle], \
+                   attest: true, before_serving: true }";
+    assert!(proxy.change("policies", &policy(signing)));
+    let first = held(&proxy).await;
+    assert!(first > publishers + 1000.0, "{publishers} and {first}");
+    proxy.folder.write("acme.key", &WABBIT.key().private_pem()).unwrap();
+    assert!(proxy.reload());
+    let second = held(&proxy).await;
+    // Signatures differ by some bytes.
+    assert!((second - first).abs() < 100.0, "{first} and {second}");
+    assert!(proxy.change("policies", &policy("require: wabbit")));
+    assert_eq!(held(&proxy).await, publishers);
+}
+
+#[tokio::test]
 async fn an_island_signs_what_it_has() {
     let image = Package::image("app");
     let mut proxy = acme(TestProxy::new()).policy("require: wabbit").upstream(signed("app")).start().await;

@@ -43,6 +43,12 @@ pub(super) struct Made {
     pub(super) tagged: Option<Artifact>,
 }
 
+impl Made {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Artifact> {
+        self.referrers.iter().chain(&self.tagged)
+    }
+}
+
 impl CounterSigners {
     /// Opens the keys of all policies that counter-sign.
     ///

@@ -1,5 +1,7 @@
 //! Who keeps what from eviction.
 
+use std::collections::BTreeSet;
+
 use super::row::{Owner, use_key};
 use super::{Ledger, State};
 use crate::oci::Digest;
@@ -14,18 +16,29 @@ impl Ledger {
 
     /// Keeps content from eviction in the name of `owner`, who may say so twice. Content that is
     /// not there yet is held once it comes.
-    pub(in crate::store) fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
+    pub(in crate::store) fn hold(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
         let mut state = self.lock();
         let owner = Owner::of(owner);
-        let mut changes = vec![
-            self.holds.putting(owner.hold(digest), []),
-            self.holdings.putting(owner.holding(digest), []),
-        ];
-        if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
-            changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
-            state.held += row.size;
+        let mut changes = Vec::new();
+        // What stands there twice is held once.
+        for digest in &BTreeSet::from_iter(digests) {
+            changes.push(self.holds.putting(owner.hold(digest), []));
+            changes.push(self.holdings.putting(owner.holding(digest), []));
+            if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
+                changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
+                state.held += row.size;
+            }
         }
         self.commit(&state, changes);
+        Ok(())
+    }
+
+    /// Ends `owner`'s holds of all but these.
+    pub(in crate::store) fn hold_only(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        let mut state = self.lock();
+        for digest in self.holdings(owner)?.iter().filter(|held| !digests.contains(held)) {
+            self.let_go(&mut state, digest, Owner::of(owner))?;
+        }
         Ok(())
     }
 

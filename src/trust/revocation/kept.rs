@@ -145,7 +145,7 @@ impl Kept {
         let digest = Digest::sha256(&new.der);
         let owner = key.owner();
         // Held first, so that nothing evicts it between the two.
-        self.store.hold(&digest, &owner).await.map_err(|e| unwritable(&e))?;
+        self.store.hold(&[digest], &owner).await.map_err(|e| unwritable(&e))?;
         self.store.write(&digest, new.der).await.map_err(|e| unwritable(&e))?;
         let record = Record { digest, asked: unix(now), ends: unix(new.ends), version: new.version };
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
