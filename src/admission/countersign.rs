@@ -7,6 +7,7 @@ mod signer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use crate::store::key::within;
 use crate::store::{self, Change, Records, Table};
 use crate::telemetry::metrics::CounterSigned;
 
+use signer::Made;
 pub use signer::{CounterSigner, CounterSigners};
 
 /// The suffix of the tag under which cosign looks for signatures.
@@ -221,9 +223,7 @@ impl Request {
         }
         let made = signer.sign(repository, manifest.descriptor(), decision, inputs, beside.as_deref()).await;
         let made = made.map_err(|e| e.to_string())?;
-        for artifact in made.all() {
-            self.keep_made(subject, artifact).await.map_err(|e| e.to_string())?;
-        }
+        let kept = self.keep_made(subject, &made).await.map_err(|e| e.to_string())?;
         let digest = |artifact: &Artifact| *artifact.manifest.digest();
         let artifacts = made.referrers.iter().map(digest).collect();
         let record = Record { by, beside: others, artifacts, tagged: made.tagged.as_ref().map(digest) };
@@ -232,7 +232,7 @@ impl Request {
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
         let former = current.or(former);
-        self.let_go(subject, former.as_ref(), &made.all().flat_map(digests).collect::<Vec<_>>()).await;
+        self.let_go(subject, former.as_ref(), &kept).await;
         Ok(true)
     }
 
@@ -268,11 +268,16 @@ impl Request {
         }
     }
 
-    async fn keep_made(&self, subject: &Digest, artifact: &Artifact) -> Result<(), crate::cache::Error> {
+    /// Keeps what was made, and says what that is.
+    async fn keep_made(&self, subject: &Digest, made: &Made) -> Result<Vec<Digest>, crate::cache::Error> {
         let (memory, repository) = (self.memory(), &self.repository);
         memory.keeps(&(repository.clone(), *subject), false)?;
-        memory.cache.adopt(repository, &artifact.manifest, &artifact.blobs).await?;
-        Ok(memory.store.hold(&digests(artifact), &maker(repository, subject)).await?)
+        let by_digest = |blob: &Bytes| (Digest::sha256(blob), blob.clone());
+        let artifacts =
+            made.all().map(|artifact| (&artifact.manifest, artifact.blobs.iter().map(by_digest).collect()));
+        let kept = memory.cache.adopt(repository, artifacts).await?;
+        memory.store.hold(&kept, &maker(repository, subject)).await?;
+        Ok(kept)
     }
 
     /// The signatures under the upstream's own `.sig` tag, where they may be served.
@@ -392,9 +397,4 @@ impl Request {
 /// In whose name what was made is held: not the subject's own, so that it can go while the publisher's stay.
 pub(super) fn maker(repository: &Repository, subject: &Digest) -> String {
     format!("{} countersigned", owner(repository, subject))
-}
-
-fn digests(artifact: &Artifact) -> Vec<Digest> {
-    let blobs = artifact.blobs.iter().map(|blob| Digest::sha256(blob));
-    blobs.chain([*artifact.manifest.digest()]).collect()
 }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Error;
 use super::settling::Settling;
+use super::{Error, SMALL};
 use crate::oci::Digest;
 use crate::oci::digest::Algorithm;
 
@@ -81,7 +81,10 @@ impl Blobs {
         let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
         let temporary =
             Temporary { file: Arc::new(file.into()), named: Named { name: Some(name), blobs: self.clone() } };
-        allocate(&temporary.file, size, (!self.ran_out.load(Ordering::Relaxed)).then_some(promised))?;
+        // What is small is written in one step, which says so itself where there is no room.
+        if size > SMALL {
+            allocate(&temporary.file, size, (!self.ran_out.load(Ordering::Relaxed)).then_some(promised))?;
+        }
         Ok(temporary)
     }
 

@@ -57,3 +57,24 @@ async fn who_brings_more_than_may_wait_waits() {
     }
     assert!(most < 256, "{most} files wait");
 }
+
+/// An empty config comes with every signature.
+#[tokio::test]
+async fn what_is_kept_already_is_not_written_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = keep(&store, b"content").await;
+    let file = file_of(folder.path(), &digest);
+    let before = std::fs::metadata(&file).unwrap().ino();
+    keep(&store, b"content").await;
+    assert_eq!((std::fs::metadata(&file).unwrap().ino(), sizes(&store)), (before, (7, 0)));
+    let wrong = store.write(&digest, Bytes::from_static(b"CONTENT")).await;
+    assert!(matches!(wrong, Err(Error::Corrupt { .. })), "of the same length");
+    for lost in [None, Some("short")] {
+        std::fs::remove_file(&file).unwrap();
+        lost.map(|bytes| std::fs::write(&file, bytes).unwrap());
+        keep(&store, b"content").await;
+        assert_eq!((std::fs::read(&file).unwrap(), sizes(&store)), (b"content".to_vec(), (7, 0)));
+    }
+}
