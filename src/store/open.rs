@@ -1,6 +1,7 @@
 //! Opening a store: its folder, its lock, its records, and making the books anew where they were
 //! lost.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -139,13 +140,17 @@ impl Store {
         if read.is_ok() && digest.matches(&bytes) {
             return Ok(false);
         }
+        self.take_torn(digest, &file).map(|()| true)
+    }
+
+    /// Takes away what is not what its name says and has no row: it was never made durable.
+    pub(super) fn take_torn(&self, digest: &Digest, file: &File) -> Result<(), Error> {
         tracing::warn!(%digest, "content that a crash left incomplete is taken away");
-        let take = || match self.0.blobs.is_named(digest, &file) {
+        let take = || match self.0.blobs.is_named(digest, file) {
             Ok(true) => self.0.blobs.take(digest).map(drop),
             other => other.map(drop),
         };
-        self.0.ledger.quietly(take).map_err(Error::io("take incomplete content away"))?;
-        Ok(true)
+        self.0.ledger.quietly(take).map_err(Error::io("take incomplete content away"))
     }
 
     /// The same beside the work: after a crash a few files may be missing in the books, which
