@@ -102,14 +102,13 @@ impl Memory {
         let signed = self.store.holdings_now(&owner)?.into_iter();
         let signed = signed.map(|child| Way { parent: *digest, role: Role::Referrer, child });
         let ways: Vec<Way> = content.into_iter().flatten().chain(signed).collect();
-        let release = || {
-            let free = self.store.release_all_now(&owner)?;
+        self.uses.unless_used(entry, || {
             let links = ways.iter().map(|way| self.links.striking(repository, way));
             let written =
                 [self.kept.striking(repository, digest), self.countersigned.striking(repository, digest)];
-            Ok((links.chain(written).collect(), free))
-        };
-        self.uses.strike(entry, release, |free| {
+            let strike =
+                |released: Vec<_>| self.uses.strike(entry, released.into_iter().chain(links).chain(written));
+            let free = self.store.release_all_now(&owner, strike)?;
             for way in &ways {
                 self.links.struck(repository, way);
             }

@@ -1,10 +1,19 @@
 //! Who keeps what from eviction.
 
+use super::Ledger;
 use super::row::{Owner, use_key};
-use super::{Ledger, State};
 use crate::oci::Digest;
-use crate::store::Error;
 use crate::store::key::of_digest;
+use crate::store::{Change, Error};
+
+/// What ends a hold.
+struct Ending {
+    changes: Vec<Change>,
+    /// It was the last hold of its content.
+    is_last: bool,
+    /// How many bytes may be evicted from then on.
+    size: u64,
+}
 
 impl Ledger {
     /// Ready once room was wanted that what is held does not leave.
@@ -31,7 +40,11 @@ impl Ledger {
 
     /// Ends `owner`'s hold. The last one leaves the content to eviction. Says whether it was that.
     pub(in crate::store) fn release(&self, digest: &Digest, owner: &str) -> Result<bool, Error> {
-        self.let_go(&mut self.lock(), digest, Owner::of(owner))
+        let mut state = self.lock();
+        let Ending { changes, is_last, size } = self.ending(digest, Owner::of(owner))?;
+        state.held = state.held.saturating_sub(size);
+        self.commit(&state, changes);
+        Ok(is_last)
     }
 
     /// What `owner` holds.
@@ -40,28 +53,37 @@ impl Ledger {
         Ok(all.iter().filter_map(|(holding, _)| Owner::held(holding)).collect())
     }
 
-    /// Ends all of `owner`'s holds. Gives back what nobody holds any more.
-    pub(in crate::store) fn release_all(&self, owner: &str) -> Result<Vec<Digest>, Error> {
+    /// Ends all of `owner`'s holds by changes that `write` applies as one, maybe with others. Gives back what
+    /// nobody holds any more.
+    pub(in crate::store) fn release_all(
+        &self,
+        owner: &str,
+        write: impl FnOnce(Vec<Change>),
+    ) -> Result<Vec<Digest>, Error> {
         let mut state = self.lock();
-        let mut free = Vec::new();
+        let (mut free, mut all, mut freed) = (Vec::new(), Vec::new(), 0);
         for digest in self.holdings(owner)? {
-            if self.let_go(&mut state, &digest, Owner::of(owner))? {
+            let Ending { changes, is_last, size } = self.ending(&digest, Owner::of(owner))?;
+            all.extend(changes);
+            freed += size;
+            if is_last {
                 free.push(digest);
             }
         }
+        state.held = state.held.saturating_sub(freed);
+        all.extend(self.totalling(&state));
+        write(all);
+        self.show(&state);
         Ok(free)
     }
 
-    fn let_go(&self, state: &mut State, digest: &Digest, owner: Owner) -> Result<bool, Error> {
+    fn ending(&self, digest: &Digest, owner: Owner) -> Result<Ending, Error> {
         let key = owner.hold(digest);
         let holds = self.holds.scan_now(&of_digest(digest), 2)?;
         let is_last = holds.len() == 1 && holds[0].0 == key;
         let mut changes = vec![self.holds.deleting(key), self.holdings.deleting(owner.holding(digest))];
-        if let (true, Some(row)) = (is_last, self.row(digest)?) {
-            changes.push(self.by_use.putting(use_key(row.last_use, digest), []));
-            state.held = state.held.saturating_sub(row.size);
-        }
-        self.commit(state, changes);
-        Ok(is_last)
+        let freed = if is_last { self.row(digest)? } else { None };
+        changes.extend(freed.map(|row| self.by_use.putting(use_key(row.last_use, digest), [])));
+        Ok(Ending { changes, is_last, size: freed.map_or(0, |row| row.size) })
     }
 }
