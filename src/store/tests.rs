@@ -193,6 +193,42 @@ async fn what_is_held_stays_until_its_last_owner_lets_go() {
     assert!(store.open_blob(&held).await.unwrap().is_none());
 }
 
+/// A crash finds all of it gone, with what was written beside it, or none.
+#[tokio::test]
+async fn all_holds_of_an_owner_end_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8);
+    let [first, second] = [keep(&store, b"aaaa").await, keep(&store, b"bbbb").await];
+    for (digest, owner) in [(&first, "one"), (&second, "one"), (&second, "two")] {
+        store.hold(&[*digest], owner).await.unwrap();
+    }
+    let write = |changes: Vec<Change>| {
+        assert_eq!(store.holdings_now("one").unwrap().len(), 2, "some of it is written by itself");
+        store.records().apply(changes);
+    };
+    assert_eq!(store.release_all_now(&["one"], write).unwrap(), [first]);
+    assert!(store.holdings_now("one").unwrap().is_empty());
+    assert_eq!(store.sizes().held, 4);
+    drop(store);
+    assert_eq!(open(folder.path(), 8).sizes().held, 4);
+}
+
+/// What belongs to a manifest is held in two names: nobody holds it any more when both let go at once.
+#[tokio::test]
+async fn what_two_owners_hold_is_free_when_both_let_go() {
+    let store = Store::ephemeral(&Metrics::new()).unwrap();
+    let [shared, own, others] =
+        [keep(&store, b"shared").await, keep(&store, b"own").await, keep(&store, b"others").await];
+    store.hold(&[shared, own, shared, others], "one").await.unwrap();
+    store.hold(&[shared], "two").await.unwrap();
+    store.hold(&[others], "three").await.unwrap();
+    assert_eq!(store.sizes().held, 15);
+    store.hold_only(&[shared, others], "one").await.unwrap();
+    assert_eq!((store.sizes().held, store.holdings_now("one").unwrap().len()), (12, 2));
+    let free = store.release_all_now(&["one", "two"], |changes| store.records().apply(changes)).unwrap();
+    assert_eq!((free, store.sizes().held), (vec![shared], 6));
+}
+
 #[tokio::test]
 async fn room_is_promised_before_the_first_byte() {
     let folder = tempfile::tempdir().unwrap();

@@ -51,6 +51,8 @@ struct Pull<'a> {
     refused: Vec<Refused>,
     /// What was looked at for what is attached to it.
     around: HashSet<Digest>,
+    /// All that belongs to it and has content.
+    content: HashSet<Digest>,
 }
 
 impl<'a> Course<'a> {
@@ -102,22 +104,27 @@ impl<'a> Course<'a> {
 
 /// Pulls what a reference names, and all that belongs to it.
 pub(super) async fn pull(course: &Course<'_>, reference: String) -> Pulled {
+    pull_listing(course, reference).await.0
+}
+
+/// As [`pull`], and lists the content that was there or came.
+pub(super) async fn pull_listing(course: &Course<'_>, reference: String) -> (Pulled, HashSet<Digest>) {
     let parsed = match Reference::parse(&reference) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let reason = Some(format!("this is no reference: {error}"));
-            return Pulled { reason, ..Pulled::nothing(reference, Outcome::Refused) };
+            let why = format!("this is no reference: {error}");
+            return (Pulled::refused(reference, why), HashSet::new());
         }
     };
     let repository = &parsed.repository;
-    let (refused, around) = (Vec::new(), HashSet::new());
-    let mut pull = Pull { course, repository, manifests: 0, bytes: 0, refused, around };
+    let (refused, around, content) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut pull = Pull { course, repository, manifests: 0, bytes: 0, refused, around, content };
     let done = pull.patiently(&parsed.target).await;
-    let Pull { manifests, bytes, refused, .. } = pull;
+    let Pull { manifests, bytes, refused, content, .. } = pull;
     let pulled = Pulled { reference, outcome: Outcome::Kept, reason: None, manifests, bytes, refused };
     match done {
-        Ok(()) => pulled,
-        Err(fault) => fault.of(pulled),
+        Ok(()) => (pulled, content),
+        Err(fault) => (fault.of(pulled), content),
     }
 }
 
@@ -171,6 +178,7 @@ impl Pull<'_> {
     async fn tree(&mut self, target: &Target) -> Result<(), Fault> {
         (self.manifests, self.refused) = (0, Vec::new());
         self.around.clear();
+        self.content.clear();
         let top = self.manifest(target).await?;
         self.around(&top).await?;
         let mut seen = HashSet::from([*top.digest()]);
@@ -242,6 +250,7 @@ impl Pull<'_> {
         let admitted = self.course.gate.manifest(&reference, &Principal::Process).await;
         let admitted = admitted.map_err(|refusal| self.course.fault(&refusal))?;
         self.manifests += 1;
+        self.content.insert(*admitted.content().digest());
         Ok(admitted.into_content())
     }
 

@@ -38,7 +38,9 @@ async fn write(store: Store, seed: u64) -> usize {
             0 => store.hold(&[digest], &owner).await.unwrap(),
             1 => {
                 let store = store.clone();
-                tokio::task::spawn_blocking(move || store.release_all_now(&owner)).await.unwrap().unwrap();
+                let release =
+                    move || store.release_all_now(&[&owner], |changes| store.records().apply(changes));
+                tokio::task::spawn_blocking(release).await.unwrap().unwrap();
             }
             _ => drop(store.read(&digest, u64::MAX).await.unwrap()),
         }

@@ -134,6 +134,8 @@ impl Pull<'_> {
     async fn blob(&mut self, blob: &Descriptor) -> Result<(), Fault> {
         let admitted = self.course.gate.blob(self.repository, &blob.digest, &Principal::Process).await;
         let blob = admitted.map_err(|refusal| self.course.fault(&refusal))?.into_content();
+        // The empty blob is kept nowhere.
+        self.content.extend((blob.size() > 0).then_some(*blob.digest()));
         if blob.source() == Source::Store {
             return Ok(());
         }
