@@ -5,6 +5,7 @@ mod archive;
 pub mod client;
 mod developer;
 pub mod folder;
+mod island;
 pub mod package;
 pub mod proxy;
 pub mod pull;
@@ -21,7 +22,7 @@ pub use proxy::Proxy;
 pub use registry::{Fault, Registry};
 
 use crate::oci::repository::NameError;
-use crate::{config, engine, http};
+use crate::{config, engine, export, http};
 use stage::Stage;
 use table::Table;
 
@@ -51,6 +52,10 @@ pub enum Error {
     #[error(transparent)]
     Bind(#[from] http::BindError),
     #[error(transparent)]
+    Export(#[from] export::Error),
+    #[error("what is carried to the island: {0}")]
+    Carrying(String),
+    #[error(transparent)]
     NoAnswer(#[from] client::NoAnswer),
 }
 
@@ -75,6 +80,7 @@ pub async fn run(options: Options, out: &mut impl Write) -> Result<bool, Error> 
         commands(&stage, out)?;
         tokio::signal::ctrl_c().await?;
     }
+    stage.island.proxy.stop().await;
     stage.developer.proxy.stop().await;
     stage.proxy.stop().await;
     Ok(as_told == played.len())
@@ -109,5 +115,25 @@ mod tests {
         let printed = String::from_utf8(printed).unwrap();
         assert!(as_told, "{printed}");
         assert!(printed.contains(stage::WABBIT_KEYS), "the refusal shows where the key is");
+    }
+
+    /// From when the folder has left ACME on, no registry hears anything.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_is_asked_for_what_an_island_takes_in_and_serves() {
+        let stage = Stage::build().await.unwrap();
+        let asked = || [&stage.hub, &stage.wabbit, &stage.acme].map(|registry| registry.seen().len());
+        let mut played = Vec::new();
+        story::play(&stage, |step| {
+            played.push((step.title, asked()));
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let last_at_home =
+            played.iter().position(|(title, _)| *title == "What its gate refuses stays at home");
+        let (_, before) = played[last_at_home.unwrap()];
+        let after = &played[last_at_home.unwrap() + 1..];
+        assert_eq!(after.len(), 6);
+        assert!(after.iter().all(|(_, asked)| *asked == before), "{before:?}, then {after:?}");
     }
 }
