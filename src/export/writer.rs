@@ -210,3 +210,25 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index is a manifest, and tools read none that is longer.
+    #[test]
+    fn an_index_is_no_longer_than_a_manifest_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = |name: usize| {
+            let to = Destination::folder(&folder.path().join("out")).unwrap();
+            let mut writer = Writer::new(folder.path(), to, None, Vec::new());
+            let descriptor = Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(b""), 0);
+            writer.enter(&descriptor, Some("n".repeat(name)));
+            writer.index()
+        };
+        let most = usize::try_from(MAX_MANIFEST_BYTES).unwrap() - index(0).unwrap().len();
+        assert_eq!(index(most).unwrap().len() as u64, MAX_MANIFEST_BYTES);
+        let error = index(most + 1).unwrap_err().to_string();
+        assert!(error.contains("export fewer references at once"), "{error}");
+    }
+}
