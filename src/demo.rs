@@ -116,24 +116,4 @@ mod tests {
         assert!(as_told, "{printed}");
         assert!(printed.contains(stage::WABBIT_KEYS), "the refusal shows where the key is");
     }
-
-    /// From when the folder has left ACME on, no registry hears anything.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn nobody_is_asked_for_what_an_island_takes_in_and_serves() {
-        let stage = Stage::build().await.unwrap();
-        let asked = || [&stage.hub, &stage.wabbit, &stage.acme].map(|registry| registry.seen().len());
-        let mut played = Vec::new();
-        story::play(&stage, |step| {
-            played.push((step.title, asked()));
-            Ok(())
-        })
-        .await
-        .unwrap();
-        let last_at_home =
-            played.iter().position(|(title, _)| *title == "What its gate refuses stays at home");
-        let (_, before) = played[last_at_home.unwrap()];
-        let after = &played[last_at_home.unwrap() + 1..];
-        assert_eq!(after.len(), 6);
-        assert!(after.iter().all(|(_, asked)| *asked == before), "{before:?}, then {after:?}");
-    }
 }

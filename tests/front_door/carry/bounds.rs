@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use portcullis::demo::Package;
 use portcullis::demo::folder::Folder;
+use portcullis::demo::{Fault, Package};
 use portcullis::signing::Key;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
@@ -51,6 +51,38 @@ async fn an_index_has_only_so_many_manifests() {
     let done = export(&mainland, &to, &["registry.test/more:1", "registry.test/most:1"]).await.ended(1);
     assert!(done.line("registry.test/more:1: refused").contains("more than 1024 manifests"));
     assert!(done.line("registry.test/most:1: refused").contains("1023 of the 1023 manifests that it lists"));
+}
+
+/// Trouble is met with two more attempts, and no third.
+#[tokio::test]
+async fn an_upstream_in_trouble_is_tried_again_only_so_often() {
+    let mainland = mainland(|registry| {
+        for name in ["first", "second", "third"] {
+            signed(name)(registry);
+        }
+    })
+    .await;
+    let trouble = || Fault::Status(500, None);
+    let blob = |name: &str| format!("/blobs/{}", Package::image(name).layer());
+    assert_eq!(mainland.get("first:1").await.status, 200);
+    mainland.upstream().fault(&blob("first"), trouble());
+    assert_ne!(mainland.blob("first", &Package::image("first").layer()).await.status, 200);
+    let once = u32::try_from(mainland.upstream().count(&blob("first"))).unwrap();
+    for (name, attempts, code) in [("second", 2, 0), ("third", 3, 2)] {
+        mainland.upstream().fault_times(&blob(name), attempts * once, trouble());
+        let to = mainland.folder.path().join(name);
+        export(&mainland, &to, &[&format!("registry.test/{name}:1")]).await.ended(code);
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_an_index_does_not_have_is_told() {
+    let mainland =
+        mainland(|registry| push_signed(registry, "multi", "1", &Package::multi_arch("multi"))).await;
+    let to = mainland.folder.path().join("out");
+    let done = export(&mainland, &to, &["registry.test/multi:1", "--platform", "plan9/mips"]).await.ended(1);
+    let told = done.line("registry.test/multi:1: refused");
+    assert!(told.contains("nothing that it lists runs on plan9/mips"), "{told}");
 }
 
 /// What a plug-in signs before anything is asked of it.

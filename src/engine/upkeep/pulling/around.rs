@@ -192,3 +192,31 @@ fn no_room(digest: &Digest) -> Fault {
         "the store has no room for blob {digest}: see store.max_size, and what is free on its disk"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Settings;
+    use crate::engine::upkeep::pulling::Course;
+    use crate::engine::{Engine, State};
+    use crate::oci::Repository;
+
+    /// Whatever is attached to whatever: the gate, which does not know this registry, is not asked about one more.
+    #[tokio::test]
+    async fn only_so_many_manifests_belong_to_one_reference() {
+        let state = State::ephemeral(Clock::system()).await.unwrap();
+        let engine = Engine::build(Settings::built_in(), &state, None).unwrap();
+        let course = &Course::prefetch(engine.gate(), state.memory.store(), &[]);
+        let repository = &Repository::parse("nowhere.test/app").unwrap();
+        for (known, too_many) in [(MAX_MANIFESTS - 1, false), (MAX_MANIFESTS, true)] {
+            let around: HashSet<Digest> = (0..known).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
+            let (manifests, bytes, refused, until) = (0, 0, Vec::new(), None);
+            let mut pull = Pull { course, repository, manifests, bytes, refused, around, until };
+            let Err(Fault::Refused(why)) = pull.attached(&Digest::sha256(b"more")).await else { panic!() };
+            assert_eq!(why.contains("more than 1024 manifests belong to it"), too_many, "{why}");
+        }
+    }
+}
