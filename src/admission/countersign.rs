@@ -2,6 +2,7 @@
 //! trust that one key need no other. Made behind the answer, kept beside the subject, served as its referrers and
 //! under its `.sig` tag for as long as the decision holds.
 
+mod awaiting;
 mod signer;
 
 use std::sync::Arc;

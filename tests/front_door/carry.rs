@@ -3,6 +3,8 @@
 
 #[path = "carry/attached.rs"]
 mod attached;
+#[path = "carry/bounds.rs"]
+mod bounds;
 #[path = "carry/changed.rs"]
 mod changed;
 #[path = "carry/crashes.rs"]
@@ -158,6 +160,25 @@ async fn a_folder_is_gone_on_with_and_healed() {
     assert!(std::fs::read(&layer).unwrap() == was);
     let done = export(&mainland, &to, &["registry.test/app:1", "--output", "json"]).await.ended(0);
     assert_eq!(done.json()["written_bytes"], 0);
+}
+
+/// What rotted on the disk after it was admitted does not leave under the digest of what was admitted.
+#[tokio::test]
+async fn content_that_rotted_in_the_store_does_not_leave() {
+    // What is smaller is hashed whenever it is opened.
+    let package = large("app", 300_000);
+    let (layer, pushed) = (package.layer(), package.clone());
+    let mainland = mainland(move |registry| push_signed(registry, "app", "1", &pushed)).await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    export(&mainland, &out("first"), &["registry.test/app:1"]).await.ended(0);
+    damage(&mainland.folder.path().join("store/blobs/sha256").join(layer.hex()));
+    for to in ["second", "second.tar"] {
+        let done = export(&mainland, &out(to), &["registry.test/app:1"]).await.ended(2);
+        let why = format!("{layer} in the store is something else: see `portcullis store verify`");
+        assert!(done.err.contains(&why), "{}", done.err);
+    }
+    assert!(!blob(&out("second"), &layer).exists() && !out("second").join("index.json").exists());
+    assert!(!out("second.tar").exists() && !out("second.tar.partial").exists());
 }
 
 /// A folder that was on its way may hold links to what its next reader owns.

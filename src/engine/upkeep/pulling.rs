@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Found, Progress, Tell, told};
 use crate::access::Principal;
 use crate::admission::{Gate, Refusal, Trouble};
@@ -53,6 +55,8 @@ struct Pull<'a> {
     around: HashSet<Digest>,
     /// All that belongs to it and has content.
     content: HashSet<Digest>,
+    /// Until when counter-signatures are waited for, from the first one on.
+    until: Option<Instant>,
 }
 
 impl<'a> Course<'a> {
@@ -117,8 +121,16 @@ pub(super) async fn pull_listing(course: &Course<'_>, reference: String) -> (Pul
         }
     };
     let repository = &parsed.repository;
-    let (refused, around, content) = (Vec::new(), HashSet::new(), HashSet::new());
-    let mut pull = Pull { course, repository, manifests: 0, bytes: 0, refused, around, content };
+    let mut pull = Pull {
+        course,
+        repository,
+        manifests: 0,
+        bytes: 0,
+        refused: Vec::new(),
+        around: HashSet::new(),
+        content: HashSet::new(),
+        until: None,
+    };
     let done = pull.patiently(&parsed.target).await;
     let Pull { manifests, bytes, refused, content, .. } = pull;
     let pulled = Pulled { reference, outcome: Outcome::Kept, reason: None, manifests, bytes, refused };
@@ -152,7 +164,7 @@ impl Fault {
     fn of(self, pulled: Pulled) -> Pulled {
         let (outcome, why) = match self {
             Self::Refused(why) => (Outcome::Refused, why),
-            Self::Trouble(why) => (Outcome::Trouble, why),
+            Self::Trouble(why) | Self::Unsigned(why) => (Outcome::Trouble, why),
         };
         Pulled { outcome, reason: Some(why), ..pulled }
     }
@@ -161,6 +173,8 @@ impl Fault {
 enum Fault {
     Refused(String),
     Trouble(String),
+    /// A counter-signature that was waited for is not there.
+    Unsigned(String),
 }
 
 impl Pull<'_> {
@@ -186,12 +200,14 @@ impl Pull<'_> {
         for _ in 0..MAX_DEPTH {
             let mut below = Vec::new();
             for index in &level {
-                for child in self.wanted(index)?.into_iter().filter(|child| seen.insert(child.digest)) {
+                let mut wanted = self.wanted(index)?;
+                wanted.retain(|child| seen.insert(child.digest));
+                if seen.len() > MAX_MANIFESTS {
+                    return Err(Fault::Refused(format!("it has more than {MAX_MANIFESTS} manifests")));
+                }
+                for child in wanted {
                     let pulled = self.child(child).await;
                     below.extend(self.unless_refused(child, pulled)?);
-                }
-                if seen.len() > MAX_MANIFESTS {
-                    return Err(Fault::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
                 }
             }
             level = below;
