@@ -216,7 +216,8 @@ mod tests {
         for (known, too_many) in [(MAX_MANIFESTS - 1, false), (MAX_MANIFESTS, true)] {
             let around: HashSet<Digest> = (0..known).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
             let (manifests, bytes, refused, until) = (0, 0, Vec::new(), None);
-            let mut pull = Pull { course, repository, manifests, bytes, refused, around, until };
+            let content = HashSet::new();
+            let mut pull = Pull { course, repository, manifests, bytes, refused, around, content, until };
             let Err(Fault::Refused(why)) = pull.attached(&Digest::sha256(b"more")).await else { panic!() };
             assert_eq!(why.contains("more than 1024 manifests belong to it"), too_many, "{why}");
         }
