@@ -3,6 +3,7 @@
 //! under its `.sig` tag for as long as the decision holds.
 
 mod signer;
+mod signers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,8 @@ use crate::store::key::within;
 use crate::store::{self, Change, Records, Table};
 use crate::telemetry::metrics::CounterSigned;
 
-pub use signer::{CounterSigner, CounterSigners};
+pub use signer::CounterSigner;
+pub use signers::CounterSigners;
 
 /// The suffix of the tag under which cosign looks for signatures.
 const COSIGN: &str = ".sig";

@@ -36,6 +36,18 @@ impl SigningKey {
         }
     }
 
+    /// As [`SigningKey::open`], but nothing is signed: `None` for a plug-in's key, which it describes; only a signature would
+    /// tell whose it is.
+    ///
+    /// # Errors
+    /// As [`SigningKey::open`].
+    pub fn look_up(name: &str, password: AskPassword<'_>) -> Result<Option<Self>, KeyError> {
+        match name.split_once(':') {
+            Some(("plugin", _)) => Ok(Plugin::describe(name).map(|()| None)?),
+            _ => Self::open(name, password).map(Some),
+        }
+    }
+
     /// A key's name for messages: without what may be secret, as a PIN in a URI's query, or a user before a host, which no
     /// name of a key has.
     pub fn shown(name: &str) -> &str {
