@@ -66,25 +66,23 @@ fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
     let set = || std::env::var_os("PORTCULLIS_CONFIG").filter(|set| !set.is_empty()).map(PathBuf::from);
     let mut settings = super::settings(arguments.config.clone().or_else(set).as_deref())?;
     settings.signs_nothing = true;
-    let counter_signs = settings.policies.iter().any(|policy| policy.counter_sign.is_some());
     let outcome: Result<Arc<Decision>, Refusal> = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         let engine = Engine::build(settings, &state, None)?;
         anyhow::Ok(engine.gate().decide(&reference, &Principal::Process).await)
     })?;
-    conclude(arguments, &reference, outcome, counter_signs)
+    conclude(arguments, &reference, outcome)
 }
 
-/// Prints what it came to; returns the exit code. `counter_signs` is whether a server would sign by these settings.
+/// Prints what it came to; returns the exit code.
 fn conclude(
     arguments: &Arguments,
     reference: &Reference,
     outcome: Result<Arc<Decision>, Refusal>,
-    counter_signs: bool,
 ) -> anyhow::Result<u8> {
     match outcome {
         Ok(decision) => {
-            print::decision(arguments, &decision, counter_signs)?;
+            print::decision(arguments, &decision)?;
             Ok(code(decision.verdict()))
         }
         Err(refusal) => {

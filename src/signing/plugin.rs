@@ -117,6 +117,11 @@ impl Plugin {
         &self.chain
     }
 
+    /// By what it signs.
+    pub fn algorithm(&self) -> Algorithm {
+        self.spec.algorithm
+    }
+
     /// The public half.
     pub fn public(&self) -> &PublicKey {
         &self.public

@@ -80,6 +80,14 @@ impl SigningKey {
         }
     }
 
+    /// The one algorithm that its keeper signs by, where there is one alone: plug-ins have no other than notation's.
+    pub fn only_algorithm(&self) -> Option<Algorithm> {
+        match self {
+            Self::Plugin(plugin) => Some(plugin.algorithm()),
+            Self::File(_) | Self::Token(_) | Self::Kms(_) => None,
+        }
+    }
+
     /// The certificates that its keeper has for it, from its own to its authority; empty where there are none.
     pub fn chain(&self) -> &[Certificate] {
         match self {

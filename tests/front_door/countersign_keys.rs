@@ -12,7 +12,7 @@ use portcullis::signing::Key;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
 
-use crate::test_proxy::{HOST, Running, TestProxy, policy, signed};
+use crate::test_proxy::{Running, TestProxy, policy, signed};
 
 /// What is signed when a plug-in's key is opened.
 const PROBE: &[u8] = b"portcullis asks which key signs this; it vouches for nothing";
@@ -110,33 +110,6 @@ async fn checking_a_configuration_has_no_key_sign() {
     plugin.put("describe-key", &json!({ "keyId": "other", "keySpec": "EC-256" }));
     let (code, said) = run(&check).await;
     assert!(code == Some(64) && said.contains("policies.0.counter_sign.key: plugin:"), "{said}");
-}
-
-/// The revision of a server that counter-signs rests on its key, which is not opened to verify.
-#[tokio::test]
-async fn verifying_says_that_a_server_that_counter_signs_has_another_revision() {
-    let plugin = Plugin::new();
-    let mut proxy = plugin.start().await;
-    let shown = async |proxy: &Running| {
-        let config = proxy.folder.path().join("portcullis.yaml");
-        let reference = format!("{HOST}/app:1");
-        let verify = ["verify", "--output", "json", "--config", config.to_str().unwrap(), &reference];
-        let (code, said) = run(&verify).await;
-        assert_eq!(code, Some(0), "{said}");
-        serde_json::from_str::<Value>(&said).unwrap()
-    };
-    proxy.get("app:1").await;
-    plugin.asked();
-    let verified = shown(&proxy).await;
-    // The server itself goes on trying to sign; to open a key begins with its description.
-    assert!(!plugin.asked().contains("describe-key"));
-    assert_ne!(verified["revision"], revision(&proxy));
-    assert!(verified["note"].as_str().unwrap().contains("the revision is not that of a server"));
-    // Without counter-signing they are the same, and nothing needs to be said.
-    assert!(proxy.change("policies", &policy("require: wabbit")));
-    proxy.get("app:1").await;
-    let verified = shown(&proxy).await;
-    assert_eq!((&verified["revision"], &verified["note"]), (&revision(&proxy), &Value::Null));
 }
 
 #[tokio::test]

@@ -233,6 +233,6 @@ pub(super) fn verify(arguments: &super::Arguments) -> anyhow::Result<u8> {
         // The settings are nobody's file: what is wrong with them names its own.
         let engine = Engine::build(settings, &state, None).map_err(|fault| anyhow!(fault.message))?;
         let outcome = engine.gate().decide_alone(&reference, &Principal::Process).await;
-        super::conclude(arguments, &reference, outcome, false)
+        super::conclude(arguments, &reference, outcome)
     })
 }

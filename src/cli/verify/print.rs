@@ -12,23 +12,11 @@ use crate::policy::{Belief, Decision, Report, SignatureReport, Verdict};
 use crate::signature::Basis;
 use crate::telemetry::Untrusted;
 
-/// The revision is the one thing in which a server and this command differ.
-const OTHER_REVISION: &str = "the revision is not that of a server that counter-signs by this configuration: \
-    its own rests on the keys too, which are not opened here";
-
-/// A decision by our own configuration. Where that counter-signs, it is said that the revision is another than a server's.
-pub(super) fn decision(
-    arguments: &Arguments,
-    decision: &Arc<Decision>,
-    counter_signs: bool,
-) -> anyhow::Result<()> {
+/// A decision by our own configuration.
+pub(super) fn decision(arguments: &Arguments, decision: &Arc<Decision>) -> anyhow::Result<()> {
     let report = decision.report(&arguments.reference);
     if arguments.output == Output::Json {
-        let mut value = serde_json::to_value(&report)?;
-        if counter_signs {
-            value["note"] = OTHER_REVISION.into();
-        }
-        return object(&value);
+        return object(&serde_json::to_value(&report)?);
     }
     let mut out = io::stdout().lock();
     let policy = report.policy.as_deref().unwrap_or("none");

@@ -1,5 +1,6 @@
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use super::service::endpoint;
 use super::*;
@@ -14,8 +15,7 @@ pub(super) fn serving(answers: Vec<(u16, String)>) -> (Url, std::thread::JoinHan
     let endpoint = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let serve = move || {
         let answer = |(status, body): (u16, String)| {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+            let mut stream = accepted(&listener);
             let mut asked = String::new();
             while !is_whole(&asked) {
                 let mut piece = [0; 4096];
@@ -32,6 +32,23 @@ pub(super) fn serving(answers: Vec<(u16, String)>) -> (Url, std::thread::JoinHan
         answers.into_iter().map(answer).collect()
     };
     (endpoint, std::thread::spawn(serve))
+}
+
+/// The next connection; nobody is waited for longer than a test may take.
+fn accepted(listener: &TcpListener) -> std::net::TcpStream {
+    const LONGEST: Duration = Duration::from_secs(20);
+    listener.set_nonblocking(true).unwrap();
+    let end = Instant::now() + LONGEST;
+    let stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(e) => assert!(e.kind() == ErrorKind::WouldBlock && Instant::now() < end, "nobody asks: {e}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(LONGEST)).unwrap();
+    stream
 }
 
 fn is_whole(request: &str) -> bool {

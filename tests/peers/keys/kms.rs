@@ -202,7 +202,8 @@ fn needs_moto_a_container_signs_by_what_its_agent_gives() {
     let given = kms.desk.run("moto_python", &["-c", &take]).passed().stdout;
     let agent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/credentials", agent.local_addr().unwrap());
-    let agent = std::thread::spawn(move || {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let (mut stream, _) = agent.accept().unwrap();
         let (mut asked, mut piece) = (String::new(), [0; 1024]);
         while !asked.ends_with("\r\n\r\n") {
@@ -214,14 +215,15 @@ fn needs_moto_a_container_signs_by_what_its_agent_gives() {
         let answer =
             format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{given}");
         stream.write_all(answer.as_bytes()).unwrap();
-        asked
+        tell.send(asked).unwrap();
     });
     let token = kms.desk.file("token", "pod\n").display().to_string();
     let variables =
         [("AWS_CONTAINER_CREDENTIALS_FULL_URI", url), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token)];
     let kms = kms.keyless(&variables);
     kms.desk.public("awskms:///alias/p256", &[]);
-    assert!(agent.join().unwrap().contains("authorization: pod\r\n"));
+    let asked = told.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    assert!(asked.contains("authorization: pod\r\n"), "{asked}");
 }
 
 /// A configuration names a key of KMS: what KMS says when it is read is what counts, and without an answer nothing loads.
