@@ -59,7 +59,9 @@ impl Engine {
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
         let import_keys = settings.trust.read_import_keys().map_err(|fault| settings.locate(&fault))?;
         let signing = if settings.signs_nothing { &[] } else { &settings.policies[..] };
-        let counter_signers = CounterSigners::build(signing).map_err(|fault| settings.locate(&fault))?;
+        let held = before.map(|engine| engine.gate.counter_signers());
+        let counter_signers =
+            CounterSigners::build(signing, held).map_err(|fault| settings.locate(&fault))?;
         let mut policies = settings.policies()?.resting_on(&revocation.revision());
         if let Some(keys) = counter_signers.revision() {
             policies = policies.resting_on(&keys);

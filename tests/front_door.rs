@@ -9,6 +9,8 @@ mod carry;
 mod cluster_image_policy;
 #[path = "front_door/countersign.rs"]
 mod countersign;
+#[path = "front_door/countersign_keys.rs"]
+mod countersign_keys;
 #[path = "front_door/elsewhere.rs"]
 mod elsewhere;
 #[path = "front_door/faults.rs"]

@@ -4,6 +4,7 @@
 
 mod awaiting;
 mod signer;
+mod signers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,9 @@ use crate::store::key::within;
 use crate::store::{self, Change, Records, Table};
 use crate::telemetry::metrics::CounterSigned;
 
+pub use signer::CounterSigner;
 use signer::Made;
-pub use signer::{CounterSigner, CounterSigners};
+pub use signers::CounterSigners;
 
 /// The suffix of the tag under which cosign looks for signatures.
 const COSIGN: &str = ".sig";

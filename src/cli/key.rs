@@ -11,7 +11,7 @@ use super::{exit, password, report, runtime};
 use crate::signature::nv2;
 use crate::signing::Key;
 use crate::x509::request::Request;
-use crate::x509::{self, KeyKind, Name, PublicKey};
+use crate::x509::{self, Algorithm, KeyKind, Name, PublicKey};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -110,6 +110,10 @@ fn act(action: &Action) -> anyhow::Result<()> {
             let subject = Name::from_text(subject).context("--subject")?;
             let key = password.open(key)?;
             let request = Request::new(&subject, names, key.public())?;
+            let request = match key.only_algorithm() {
+                Some(pss @ Algorithm::RsaPss(_)) => request.signed_by(pss),
+                _ => request,
+            };
             let signature = runtime()?.block_on(key.sign(request.algorithm, &request.info))?;
             let pem = x509::to_pem("CERTIFICATE REQUEST", &request.signed(&signature));
             Ok(std::io::stdout().write_all(pem.as_bytes())?)

@@ -2,6 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Where the clouds of AWS give their machines and containers credentials: an instance's metadata ("Access instance metadata
+/// for an EC2 instance"), ECS' and EKS' agents ("Container credential provider" of the SDKs' reference guide).
+pub(super) const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
 /// From where an address can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zone {
@@ -11,8 +21,8 @@ pub(super) enum Zone {
     Private,
     /// From this machine.
     Loopback,
-    /// Never connected to: cloud metadata services live on link-local addresses, the rest is no
-    /// single host.
+    /// Never connected to, but by [`Rules::for_metadata`](super::rules::Rules::for_metadata): cloud metadata services live
+    /// on link-local addresses, the rest is no single host.
     Never(&'static str),
 }
 

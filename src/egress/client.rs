@@ -100,6 +100,19 @@ impl Client {
         made.map_err(SettingError::here)
     }
 
+    /// A client for the service that gives this machine its credentials, and for nobody else. No proxy is between.
+    ///
+    /// # Errors
+    /// Which addresses it could have, where it has none of them; that TLS cannot be set up.
+    pub fn for_metadata(own: Origin, timeouts: Timeouts) -> Result<Self, String> {
+        let host = own.host().to_owned();
+        let rules = Rules::for_metadata(own).ok_or_else(|| {
+            let known = "169.254.169.254, 169.254.170.2, 169.254.170.23, [fd00:ec2::254] or [fd00:ec2::23]";
+            format!("expected a loopback address, {known}, found {host}")
+        })?;
+        Self::new(rules, tls::Trusted::new(&Authorities::System)?, timeouts, &|_| None)
+    }
+
     fn new(
         rules: Rules,
         authorities: tls::Trusted,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Error;
-use super::address::Zone;
+use super::address::{METADATA, Zone};
 use super::origin::{HostPattern, Origin};
 
 /// The rules of one client.
@@ -32,6 +32,8 @@ enum Reach {
     Revocation,
     /// To every address but those that are nobody's.
     Everywhere,
+    /// To the service that gives this machine its credentials, and to nobody else.
+    Metadata,
 }
 
 impl Rules {
@@ -44,6 +46,13 @@ impl Rules {
     pub(super) fn for_revocation(allowed: Vec<HostPattern>, everywhere: bool) -> Self {
         let reach = if everywhere { Reach::Everywhere } else { Reach::Revocation };
         Self::new(None, Vec::new(), allowed, reach)
+    }
+
+    /// The rules for the service that gives this machine its credentials, at one of the addresses that are known for that, or
+    /// on this machine itself; `None` for any other.
+    pub(super) fn for_metadata(own: Origin) -> Option<Self> {
+        let known = own.literal().is_some_and(|ip| METADATA.contains(&ip)) || says_loopback(&own);
+        known.then(|| Self::new(Some(own), Vec::new(), Vec::new(), Reach::Metadata))
     }
 
     fn new(own: Option<Origin>, fixed: Vec<SocketAddr>, allowed: Vec<HostPattern>, reach: Reach) -> Self {
@@ -79,7 +88,21 @@ impl Rules {
 
     /// Judges the address that is about to be connected to.
     pub(super) fn permit(&self, to: &Origin, address: IpAddr) -> Result<(), Error> {
-        self.permit_zone(to, Zone::of(address), &address.to_string())
+        match self.reach {
+            Reach::Metadata => self.permit_metadata(to, address),
+            _ => self.permit_zone(to, Zone::of(address), &address.to_string()),
+        }
+    }
+
+    fn permit_metadata(&self, to: &Origin, address: IpAddr) -> Result<(), Error> {
+        let known = METADATA.contains(&address) || Zone::of(address) == Zone::Loopback;
+        if known && self.is_own(to) {
+            return Ok(());
+        }
+        Err(Error::Forbidden(format!(
+            "{} is at {address}, which gives no machine its credentials",
+            to.host()
+        )))
     }
 
     fn permit_zone(&self, to: &Origin, zone: Zone, shown: &str) -> Result<(), Error> {
@@ -109,7 +132,7 @@ impl Rules {
     /// and DNS can point it here, so both the list and the name in the URL have to say so.
     fn may_ask_here(&self, to: &Origin) -> bool {
         match self.reach {
-            Reach::Service => false,
+            Reach::Service | Reach::Metadata => false,
             Reach::Revocation => says_loopback(to) && self.is_allowed(to),
             Reach::Everywhere => true,
         }
@@ -117,7 +140,9 @@ impl Rules {
 
     fn way_here(&self) -> &'static str {
         match self.reach {
-            Reach::Service => "only an upstream whose url or resolve says so is asked there",
+            Reach::Service | Reach::Metadata => {
+                "only an upstream whose url or resolve says so is asked there"
+            }
             Reach::Revocation | Reach::Everywhere => {
                 "only localhost or a loopback address that stands in egress.allow is asked there"
             }
@@ -230,6 +255,38 @@ mod tests {
         assert!(!permits(&rules, "http://ocsp.io", "127.0.0.1"));
         let unlisted = Rules::for_revocation(Vec::new(), false);
         assert!(matches!(unlisted.permit_name(&origin("http://localhost")), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn a_machines_credentials_come_from_known_addresses_and_this_machine_alone() {
+        let rules = |own: &str| Rules::for_metadata(origin(own));
+        for own in [
+            "http://169.254.169.254",
+            "http://169.254.170.2",
+            "http://169.254.170.23:80",
+            "http://[fd00:ec2::23]",
+        ] {
+            let (rules, address) = (rules(own).unwrap(), origin(own).literal().unwrap().to_string());
+            rules.permit_name(&origin(own)).unwrap();
+            assert!(permits(&rules, own, &address), "{own}");
+            assert!(!permits(&rules, "http://169.254.170.9", "169.254.170.9"));
+            assert!(!permits(&rules, "https://r.io", "1.1.1.1"), "another host is not reached");
+        }
+        let here = rules("http://localhost:51679").unwrap();
+        assert!(
+            permits(&here, "http://localhost:51679", "127.0.0.1")
+                && here.is_meant_here(&origin("http://localhost:51679"))
+        );
+        assert!(!permits(&here, "http://localhost:51679", "1.1.1.1"), "wherever DNS says that it is");
+        for other in
+            ["http://169.254.169.253", "http://10.0.0.1", "http://r.io", "http://[::ffff:169.254.169.254]"]
+        {
+            assert!(rules(other).is_none(), "{other}");
+        }
+        // No setting leads there.
+        let upstream =
+            Rules::for_service(origin("http://169.254.169.254"), Vec::new(), patterns(&["169.254.169.254"]));
+        assert!(upstream.permit_name(&origin("http://169.254.169.254")).is_err());
     }
 
     #[test]

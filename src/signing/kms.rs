@@ -1,5 +1,6 @@
 //! Keys that AWS' Key Management Service has: it is asked for the public half, and to sign digests. No message goes there.
 
+pub mod answer;
 mod credentials;
 mod reference;
 mod service;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
+pub use credentials::Credentials;
 pub use reference::Reference;
 
 use self::service::Service;
@@ -30,12 +32,20 @@ pub enum Error {
     Region,
     /// An endpoint that is none. What stands there is not shown: it could be a password.
     #[error(
-        "expected an http or https URL without user and path in AWS_ENDPOINT_URL_KMS or AWS_ENDPOINT_URL"
+        "expected an http or https URL without user and path in AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL"
     )]
     Endpoint,
     /// Nobody says who asks.
     #[error("no AWS credentials: {0}")]
     Credentials(String),
+    /// Who gives credentials gives none.
+    #[error("no AWS credentials from {by}: {why}")]
+    Ungiven {
+        /// Who was asked.
+        by: String,
+        /// What went wrong, without a word of what was given.
+        why: String,
+    },
     /// The client could not be set up.
     #[error("KMS cannot be asked: {0}")]
     Client(String),
@@ -114,7 +124,7 @@ impl Kms {
     /// [`Error`].
     pub fn open(name: &str) -> Result<Self, Error> {
         let reference = Reference::parse(name)?;
-        let service = Service::of(&reference, |name| std::env::var(name).ok())?;
+        let service = Service::of(&reference, std::sync::Arc::new(|name: &str| std::env::var(name).ok()))?;
         wait(Self::asked(service, reference.key))
     }
 

@@ -5,6 +5,7 @@
 
 mod found;
 mod mechanism;
+mod opened;
 mod public;
 mod uri;
 
@@ -12,14 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cryptoki::error::{Error as Failure, RvError};
-use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
+use cryptoki::error::Error as Failure;
 use tokio::sync::{Mutex, oneshot};
 
 pub use uri::{Module, Uri};
 
 use self::found::{Found, Login};
+use self::opened::Opened;
 use super::signing_key::wait;
 use super::{AskPassword, KeyError};
 use crate::x509::{self, Algorithm, PublicKey};
@@ -73,6 +73,14 @@ pub enum Error {
     /// A public half of no kind that is verified.
     #[error(transparent)]
     Public(#[from] x509::Error),
+    /// The session is no more.
+    #[error("the token let go of the session")]
+    Gone,
+    /// The name leads to another key than before.
+    #[error(
+        "the token has another key of that name than before: was it replaced? A reload takes the new one"
+    )]
+    Changed,
     /// The token does not know how.
     #[error("the token does not sign by {}", .0.as_str())]
     Mechanism(Algorithm),
@@ -89,9 +97,9 @@ pub enum Error {
 
 /// A key in a token.
 pub struct Token {
+    uri: Uri,
     /// One call at a time, and none after one that hangs.
-    session: Arc<Mutex<Session>>,
-    key: ObjectHandle,
+    opened: Arc<Mutex<Opened>>,
     public: PublicKey,
 }
 
@@ -112,7 +120,9 @@ impl Token {
             }),
             Login::Pad | Login::None => None,
         };
-        Ok(wait(apart(OPENING, move || found.open(&uri, pin)))?)
+        let named = uri.clone();
+        let opened = wait(apart(OPENING, move || found.open(&named, pin)))?;
+        Ok(Self { uri, public: opened.public.clone(), opened: Arc::new(Mutex::new(opened)) })
     }
 
     /// The public half.
@@ -120,19 +130,16 @@ impl Token {
         &self.public
     }
 
-    /// Signs a message: elliptic curves with both integers at full length.
+    /// Signs a message: elliptic curves with both integers at full length. A token that let go of the key, since it was
+    /// taken out or its machine restarted, is logged into again, once.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let (key, message) = (self.key, message.to_vec());
+        let (uri, message) = (self.uri.clone(), message.to_vec());
         let signed = async {
-            let session = Arc::clone(&self.session).lock_owned().await;
-            let work = move || {
-                let (by, content) = mechanism::of(algorithm, &message).ok_or(Error::Mechanism(algorithm))?;
-                session.sign(&by, key, &content).map_err(|failure| refined(failure, algorithm))
-            };
-            apart(SIGNING, work).await
+            let mut opened = Arc::clone(&self.opened).lock_owned().await;
+            apart(SIGNING, move || opened.sign(&uri, algorithm, &message)).await
         };
         let late = |_| Error::TimedOut(SIGNING);
         tokio::time::timeout(SIGNING, signed).await.map_err(late)?
@@ -173,18 +180,6 @@ async fn apart<T: Send + 'static>(
     }
 }
 
-/// What a token's refusal to sign means.
-fn refined(failure: Failure, algorithm: Algorithm) -> Error {
-    match failure {
-        Failure::Pkcs11(RvError::MechanismInvalid | RvError::MechanismParamInvalid, _) => {
-            Error::Mechanism(algorithm)
-        }
-        Failure::Pkcs11(RvError::KeyFunctionNotPermitted, _) => Error::Use("it is not one that signs"),
-        Failure::Pkcs11(RvError::UserNotLoggedIn, _) => Error::Pin("the token asks for it again"),
-        other => Error::Failed(other),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,14 +209,5 @@ mod tests {
             assert!(matches!(error, KeyError::Token(Error::Module { .. })), "{error}");
             assert!(error.to_string().contains("module.so"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_refusal_says_what_the_token_lacks() {
-        use cryptoki::context::Function;
-        let refined = |rv| refined(Failure::Pkcs11(rv, Function::SignInit), Algorithm::Ed25519).to_string();
-        assert!(refined(RvError::MechanismInvalid).contains("does not sign by Ed25519"));
-        assert!(refined(RvError::KeyFunctionNotPermitted).contains("not one that signs"));
-        assert!(refined(RvError::DeviceRemoved).contains("failed"));
     }
 }

@@ -97,14 +97,17 @@ impl Plugin {
         wait(Self::asked(Name::parse(name)?))
     }
 
+    /// Has the plug-in describe the key, which it signs nothing for. Whose it is, that does not tell.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn describe(name: &str) -> Result<(), Error> {
+        let name = Name::parse(name)?;
+        wait(async move { described(&name).await.map(drop) })
+    }
+
     async fn asked(name: Name) -> Result<Self, Error> {
-        let program = name.program()?;
-        let request = json!({ "contractVersion": CONTRACT, "pluginConfig": name.config });
-        let metadata: Metadata = call(&program, "get-plugin-metadata", &request, ASKING).await?;
-        metadata.check(&name.plugin)?;
-        let request = json!({ "contractVersion": CONTRACT, "keyId": name.id, "pluginConfig": name.config });
-        let description: Description = call(&program, "describe-key", &request, ASKING).await?;
-        let spec = description.spec(&name.id)?;
+        let (program, spec) = described(&name).await?;
         let Made { public, chain, .. } = signed(&name, &program, spec, PROBE).await?;
         Ok(Self { name, program, spec, public, chain })
     }
@@ -112,6 +115,11 @@ impl Plugin {
     /// The certificates, from the key's own to its authority.
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+
+    /// By what it signs.
+    pub fn algorithm(&self) -> Algorithm {
+        self.spec.algorithm
     }
 
     /// The public half.
@@ -137,6 +145,18 @@ impl Plugin {
         }
         Ok(made.signature)
     }
+}
+
+/// The program, and the kind of the key.
+async fn described(name: &Name) -> Result<(PathBuf, Spec), Error> {
+    let program = name.program()?;
+    let request = json!({ "contractVersion": CONTRACT, "pluginConfig": name.config });
+    let metadata: Metadata = call(&program, "get-plugin-metadata", &request, ASKING).await?;
+    metadata.check(&name.plugin)?;
+    let request = json!({ "contractVersion": CONTRACT, "keyId": name.id, "pluginConfig": name.config });
+    let description: Description = call(&program, "describe-key", &request, ASKING).await?;
+    let spec = description.spec(&name.id)?;
+    Ok((program, spec))
 }
 
 /// A signature that its own certificate verifies.

@@ -36,6 +36,18 @@ impl SigningKey {
         }
     }
 
+    /// As [`SigningKey::open`], but nothing is signed: `None` for a plug-in's key, which it describes; only a signature would
+    /// tell whose it is.
+    ///
+    /// # Errors
+    /// As [`SigningKey::open`].
+    pub fn look_up(name: &str, password: AskPassword<'_>) -> Result<Option<Self>, KeyError> {
+        match name.split_once(':') {
+            Some(("plugin", _)) => Ok(Plugin::describe(name).map(|()| None)?),
+            _ => Self::open(name, password).map(Some),
+        }
+    }
+
     /// A key's name for messages: without what may be secret, as a PIN in a URI's query, or a user before a host, which no
     /// name of a key has.
     pub fn shown(name: &str) -> &str {
@@ -65,6 +77,14 @@ impl SigningKey {
             Self::Token(token) => token.public(),
             Self::Kms(kms) => kms.public(),
             Self::Plugin(plugin) => plugin.public(),
+        }
+    }
+
+    /// The one algorithm that its keeper signs by, where there is one alone: plug-ins have no other than notation's.
+    pub fn only_algorithm(&self) -> Option<Algorithm> {
+        match self {
+            Self::Plugin(plugin) => Some(plugin.algorithm()),
+            Self::File(_) | Self::Token(_) | Self::Kms(_) => None,
         }
     }
 

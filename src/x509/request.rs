@@ -42,6 +42,12 @@ impl Request {
         Ok(Self { info: encode(tag::SEQUENCE, &info), algorithm: algorithm(key.kind()) })
     }
 
+    /// The same, for a key whose keeper signs by that alone: RSA by RSASSA-PSS, with a salt of the hash's length.
+    #[must_use]
+    pub fn signed_by(self, algorithm: Algorithm) -> Self {
+        Self { algorithm, ..self }
+    }
+
     /// The request with its signature, as DER.
     pub fn signed(&self, signature: &[u8]) -> Vec<u8> {
         let identifier = encode(tag::SEQUENCE, &identifier(self.algorithm));
@@ -81,7 +87,7 @@ fn algorithm(kind: KeyKind) -> Algorithm {
     }
 }
 
-/// The content of the AlgorithmIdentifier of what [`algorithm`] gives.
+/// The content of the AlgorithmIdentifier of what [`algorithm`] gives, or RSASSA-PSS.
 fn identifier(algorithm: Algorithm) -> Vec<u8> {
     let ecdsa = |last| encode(tag::OBJECT_IDENTIFIER, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, last]);
     match algorithm {
@@ -89,11 +95,29 @@ fn identifier(algorithm: Algorithm) -> Vec<u8> {
         Algorithm::Ecdsa(Hash::Sha384, _) => ecdsa(3),
         Algorithm::Ecdsa(Hash::Sha512, _) => ecdsa(4),
         Algorithm::Ed25519 => encode(tag::OBJECT_IDENTIFIER, &[0x2b, 0x65, 0x70]),
+        Algorithm::RsaPss(hash) => pss(hash),
         _ => {
             let rsa = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
             [encode(tag::OBJECT_IDENTIFIER, &rsa), encode(tag::NULL, &[])].concat()
         }
     }
+}
+
+/// RFC 4055, section 3.1: `id-RSASSA-PSS` with the hash, MGF1 over the same, and a salt of its length.
+fn pss(hash: Hash) -> Vec<u8> {
+    let (last, length) = match hash {
+        Hash::Sha256 => (1, 32),
+        Hash::Sha384 => (2, 48),
+        Hash::Sha512 => (3, 64),
+    };
+    let pkcs1 =
+        |last| encode(tag::OBJECT_IDENTIFIER, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last]);
+    let sha2 = encode(tag::OBJECT_IDENTIFIER, &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last]);
+    let hash = encode(tag::SEQUENCE, &[sha2, encode(tag::NULL, &[])].concat());
+    let mask = encode(tag::SEQUENCE, &[pkcs1(8), hash.clone()].concat());
+    let parts = [hash, mask, encode(tag::INTEGER, &[length])];
+    let parts = (0..).zip(parts).flat_map(|(number, part)| encode(tag::constructed(number), &part));
+    [pkcs1(10), encode(tag::SEQUENCE, &parts.collect::<Vec<u8>>())].concat()
 }
 
 #[cfg(test)]
@@ -133,6 +157,22 @@ mod tests {
             };
             assert_eq!(usage.flags, 1);
             assert_eq!(found.general_names, names.each_ref().map(|name| GeneralName::DNSName(name)));
+        }
+    }
+
+    #[test]
+    fn rsa_may_sign_by_pss() {
+        let (key, _) = Key::generate(KeyKind::Rsa { bits: 2048 }, None).unwrap();
+        let subject = Name::from_text("CN=acme").unwrap();
+        for (hash, salt) in [(Hash::Sha256, 32), (Hash::Sha384, 48), (Hash::Sha512, 64)] {
+            let request = Request::new(&subject, &[], key.public()).unwrap();
+            let request = request.signed_by(Algorithm::RsaPss(hash));
+            let der = request.signed(&key.sign(request.algorithm, &request.info).unwrap());
+            let (_, read) = X509CertificationRequest::from_der(&der).unwrap();
+            let by = Algorithm::read(&read.signature_algorithm).unwrap();
+            assert_eq!(by, Algorithm::RsaPssSalt(hash, salt));
+            let info = read.certification_request_info.raw;
+            key.public().verify(by, info, &read.signature_value.data).unwrap();
         }
     }
 

@@ -7,10 +7,15 @@ mod token;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
 use tempfile::TempDir;
 
+use super::content;
+use super::notary::tool::simple;
 use super::process::{Outcome, command, run};
 use super::proxy::PORTCULLIS;
+use super::stand::{SIGNED, Stand};
+use super::upstream::Kind;
 
 /// A folder to sign in, with a manifest.
 struct Desk {
@@ -69,6 +74,28 @@ impl Desk {
         self.portcullis(&[&sign[..], more].concat()).passed();
         let verify = ["nv2", "verify", "-f", "s.jwt", "-c", "signer.crt", "file:manifest.json"];
         self.portcullis(&verify).passed();
+    }
+
+    /// Signs an image with each key in both forms of notation's, and has notation verify it and refuse another root.
+    fn notation_verifies(&self, names: &[String], more: &[&str]) {
+        let stand = Stand::new(Kind::Referrers);
+        let folder = stand.notation_folder().join("truststore/x509/ca/keys");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in names {
+            self.certify(name, "leaf.crt", more);
+            self.file("chain.crt", &(self.read("leaf.crt") + &self.read("ca.crt")));
+            std::fs::copy(self.path().join("ca.crt"), folder.join("ca.crt")).unwrap();
+            for form in ["jws", "cose"] {
+                let image = stand.reference(SIGNED, &stand.push(SIGNED, content::image));
+                let sign = ["sign", "--insecure", "--format", "notation", "--form", form, "--key", name];
+                let with = ["--certificate-chain", "chain.crt", &image];
+                self.portcullis(&[&sign[..], &with, more].concat()).passed();
+                stand.policy(&simple(json!({ "level": "strict" }), &["ca:keys"]));
+                stand.notation_verify(&image).passed();
+                stand.policy(&simple(json!({ "level": "strict" }), &["ca:acme-rockets.io"]));
+                stand.notation_verify(&image).failed();
+            }
+        }
     }
 
     /// Has openssl check a request of the key's, and an authority of openssl's certify it.

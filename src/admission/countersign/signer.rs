@@ -1,20 +1,19 @@
 //! Who counter-signs for a policy: a key with its certificates, and what is made with it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::{Descriptor, Digest, Manifest, Repository};
-use crate::policy::{CounterFormat, CounterSign, Decision, Revision, Settings};
+use crate::policy::{CounterFormat, CounterSign, Decision, Revision};
 use crate::setting::SettingError;
 use crate::signature::notation::may_sign as notation_profile;
 use crate::signature::nv2::may_claim;
 use crate::signing::dsse::Statement;
 use crate::signing::{Artifact, Error, SigningKey, cosign, notation, nv2};
-use crate::trust::{self, files};
+use crate::trust;
 use crate::x509::Certificate;
 
 /// SLSA, "Verification Summary Attestation (VSA)", version 1.
@@ -26,16 +25,12 @@ const LEVEL: &str = "PORTCULLIS_ALLOWED";
 /// One policy's counter-signer.
 #[derive(Debug)]
 pub struct CounterSigner {
-    key: SigningKey,
+    pub(super) key: Arc<SigningKey>,
     chain: Vec<Certificate>,
-    settings: CounterSign,
+    pub(super) settings: CounterSign,
     /// Different wherever something else would be made.
-    name: String,
+    pub(super) name: String,
 }
-
-/// The counter-signers of all policies that have one.
-#[derive(Debug, Default)]
-pub struct CounterSigners(HashMap<Arc<str>, Arc<CounterSigner>>);
 
 /// What was made about one manifest.
 pub(super) struct Made {
@@ -49,44 +44,9 @@ impl Made {
     }
 }
 
-impl CounterSigners {
-    /// Opens the keys of all policies that counter-sign.
-    ///
-    /// # Errors
-    /// The setting that cannot be honoured.
-    pub fn build(policies: &[Settings]) -> Result<Self, SettingError> {
-        let mut built = HashMap::new();
-        for (i, policy) in policies.iter().enumerate() {
-            let Some(settings) = &policy.counter_sign else { continue };
-            let signer = CounterSigner::build(settings);
-            let within =
-                |fault: SettingError| fault.under("counter_sign").under(i.to_string()).under("policies");
-            built.insert(Arc::from(policy.name.as_str()), Arc::new(signer.map_err(within)?));
-        }
-        Ok(Self(built))
-    }
-
-    pub(in crate::admission) fn of(&self, policy: &str) -> Option<Arc<CounterSigner>> {
-        self.0.get(policy).cloned()
-    }
-
-    /// Of all keys with what is made with them, where there are any: decisions are made anew when one changes.
-    pub fn revision(&self) -> Option<[u8; 32]> {
-        let mut names: Vec<&str> = self.0.values().map(|signer| signer.name.as_str()).collect();
-        names.sort_unstable();
-        (!names.is_empty()).then(|| Sha256::digest(names.concat()).into())
-    }
-}
-
 impl CounterSigner {
-    fn build(settings: &CounterSign) -> Result<Self, SettingError> {
+    pub(super) fn of(key: Arc<SigningKey>, settings: &CounterSign) -> Result<Self, SettingError> {
         let fault = |key: &str, why: &dyn std::fmt::Display| SettingError::new([key], why.to_string());
-        let ask = || match &settings.key_password_file {
-            Some(path) => files::secret(path),
-            None => Err(io::Error::other("it is encrypted: name its password's file in key_password_file")),
-        };
-        let key = SigningKey::open(&settings.key, &ask)
-            .map_err(|e| fault("key", &format_args!("{}: {e}", SigningKey::shown(&settings.key))))?;
         let chain = match &settings.certificate_chain {
             Some(path) => {
                 trust::certificates(std::slice::from_ref(path)).map_err(|e| fault("certificate_chain", &e))?

@@ -1,30 +1,78 @@
 //! Signature version 4 of AWS, as far as requests without a query need it ("Create a signed AWS API request").
 
+use std::io;
+use std::time::SystemTime;
+
 use aws_lc_rs::hmac;
+use http::{HeaderName, HeaderValue};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use url::Url;
 use zeroize::Zeroizing;
 
+use super::Credentials;
+use crate::egress::Request;
 use crate::x509::Hash;
 
-/// Who asks. Nothing shows it.
-pub(super) struct Credentials {
-    pub(super) access_key: String,
-    pub(super) secret_key: Zeroizing<String>,
-    /// Of credentials that are for a while.
-    pub(super) token: Option<Zeroizing<String>>,
+/// A POST to a service's root.
+pub(super) struct Call<'a> {
+    pub(super) service: &'a str,
+    pub(super) region: &'a str,
+    pub(super) endpoint: &'a Url,
+    pub(super) media_type: &'static str,
+    /// `X-Amz-Target`, where the service is told by that what to do.
+    pub(super) target: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Call<'_> {
+    /// The request, signed at that time.
+    ///
+    /// # Errors
+    /// A value that no header can have.
+    pub(super) fn signed(self, by: &Credentials, at: SystemTime) -> io::Result<Request> {
+        let host = match (self.endpoint.host_str().unwrap_or_default(), self.endpoint.port()) {
+            (host, Some(port)) => format!("{host}:{port}"),
+            (host, None) => host.to_owned(),
+        };
+        let time = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let time = OffsetDateTime::from(at).format(time).map_err(io::Error::other)?;
+        let mut headers = vec![("content-type", self.media_type), ("host", &host), ("x-amz-date", &time)];
+        headers.extend(by.token.as_ref().map(|token| ("x-amz-security-token", token.as_str())));
+        headers.extend(self.target.as_ref().map(|target| ("x-amz-target", target.as_str())));
+        let scope = Scope { region: self.region, service: self.service, time: &time };
+        let authorization = authorization(by, &scope, &headers, &self.body);
+        let mut request = Request::post(self.endpoint.clone(), self.media_type, self.body);
+        for (name, text) in headers.into_iter().filter(|(name, _)| name.starts_with("x-amz-")) {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
+            request = request.header(name, secret_value(text)?);
+        }
+        Ok(request.credential(Some(secret_value(&authorization)?)))
+    }
+}
+
+/// A header's value that nothing shows.
+///
+/// # Errors
+/// What no header can have.
+pub(super) fn secret_value(text: &str) -> io::Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).map_err(io::Error::other)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Where and when a signature counts.
-pub(super) struct Scope<'a> {
-    pub(super) region: &'a str,
-    pub(super) service: &'a str,
+struct Scope<'a> {
+    region: &'a str,
+    service: &'a str,
     /// `YYYYMMDDTHHMMSSZ`
-    pub(super) time: &'a str,
+    time: &'a str,
 }
 
 /// The `Authorization` of a POST to the root.
 ///
 /// `headers` are all that are signed, `host` among them, with names in lower case and in order.
-pub(super) fn authorization(
+fn authorization(
     credentials: &Credentials,
     scope: &Scope<'_>,
     headers: &[(&str, &str)],
@@ -64,6 +112,7 @@ mod tests {
             access_key: "AKIDEXAMPLE".to_owned(),
             secret_key: Zeroizing::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned()),
             token: None,
+            expires: None,
         };
         let scope = Scope { region: "us-east-1", service, time: TIME };
         authorization(&credentials, &scope, headers, body.as_bytes())

@@ -1,5 +1,6 @@
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use super::service::endpoint;
 use super::*;
@@ -8,37 +9,69 @@ use crate::x509::{Encoding, KeyKind};
 
 const P256: Algorithm = Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed);
 
-/// A service that gives these answers, one a connection, and then ends: its address, and what it was asked.
-fn answering(answers: Vec<(u16, String)>) -> (Service, std::thread::JoinHandle<Vec<String>>) {
+/// A server that gives these answers, one a connection, and then ends: where it is, and what it was asked.
+pub(super) fn serving(answers: Vec<(u16, String)>) -> (Url, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let serve = move || {
         let answer = |(status, body): (u16, String)| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut asked = Vec::new();
-            // Requests are one object each, which ends them.
-            while !asked.ends_with(b"}") {
+            let mut stream = accepted(&listener);
+            let mut asked = String::new();
+            while !is_whole(&asked) {
                 let mut piece = [0; 4096];
                 let read = stream.read(&mut piece).unwrap();
                 assert_ne!(read, 0, "the request ends too early");
-                asked.extend_from_slice(&piece[..read]);
+                asked.push_str(std::str::from_utf8(&piece[..read]).unwrap());
             }
             let length = body.len();
             let head =
                 format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
             stream.write_all((head + &body).as_bytes()).unwrap();
-            String::from_utf8(asked).unwrap()
+            asked
         };
         answers.into_iter().map(answer).collect()
     };
-    let environment: fn(&str) -> Option<String> = |name| match name {
+    (endpoint, std::thread::spawn(serve))
+}
+
+/// The next connection; nobody is waited for longer than a test may take.
+fn accepted(listener: &TcpListener) -> std::net::TcpStream {
+    const LONGEST: Duration = Duration::from_secs(20);
+    listener.set_nonblocking(true).unwrap();
+    let end = Instant::now() + LONGEST;
+    let stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(e) => assert!(e.kind() == ErrorKind::WouldBlock && Instant::now() < end, "nobody asks: {e}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(LONGEST)).unwrap();
+    stream
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
+/// KMS, which gives these answers.
+fn answering(answers: Vec<(u16, String)>) -> (Service, std::thread::JoinHandle<Vec<String>>) {
+    let (endpoint, server) = serving(answers);
+    let environment = variables(|name| match name {
         "AWS_REGION" => Some("eu-west-1".to_owned()),
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("s3cret".to_owned()),
         "AWS_SESSION_TOKEN" => Some("t0ken".to_owned()),
         _ => None,
-    };
+    });
     let reference = Reference { endpoint: Some(endpoint), key: "k".to_owned() };
-    (Service::of(&reference, environment).unwrap(), std::thread::spawn(serve))
+    (Service::of(&reference, environment).unwrap(), server)
+}
+
+fn variables(of: fn(&str) -> Option<String>) -> super::credentials::Variables {
+    std::sync::Arc::new(of)
 }
 
 fn public(key: &Key, usage: &str) -> (u16, String) {
@@ -129,7 +162,7 @@ async fn a_key_signs_only_as_kms_says() {
 
 fn endpoint_with(region: &str, variables: &[(&str, &str)]) -> Result<String, String> {
     let set = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    endpoint(region, &set).map(String::from).map_err(|e| e.to_string())
+    endpoint("kms", region, &set).map(String::from).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -139,6 +172,15 @@ fn a_region_has_its_own_service_unless_the_environment_names_one() {
     let both = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_KMS", "http://127.0.0.1:2")];
     assert_eq!(endpoint_with("eu", &both).unwrap(), "http://127.0.0.1:2/");
     assert_eq!(endpoint_with("eu", &both[..1]).unwrap(), "http://127.0.0.1:1/");
+    let sts = |variables: &'static [(&str, &str)]| {
+        let set = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        endpoint("sts", "eu-west-1", &set).unwrap().to_string()
+    };
+    assert_eq!(
+        sts(&[("AWS_ENDPOINT_URL_KMS", "http://127.0.0.1:2")]),
+        "https://sts.eu-west-1.amazonaws.com/"
+    );
+    assert_eq!(sts(&[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:3")]), "http://127.0.0.1:3/");
     for wrong in ["127.0.0.1:1", "http://user:s3cret@host/", "http://host/path"] {
         let error = endpoint_with("eu", &[("AWS_ENDPOINT_URL", wrong)]).unwrap_err();
         assert!(error.contains("expected an http or https URL") && !error.contains("s3cret"), "{error}");
@@ -158,9 +200,9 @@ fn algorithms_have_the_names_of_kms() {
 #[test]
 fn without_a_region_nobody_is_asked() {
     let alias = Reference::parse("awskms:///alias/a").unwrap();
-    assert!(matches!(Service::of(&alias, |_| None), Err(Error::Region)));
-    let odd: fn(&str) -> Option<String> = |name| (name == "AWS_REGION").then(|| "evil.example/".to_owned());
-    assert!(matches!(Service::of(&alias, odd), Err(Error::Region)));
+    assert!(matches!(Service::of(&alias, variables(|_| None)), Err(Error::Region)));
+    let odd = variables(|name| (name == "AWS_REGION").then(|| "evil.example/".to_owned()));
+    assert!(matches!(Service::of(&alias, odd.clone()), Err(Error::Region)));
     let arn = Reference::parse("awskms:///arn:aws:kms:eu-west-1:1:alias/a").unwrap();
     assert_eq!(Service::of(&arn, odd).unwrap().region, "eu-west-1");
 }

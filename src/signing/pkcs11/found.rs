@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Failure, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
-use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
-use super::{Error, Token, Uri, public};
+use super::opened::{Opened, login};
+use super::{Error, Uri, public};
 use crate::telemetry::Untrusted;
 use crate::trust::files;
-use crate::x509::PublicKey;
+use crate::x509::{KeyKind, PublicKey};
 
 /// A longer PIN is none.
 const MAX_PIN: u64 = 4096;
@@ -90,18 +90,22 @@ impl Found {
     }
 
     /// Finds the key.
-    pub(super) fn open(self, uri: &Uri, pin: Option<Zeroizing<String>>) -> Result<Token, Error> {
+    pub(super) fn open(self, uri: &Uri, pin: Option<Zeroizing<String>>) -> Result<Opened, Error> {
         let session = self.module.open_ro_session(self.slot)?;
         if self.login != Login::None {
-            login(&session, pin)?;
+            login(&session, UserType::User, pin.as_ref())?;
         }
         let key = one(&session, ObjectClass::PRIVATE_KEY, uri)?;
-        usable(&session, key)?;
+        let asks_always = usable(&session, key)?;
         let public = match public::of(&session, key, ObjectClass::PRIVATE_KEY)? {
             Some(public) => public,
             None => beside(&session, key)?,
         };
-        Ok(Token { session: Arc::new(tokio::sync::Mutex::new(session)), key, public })
+        // In one call alone is signed by it, and between two the PIN would have to be entered.
+        if asks_always && public.kind() == KeyKind::Ed25519 {
+            return Err(Error::Use("an Ed25519 key that asks for a PIN with each signature does not serve"));
+        }
+        Ok(Opened { at: Some((session, key)), public, asks_always, login: self.login, pin })
     }
 
     /// Finds the public half: without logging in, if that suffices.
@@ -118,7 +122,7 @@ impl Found {
         if self.login == Login::Pin && pin.is_none() {
             return Err(Error::Hidden);
         }
-        self.open(uri, pin).map(|token| token.public)
+        self.open(uri, pin).map(|opened| opened.public)
     }
 }
 
@@ -147,25 +151,6 @@ fn labels(tokens: &[(Slot, TokenInfo)]) -> String {
     if names.is_empty() { "none is there".to_owned() } else { format!("there are {}", names.join(", ")) }
 }
 
-fn login(session: &Session, pin: Option<Zeroizing<String>>) -> Result<(), Error> {
-    let pin = pin.map(|pin| AuthPin::new(pin.as_str().into()));
-    match session.login(UserType::User, pin.as_ref()) {
-        Ok(()) => Ok(()),
-        Err(Failure::Pkcs11(why, _)) => match why {
-            // Another key of the same token is in use here.
-            RvError::UserAlreadyLoggedIn => Ok(()),
-            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => {
-                Err(Error::Pin("it is another one; most tokens lock after a few wrong ones"))
-            }
-            RvError::PinLocked => Err(Error::Pin("it is locked, and its security officer has to reset it")),
-            RvError::PinExpired => Err(Error::Pin("it has expired")),
-            RvError::UserPinNotInitialized => Err(Error::Pin("the token has none yet")),
-            why => Err(Error::Failed(Failure::Pkcs11(why, cryptoki::context::Function::Login))),
-        },
-        Err(failure) => Err(Error::Failed(failure)),
-    }
-}
-
 fn objects(session: &Session, class: ObjectClass, uri: &Uri) -> Result<Vec<ObjectHandle>, Error> {
     let mut wanted = vec![Attribute::Class(class)];
     wanted.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
@@ -180,19 +165,20 @@ fn one(session: &Session, class: ObjectClass, uri: &Uri) -> Result<ObjectHandle,
     }
 }
 
-/// Whether the key may sign, and without being asked for a PIN each time: between the two calls of one signature
-/// nobody could be asked.
-fn usable(session: &Session, key: ObjectHandle) -> Result<(), Error> {
+/// Whether the key asks for a PIN with each signature.
+///
+/// # Errors
+/// It may not sign.
+fn usable(session: &Session, key: ObjectHandle) -> Result<bool, Error> {
+    let mut asks_always = false;
     for attribute in session.get_attributes(key, &[AttributeType::Sign, AttributeType::AlwaysAuthenticate])? {
         match attribute {
             Attribute::Sign(false) => return Err(Error::Use("it is not one that signs (CKA_SIGN)")),
-            Attribute::AlwaysAuthenticate(true) => {
-                return Err(Error::Use("it asks for a PIN with each signature (CKA_ALWAYS_AUTHENTICATE)"));
-            }
+            Attribute::AlwaysAuthenticate(asks) => asks_always = asks,
             _ => {}
         }
     }
-    Ok(())
+    Ok(asks_always)
 }
 
 /// The public half in an object with the private key's id.

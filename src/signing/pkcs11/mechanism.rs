@@ -1,4 +1,5 @@
-//! How a token is asked for each signature algorithm. It is given digests, so that no message crosses to it.
+//! How a token is asked for each signature algorithm. It is given digests, so that no message crosses to it, but where a
+//! PIN has to be entered within a signature.
 
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
@@ -16,6 +17,22 @@ pub(super) fn of(algorithm: Algorithm, message: &[u8]) -> Option<(Mechanism<'sta
             (Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), message.to_vec())
         }
         Algorithm::RsaPssSalt(..) | Algorithm::RsaPssLongest(_) => return None,
+    })
+}
+
+/// The mechanism that hashes as well, for signatures in several calls; `None` where there is none.
+pub(super) fn hashing(algorithm: Algorithm) -> Option<Mechanism<'static>> {
+    Some(match algorithm {
+        Algorithm::Ecdsa(Hash::Sha256, _) => Mechanism::EcdsaSha256,
+        Algorithm::Ecdsa(Hash::Sha384, _) => Mechanism::EcdsaSha384,
+        Algorithm::Ecdsa(Hash::Sha512, _) => Mechanism::EcdsaSha512,
+        Algorithm::RsaPkcs1(Hash::Sha256) => Mechanism::Sha256RsaPkcs,
+        Algorithm::RsaPkcs1(Hash::Sha384) => Mechanism::Sha384RsaPkcs,
+        Algorithm::RsaPkcs1(Hash::Sha512) => Mechanism::Sha512RsaPkcs,
+        Algorithm::RsaPss(hash @ Hash::Sha256) => Mechanism::Sha256RsaPkcsPss(pss(hash)),
+        Algorithm::RsaPss(hash @ Hash::Sha384) => Mechanism::Sha384RsaPkcsPss(pss(hash)),
+        Algorithm::RsaPss(hash @ Hash::Sha512) => Mechanism::Sha512RsaPkcsPss(pss(hash)),
+        Algorithm::Ed25519 | Algorithm::RsaPssSalt(..) | Algorithm::RsaPssLongest(_) => return None,
     })
 }
 

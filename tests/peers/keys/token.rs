@@ -1,5 +1,10 @@
 //! A software token (SoftHSM2), asked through PKCS #11.
 
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::types::AuthPin;
+use portcullis::signing::SigningKey;
+use portcullis::x509::{Algorithm, Encoding, Hash};
+
 use super::super::content;
 use super::super::process::run;
 use super::super::proxy::{PORTCULLIS, config};
@@ -9,6 +14,7 @@ use super::super::upstream::Kind;
 use super::Desk;
 
 const PIN: &str = "271828";
+const KINDS: [&str; 6] = ["p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096"];
 
 /// A token that holds a key of each kind; the same keys are beside it as files, to compare with.
 fn token() -> Desk {
@@ -21,7 +27,7 @@ fn token() -> Desk {
     desk.file("pin", &format!("{PIN}\n"));
     let init = ["--init-token", "--free", "--label", "The token", "--so-pin", "314159", "--pin", PIN];
     desk.run("softhsm2-util", &init).passed();
-    for (at, kind) in ["p256", "p384", "p521", "rsa2048", "rsa3072"].into_iter().enumerate() {
+    for (at, kind) in KINDS.into_iter().enumerate() {
         let (file, id) = (format!("{kind}.pem"), format!("0{at}"));
         desk.portcullis(&["key", "generate", "--kind", kind, "-o", &file]).passed();
         let import = ["--import", &file, "--token", "The token", "--label", kind, "--id", &id, "--pin", PIN];
@@ -44,7 +50,7 @@ fn module() -> String {
 #[ignore = "needs softhsm2, openssl"]
 fn needs_softhsm2_keys_in_a_token_sign_what_their_public_halves_verify() {
     let desk = token();
-    for kind in ["p256", "p384", "p521", "rsa2048", "rsa3072"] {
+    for kind in KINDS {
         let name = uri(&format!("token=The%20token;object={kind}")) + "&pin-source=pin";
         let file = format!("{kind}.pem");
         assert_eq!(desk.public(&name, &[]), desk.public(&file, &[]), "{kind}");
@@ -80,7 +86,7 @@ fn needs_softhsm2_a_name_that_is_not_one_key_is_refused() {
     let pin = ["--key-password-file", "pin"];
     for (attributes, why) in [
         ("token=Another", "found 0 of 1: there are token=The token"),
-        ("token=The%20token", "expected one private key that the URI names, found 5"),
+        ("token=The%20token", "expected one private key that the URI names, found 6"),
         ("token=The%20token;object=absent", "found 0"),
         ("serial=0", "expected one token"),
         ("slot-id=1", "expected one token"),
@@ -93,19 +99,100 @@ fn needs_softhsm2_a_name_that_is_not_one_key_is_refused() {
         .says("/absent/module.so does not serve as a PKCS #11 module");
 }
 
+/// Makes a key in the token.
+fn make(desk: &Desk, arguments: &str) {
+    let module = module();
+    let login = ["--module", &module, "--token-label", "The token", "--login", "--pin", PIN, "--keypairgen"];
+    desk.run("pkcs11-tool", &[&login[..], &arguments.split(' ').collect::<Vec<_>>()].concat()).passed();
+}
+
 /// SoftHSM2 imports no Ed25519 keys, but makes them.
 #[test]
 #[ignore = "needs softhsm2, opensc, openssl"]
 fn needs_softhsm2_a_key_that_was_made_in_the_token_asks_for_its_certificate() {
     let desk = token();
-    let pair = "--login --keypairgen --key-type EC:edwards25519 --label ed --id 0a --token-label";
-    let mut make = vec!["--pin", PIN, "--module"];
-    let module = module();
-    make.push(&module);
-    make.extend(pair.split(' '));
-    make.push("The token");
-    desk.run("pkcs11-tool", &make).passed();
+    make(&desk, "--key-type EC:edwards25519 --label ed --id 0a");
     desk.certify(&uri("object=ed"), "signer.crt", &["--key-password-file", "pin"]);
+}
+
+/// RSASSA-PSS by each hash, as notation itself verifies it.
+#[test]
+#[ignore = "needs softhsm2, notation, openssl"]
+fn needs_softhsm2_notation_verifies_what_keys_in_a_token_sign() {
+    let desk = token();
+    let names = ["rsa2048", "rsa3072", "rsa4096", "p384"].map(|kind| uri(&format!("object={kind}")));
+    desk.notation_verifies(&names, &["--key-password-file", "pin"]);
+}
+
+/// Such a key takes no signature without the PIN, which is entered within each.
+#[test]
+#[ignore = "needs softhsm2, opensc, notation, openssl"]
+fn needs_softhsm2_a_key_that_asks_for_its_pin_each_time_signs() {
+    let desk = token();
+    let with = ["--key-password-file", "pin"];
+    make(&desk, "--key-type rsa:2048 --label always --id 0a --always-auth");
+    make(&desk, "--key-type EC:prime256v1 --label curve --id 0b --always-auth");
+    let shown = ["--module", &module(), "--login", "--pin", PIN, "--list-objects", "--type", "privkey"];
+    desk.run("pkcs11-tool", &[&shown[..], &["--token-label", "The token"]].concat()).passed().says("always");
+    let name = uri("object=always");
+    desk.signs(&name, &with);
+    desk.notation_verifies(&[name], &with);
+    // SoftHSM2 2.6 hashes for no curve, so that it has no place for a PIN there.
+    let request = ["key", "certificate-request", "--subject", "CN=a", &uri("object=curve")];
+    desk.portcullis(&[&request[..], &with].concat()).failed().says("the token does not sign by ECDSA-SHA256");
+}
+
+/// Where the test below finds its token: it runs in a process of its own, since the module reads its settings from the
+/// environment.
+const WITHIN: &str = "PORTCULLIS_TEST_TOKEN";
+
+#[test]
+#[ignore = "needs softhsm2"]
+fn needs_softhsm2_a_session_that_the_module_lets_go_of_comes_back() {
+    let desk = token();
+    let mut own = desk.command(std::env::current_exe().unwrap().to_str().unwrap());
+    own.args(["--ignored", "--exact", "keys::token::needs_softhsm2_within_a_process_of_its_own"]);
+    run(own.env(WITHIN, uri("object=p256") + "&pin-source=pin")).passed().says("1 passed");
+}
+
+#[test]
+#[ignore = "part of the one above"]
+fn needs_softhsm2_within_a_process_of_its_own() {
+    let Ok(name) = std::env::var(WITHIN) else { return };
+    let key = SigningKey::open(&name, &|| panic!("the file has the PIN")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sign = || {
+        let algorithm = Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed);
+        runtime.block_on(key.sign(algorithm, b"message")).map_err(|e| e.to_string())
+    };
+    sign().unwrap();
+    let module = || Pkcs11::new(module()).unwrap();
+    let start = || module().initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    // All sessions end, as when a token is taken out and put in again.
+    let restart = || {
+        module().finalize().unwrap();
+        start();
+    };
+    restart();
+    sign().unwrap();
+    sign().unwrap();
+    // Somebody else within the process logs out.
+    let session = || {
+        let module = module();
+        let slot = module.get_slots_with_initialized_token().unwrap()[0];
+        module.open_rw_session(slot).unwrap()
+    };
+    session().logout().unwrap();
+    sign().unwrap();
+    // Another PIN: it is tried once, and not until the token locks.
+    let pin = |text: &str| AuthPin::new(text.into());
+    session().set_pin(&pin(PIN), &pin("161803")).unwrap();
+    sign().unwrap();
+    restart();
+    assert!(sign().unwrap_err().contains("the PIN is not accepted: it is another one"));
+    for _ in 0..2 {
+        assert!(sign().unwrap_err().contains("it was refused before and is not tried again"));
+    }
 }
 
 /// Verifying asks nobody for a PIN: the public half is shown to everybody.

@@ -1,0 +1,103 @@
+//! The counter-signers of all policies: their keys, opened when the configuration is read.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::CounterSigner;
+use crate::policy::{CounterSign, Settings};
+use crate::setting::SettingError;
+use crate::signing::{KeyError, SigningKey};
+use crate::trust::files;
+
+/// The counter-signers of all policies that have one.
+#[derive(Debug, Default)]
+pub struct CounterSigners(HashMap<Arc<str>, Arc<CounterSigner>>);
+
+impl CounterSigners {
+    /// Opens the keys of all policies that counter-sign. A key whose keeper does not answer now goes on as one of `before`
+    /// has it open.
+    ///
+    /// # Errors
+    /// The setting that cannot be honoured.
+    pub fn build(policies: &[Settings], before: Option<&Self>) -> Result<Self, SettingError> {
+        let mut built = HashMap::new();
+        for (i, name, settings) in signing(policies) {
+            let signer = open(settings).or_else(|error| {
+                let held = before.and_then(|before| before.held(settings)).ok_or_else(|| unopened(settings, &error))?;
+                let key = SigningKey::shown(&settings.key);
+                tracing::warn!(policy = name, key, %error, "the key is not opened anew; the one that is open goes on");
+                Ok(held)
+            });
+            let signer = signer.and_then(|key| CounterSigner::of(key, settings)).map_err(|e| within(e, i))?;
+            built.insert(Arc::from(name), Arc::new(signer));
+        }
+        Ok(Self(built))
+    }
+
+    /// Checks what [`CounterSigners::build`] would do, and has no key sign anything: the policies of which only a signature
+    /// would tell whether certificates and formats fit the key.
+    ///
+    /// # Errors
+    /// The setting that cannot be honoured.
+    pub fn check(policies: &[Settings]) -> Result<Vec<&str>, SettingError> {
+        let mut open = Vec::new();
+        for (i, name, settings) in signing(policies) {
+            let found = SigningKey::look_up(&settings.key, &|| password(settings));
+            match found.map_err(|e| within(unopened(settings, &e), i))? {
+                Some(key) => {
+                    CounterSigner::of(Arc::new(key), settings).map_err(|e| within(e, i))?;
+                }
+                None => open.push(name),
+            }
+        }
+        Ok(open)
+    }
+
+    /// The key of that name as it is open, if it is kept elsewhere: a file is there or not.
+    fn held(&self, settings: &CounterSign) -> Option<Arc<SigningKey>> {
+        let same =
+            |of: &CounterSign| of.key == settings.key && of.key_password_file == settings.key_password_file;
+        let mut elsewhere = self.0.values().filter(|signer| !matches!(*signer.key, SigningKey::File(_)));
+        elsewhere.find(|signer| same(&signer.settings)).map(|signer| Arc::clone(&signer.key))
+    }
+
+    pub(in crate::admission) fn of(&self, policy: &str) -> Option<Arc<CounterSigner>> {
+        self.0.get(policy).cloned()
+    }
+
+    /// Of all keys with what is made with them, where there are any: decisions are made anew when one changes.
+    pub fn revision(&self) -> Option<[u8; 32]> {
+        let mut names: Vec<&str> = self.0.values().map(|signer| signer.name.as_str()).collect();
+        names.sort_unstable();
+        (!names.is_empty()).then(|| Sha256::digest(names.concat()).into())
+    }
+}
+
+/// The policies that counter-sign: their place, name, and how.
+fn signing(policies: &[Settings]) -> impl Iterator<Item = (usize, &str, &CounterSign)> {
+    let all = policies.iter().enumerate();
+    all.filter_map(|(i, policy)| Some((i, policy.name.as_str(), policy.counter_sign.as_ref()?)))
+}
+
+fn within(fault: SettingError, policy: usize) -> SettingError {
+    fault.under("counter_sign").under(policy.to_string()).under("policies")
+}
+
+fn open(settings: &CounterSign) -> Result<Arc<SigningKey>, KeyError> {
+    SigningKey::open(&settings.key, &|| password(settings)).map(Arc::new)
+}
+
+fn password(settings: &CounterSign) -> io::Result<Zeroizing<String>> {
+    match &settings.key_password_file {
+        Some(path) => files::secret(path),
+        None => Err(io::Error::other("it is encrypted: name its password's file in key_password_file")),
+    }
+}
+
+fn unopened(settings: &CounterSign, why: &KeyError) -> SettingError {
+    SettingError::new(["key"], format!("{}: {why}", SigningKey::shown(&settings.key)))
+}

@@ -1,0 +1,136 @@
+//! Keys of counter-signing that others keep: when they are asked, and what goes on while nobody answers. A plug-in plays
+//! those who keep them, which prints what a file of its request's name holds.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis::demo::signing::{Identity, Profile};
+use portcullis::signing::Key;
+use portcullis::x509::{Algorithm, Encoding, Hash};
+use serde_json::{Value, json};
+
+use crate::test_proxy::{Running, TestProxy, policy, signed};
+
+/// What is signed when a plug-in's key is opened.
+const PROBE: &[u8] = b"portcullis asks which key signs this; it vouches for nothing";
+
+struct Plugin(tempfile::TempDir);
+
+impl Plugin {
+    fn new() -> Self {
+        let plugin = Self(tempfile::tempdir().unwrap());
+        let folder = plugin.path().display();
+        let text = format!("#!/bin/sh\ncat > /dev/null\necho $1 >> {folder}/asked\ncat {folder}/$1\n");
+        // Written by a child: what others fork meanwhile would hold it open for writing, and it could not be run.
+        let mut shell = std::process::Command::new("sh");
+        let written =
+            shell.args(["-c", "printf %s \"$1\" > \"$2\"", "sh", &text]).arg(plugin.program()).status();
+        assert!(written.unwrap().success());
+        let executable = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(plugin.program(), executable).unwrap();
+        let metadata = json!({
+            "name": "acme", "supportedContractVersions": ["1.0"], "capabilities": ["SIGNATURE_GENERATOR.RAW"],
+        });
+        plugin.put("get-plugin-metadata", &metadata);
+        plugin.put("describe-key", &json!({ "keyId": "k", "keySpec": "EC-256" }));
+        plugin.has(&Identity::self_signed(&Profile::of_host("acme-rockets.io")).unwrap());
+        plugin
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn program(&self) -> std::path::PathBuf {
+        self.path().join("notation-acme")
+    }
+
+    fn put(&self, command: &str, answer: &Value) {
+        std::fs::write(self.path().join(command), answer.to_string()).unwrap();
+    }
+
+    /// From now on this is the key.
+    fn has(&self, signer: &Identity) {
+        let key =
+            Key::from_pem(signer.key().private_pem().as_bytes(), &|| panic!("it is not encrypted")).unwrap();
+        let signature = key.sign(Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed), PROBE).unwrap();
+        let answer = json!({
+            "keyId": "k", "signature": STANDARD.encode(signature), "signingAlgorithm": "ECDSA-SHA-256",
+            "certificateChain": [STANDARD.encode(&signer.chain()[0])],
+        });
+        self.put("generate-signature", &answer);
+    }
+
+    /// What it was asked since it was asked last.
+    fn asked(&self) -> String {
+        let asked = self.path().join("asked");
+        let read = std::fs::read_to_string(&asked).unwrap_or_default();
+        std::fs::write(asked, "").unwrap();
+        read
+    }
+
+    fn policy(&self, id: &str, more: &str) -> String {
+        let key = format!("plugin:{}?id={id}", self.program().display());
+        format!("require: wabbit, counter_sign: {{ key: \"{key}\", formats: [cosign_bundle]{more} }}")
+    }
+
+    async fn start(&self) -> Running {
+        TestProxy::new().policy(&self.policy("k", "")).upstream(signed("app")).start().await
+    }
+}
+
+/// Runs the program: its exit code, and what it said.
+async fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let output = command.args(arguments).kill_on_drop(true).stdin(std::process::Stdio::null()).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// The revision of the last decision.
+fn revision(proxy: &Running) -> Value {
+    let line = proxy.audit().into_iter().rfind(|line| line["outcome"] == "allow").unwrap();
+    line["policy_revision"].clone()
+}
+
+#[tokio::test]
+async fn checking_a_configuration_has_no_key_sign() {
+    let plugin = Plugin::new();
+    let proxy = plugin.start().await;
+    assert!(plugin.asked().contains("generate-signature"), "a start learns whose the key is");
+    let file = proxy.folder.path().join("portcullis.yaml");
+    let check = ["check", file.to_str().unwrap()];
+    let (code, said) = run(&check).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("note: counter_sign of the policy strict: the plug-in knows the key"), "{said}");
+    assert_eq!(plugin.asked(), "get-plugin-metadata\ndescribe-key\n");
+    plugin.put("describe-key", &json!({ "keyId": "other", "keySpec": "EC-256" }));
+    let (code, said) = run(&check).await;
+    assert!(code == Some(64) && said.contains("policies.0.counter_sign.key: plugin:"), "{said}");
+}
+
+#[tokio::test]
+async fn a_reload_goes_on_with_the_open_key_while_nobody_answers_for_it() {
+    let plugin = Plugin::new();
+    let mut proxy = plugin.start().await;
+    let (program, aside) = (plugin.program(), plugin.path().join("aside"));
+    std::fs::rename(&program, &aside).unwrap();
+    proxy.get("app:1").await;
+    let before = revision(&proxy);
+    assert!(proxy.reload(), "what the reload is about has nothing to do with the key");
+    proxy.get("app:1").await;
+    assert_eq!(revision(&proxy), before);
+    assert!(proxy.change("policies", &policy(&plugin.policy("k", ", attest: true"))));
+    // Another key was never open.
+    assert!(!proxy.change("policies", &policy(&plugin.policy("other", ""))));
+    // Who answers is asked: a key that was replaced counts.
+    assert!(proxy.change("policies", &policy(&plugin.policy("k", ""))));
+    std::fs::rename(&aside, &program).unwrap();
+    plugin.has(&Identity::self_signed(&Profile::of_host("acme-rockets.io")).unwrap());
+    assert!(proxy.reload());
+    proxy.get("app:1").await;
+    assert_ne!(revision(&proxy), before);
+}
