@@ -61,7 +61,7 @@ impl Arguments {
         let writer = registries.writer(home)?;
         let bar = bar::of_bytes();
         let tell = |step| match step {
-            Step::Found(bytes) => bar.set_length(bytes),
+            Step::Found(bytes) => bar.inc_length(bytes),
             Step::Copied(bytes) => bar.inc(bytes),
         };
         let promoted = runtime()?.block_on(async {

@@ -1,16 +1,18 @@
 //! Configs and layers: skipped where they are there, mounted within one registry, else streamed from one to the other.
-//! The last piece of a blob is sent once the digest of all of it is right.
+//! The last piece of a blob is sent once the digest of all of it is right. The content's must all be there; whoever may
+//! attach artifacts may name what is not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{AT_ONCE, Error, Piece, Promotion, Step};
+use super::attached::Attached;
+use super::{AT_ONCE, Error, Piece, Promotion, Step, found};
 use crate::access::Principal;
 use crate::egress::{self, Pieces};
-use crate::oci::{Descriptor, Digest, Hasher};
+use crate::oci::{Descriptor, Digest, Hasher, Manifest};
 use crate::upstream::{self, BlobStream};
 
 /// Blobs, by how they came there.
@@ -26,68 +28,128 @@ pub struct Blobs {
     pub there: usize,
 }
 
+/// Blobs that were asked for.
+#[derive(Default)]
+pub(super) struct Copied {
+    pub(super) blobs: Blobs,
+    there: HashSet<Digest>,
+}
+
+/// A blob, and where it is had.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    blob: &'a Descriptor,
+    from: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From the source, which must have it.
+    Source,
+    /// From the source, else through the gate, where it is a part of something that is proven.
+    Either,
+    /// It is a part of something that was proven elsewhere.
+    Gate,
+}
+
 enum Way {
     Sent,
     Mounted,
     There,
+    /// Nobody has it.
+    Gone,
 }
 
 impl Promotion<'_> {
-    pub(super) async fn copy_blobs<'p>(
-        &self,
-        pieces: impl Iterator<Item = &'p Piece>,
-    ) -> Result<Blobs, Error> {
-        let mut all: HashMap<Digest, (&Descriptor, bool)> = HashMap::new();
-        for Piece { manifest, through_gate } in pieces {
-            for blob in manifest.config().into_iter().chain(manifest.blobs()) {
-                let (_, gate) = all.entry(blob.digest).or_insert((blob, *through_gate));
+    /// Copies the blobs of what is attached, and passes over what lacks one.
+    pub(super) async fn copy_attached(&self, attached: &mut Attached) -> Result<Copied, Error> {
+        let mut wanted: HashMap<Digest, Wanted<'_>> = HashMap::new();
+        let tagged = attached.tagged.iter().flat_map(|tagged| &tagged.pieces);
+        for Piece { manifest, through_gate } in attached.referrers.iter().chain(tagged) {
+            for blob in named(manifest) {
+                let from = if *through_gate { Origin::Gate } else { Origin::Either };
+                let first = wanted.entry(blob.digest).or_insert(Wanted { blob, from });
                 // What the source has too needs no other way.
-                *gate &= *through_gate;
+                if from == Origin::Either {
+                    first.from = from;
+                }
             }
         }
-        (self.tell)(Step::Found(all.values().map(|(blob, _)| blob.size).sum()));
-        let copying = all.into_values().map(|(blob, through_gate)| async move {
-            Ok::<_, Error>((blob.size, self.copy(blob, through_gate).await?))
+        let mut copied = Copied::default();
+        let gone = self.copy_all(wanted.into_values().collect(), &mut copied).await?;
+        attached.pass_over(&gone);
+        Ok(copied)
+    }
+
+    /// Copies the blobs of the content, but for those that were copied with what is attached.
+    pub(super) async fn copy_content(&self, tree: &[Piece], copied: &mut Copied) -> Result<(), Error> {
+        let blobs = tree.iter().flat_map(|piece| named(&piece.manifest));
+        let blobs: HashMap<Digest, &Descriptor> = blobs.map(|blob| (blob.digest, blob)).collect();
+        let missing = blobs.into_values().filter(|blob| !copied.there.contains(&blob.digest));
+        let wanted = missing.map(|blob| Wanted { blob, from: Origin::Source }).collect();
+        self.copy_all(wanted, copied).await.map(drop)
+    }
+
+    /// Says which are gone.
+    async fn copy_all(
+        &self,
+        wanted: Vec<Wanted<'_>>,
+        Copied { blobs, there }: &mut Copied,
+    ) -> Result<HashSet<Digest>, Error> {
+        (self.tell)(Step::Found(wanted.iter().map(|wanted| wanted.blob.size).sum()));
+        let copying = wanted.into_iter().map(|wanted| async move {
+            let way = self.copy(wanted).await?;
+            (self.tell)(Step::Copied(wanted.blob.size));
+            Ok::<_, Error>((wanted.blob, way))
         });
         let mut copying = stream::iter(copying).buffer_unordered(AT_ONCE);
-        let mut blobs = Blobs::default();
-        while let Some((size, way)) = copying.try_next().await? {
+        let mut gone = HashSet::new();
+        while let Some((blob, way)) = copying.try_next().await? {
             match way {
                 Way::Sent => {
                     blobs.sent += 1;
-                    blobs.bytes += size;
+                    blobs.bytes += blob.size;
                 }
                 Way::Mounted => blobs.mounted += 1,
                 Way::There => blobs.there += 1,
+                Way::Gone => {
+                    gone.insert(blob.digest);
+                    continue;
+                }
             }
+            there.insert(blob.digest);
         }
-        Ok(blobs)
+        Ok(gone)
     }
 
-    async fn copy(&self, blob: &Descriptor, through_gate: bool) -> Result<Way, Error> {
+    async fn copy(&self, Wanted { blob, from }: Wanted<'_>) -> Result<Way, Error> {
         let failed = |why: &dyn std::fmt::Display| Error::trouble(format!("blob {}", blob.digest), why);
-        let (writer, to) = (self.writer, self.destination);
-        let there = |way| {
-            (self.tell)(Step::Copied(blob.size));
-            Ok(way)
-        };
+        let (writer, source, to) = (self.writer, &self.source.repository, self.destination);
         if writer.has_blob(to, &blob.digest).await.map_err(|e| failed(&e))? {
-            return there(Way::There);
+            return Ok(Way::There);
         }
-        if through_gate {
-            let bytes = self.small(blob).await?;
+        let is_near = from != Origin::Gate && source.registry() == to.registry();
+        if is_near && writer.mount(to, &blob.digest, source).await.map_err(|e| failed(&e))? {
+            return Ok(Way::Mounted);
+        }
+        if from == Origin::Gate || (from == Origin::Either && !self.source_has(blob).await?) {
+            let bytes = match self.small(blob).await {
+                Err(Error::Refused(_)) if from == Origin::Either => return Ok(Way::Gone),
+                bytes => bytes?,
+            };
             writer.put_bytes(to, &bytes).await.map_err(|e| failed(&e))?;
-            return there(Way::Sent);
-        }
-        let from = &self.source.repository;
-        if from.registry() == to.registry()
-            && writer.mount(to, &blob.digest, from).await.map_err(|e| failed(&e))?
-        {
-            return there(Way::Mounted);
+            return Ok(Way::Sent);
         }
         let open = || self.open(blob);
         writer.put_blob(to, blob, &open).await.map_err(|e| failed(&e))?;
-        there(Way::Sent)
+        Ok(Way::Sent)
+    }
+
+    /// Whether the source has a blob as it is named.
+    async fn source_has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        let length = found(self.upstream()?.head_blob(&self.source.repository, &blob.digest).await);
+        let length = length.map_err(|e| Error::trouble(format!("blob {}", blob.digest), e))?;
+        Ok(length == Some(blob.size))
     }
 
     fn open<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Pieces, upstream::Error>> {
@@ -98,7 +160,7 @@ impl Promotion<'_> {
         })
     }
 
-    /// A part of a signature from elsewhere, which the gate has whole.
+    /// A part of what the gate has proven, and has whole.
     async fn small(&self, blob: &Descriptor) -> Result<Bytes, Error> {
         let admitted = self.gate.blob(&self.source.repository, &blob.digest, &Principal::Process).await?;
         let blob = admitted.into_content();
@@ -110,6 +172,11 @@ impl Promotion<'_> {
         }
         Ok(bytes.freeze())
     }
+}
+
+/// The blobs that a manifest names.
+fn named(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
+    manifest.config().into_iter().chain(manifest.blobs())
 }
 
 /// The pieces of a blob, of which the last one comes only where all of it has the digest.

@@ -158,8 +158,8 @@ async fn what_broke_off_goes_on_where_it_was() {
     let own = signature(&WABBIT, image.descriptor());
     site.source.push("app", "1", &image);
     site.source.push("app", None, &own);
-    let of_signature = format!("PUT /v2/prod/app/manifests/{}", own.digest());
-    site.target.fault(&of_signature, Fault::Status(507, None));
+    let last = format!("PUT /v2/prod/app/manifests/{}", image.digest());
+    site.target.fault(&last, Fault::Status(507, None));
     let (code, text) = site.promote("app:1", "prod/app").await;
     assert!(code != 0, "{text}");
     assert_eq!(site.there("prod/app/manifests/1").await.status, 404, "no tag before all is there");
@@ -185,6 +185,106 @@ async fn a_blob_that_is_something_else_is_not_taken() {
     assert!(code == 2 && text.contains("is something else"), "{text}");
     assert_eq!(site.there("prod/app/manifests/1").await.status, 404);
     assert_eq!(site.there(&format!("prod/app/manifests/{}", image.digest())).await.status, 404);
+}
+
+/// What others write to as well is written and settles beside the layers, all of it at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_settle_does_so_at_once_and_beside_the_layers() {
+    let site = Site::new("require: wabbit").await;
+    site.target.referrers_api(false);
+    let image = Package::index((0..6).map(|i| Package::image(&format!("app {i}"))));
+    push_signed(&site.source, "app", "1", &image);
+    let key = Key::generate(KeyKind::P256).unwrap();
+    let mut shared = vec![format!("sha256-{}", image.digest().hex())];
+    for child in image.children() {
+        site.source.push("app", None, &Package::sbom(child.descriptor()));
+        let tag = cosign::tag(&child.digest());
+        let signed = cosign::image(&key, &cosign::payload("x", &child.digest())).unwrap();
+        site.source.push("app", tag.as_str(), &signed);
+        shared.extend([tag.to_string(), format!("sha256-{}", child.digest().hex())]);
+    }
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    let seen = site.target.seen();
+    let lines = |line: String| {
+        let found = seen.iter().enumerate().filter(move |(_, request)| request.line == line);
+        found.map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let under = |method: &str, tag: &String| lines(format!("{method} /v2/prod/app/manifests/{tag}"));
+    let writes: Vec<_> = shared.iter().map(|tag| under("PUT", tag)).collect();
+    let looks: Vec<_> = shared.iter().map(|tag| under("GET", tag)).collect();
+    assert!(writes.iter().all(|at| at.len() == 1), "{writes:?}");
+    assert!(looks.iter().all(|at| at.len() == 2), "{looks:?}");
+    let last_write = writes.iter().flatten().max().unwrap();
+    assert!(looks.iter().all(|at| at[1] > *last_write), "all are written before one has settled");
+    let layer = format!("HEAD /v2/prod/app/blobs/{}", image.children()[0].layer());
+    assert!(lines(layer)[0] > *last_write, "the layers come while they settle");
+    let of_image = lines(format!("PUT /v2/prod/app/manifests/{}", image.digest()))[0];
+    assert!(looks.iter().all(|at| at[1] > of_image), "nor do they wait for that");
+    let tag = lines("PUT /v2/prod/app/manifests/1".to_owned())[0];
+    assert!(looks.iter().all(|at| at[1] < tag), "the tag waits");
+}
+
+/// Whoever attaches something may name what is not there, or no longer; what is proven goes along all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_lacks_a_blob_is_passed_over() {
+    let image = Package::image("app");
+    let site = Site::new("require: wabbit, signatures: [{ repository: registry.corp/sigs }]").await;
+    let (own, sbom) = (signature(&WABBIT, image.descriptor()), Package::sbom(image.descriptor()));
+    let note = |text: &'static str| Package::artifact("text/plain", [("text/plain", text.into())]);
+    let (gone, listed, tagged) = (note("gone"), note("listed"), note("tagged"));
+    let index = Package::index([listed.clone(), note("whole")]).about(image.descriptor());
+    let gone = gone.about(image.descriptor());
+    let longer = note("longer").edited(|manifest| manifest["layers"][0]["size"] = 7.into());
+    let longer = longer.about(image.descriptor());
+    let bill = format!("sha256-{}.sbom", image.digest().hex());
+    site.source.push("app", "1", &image);
+    for referrer in [&own, &sbom, &gone, &index, &longer] {
+        site.source.push("app", None, referrer);
+    }
+    site.source.push("app", bill.as_str(), &tagged);
+    site.target.push("sigs", None, &own);
+    // The signature's are whole elsewhere.
+    for lost in [&own, &gone, &listed, &tagged] {
+        site.source.fault(&format!("/blobs/{}", lost.layer()), Fault::Status(404, None));
+    }
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("attached: 3 referrers, 0 tags"), "{text}");
+    assert_eq!(text.matches("is passed over: the source lacks a part of it").count(), 5, "{text}");
+    for package in [&image, &own, &sbom, &note("whole")] {
+        site.holds("prod/app", package).await;
+    }
+    for lacking in [&gone, &listed, &tagged, &index, &longer] {
+        let manifest = site.there(&format!("prod/app/manifests/{}", lacking.digest())).await;
+        assert_eq!(manifest.status, 404);
+    }
+    assert_eq!(site.there(&format!("prod/app/manifests/{bill}")).await.status, 404);
+
+    // The content's own are no artifact's.
+    site.source.push("other", "1", &Package::image("other"));
+    site.target.push("sigs", None, &signature(&WABBIT, Package::image("other").descriptor()));
+    let layer = Package::image("other").layer();
+    site.source.fault(&format!("/blobs/{layer}"), Fault::Status(404, None));
+    let (code, text) = site.promote("other:1", "prod/other").await;
+    assert!(code == 2 && text.contains(&format!("blob {layer}")), "{text}");
+    assert_eq!(site.there("prod/other/manifests/1").await.status, 404);
+}
+
+/// An attached index may list the content, which comes behind what is attached.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attached_index_of_the_content_itself_goes_along() {
+    let site = Site::new("require: wabbit").await;
+    let image = Package::multi_arch("app");
+    push_signed(&site.source, "app", "1", &image);
+    let index = Package::index(image.children().to_vec()).about(image.descriptor());
+    site.source.push("app", None, &index);
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    site.holds("prod/app", &index).await;
+    let seen = site.target.seen();
+    let last = seen.iter().rfind(|request| request.line.starts_with("PUT ")).unwrap();
+    assert_eq!(last.line, "PUT /v2/prod/app/manifests/1");
 }
 
 /// The organisation's signatures at the destination, and what it has under other tags, are not overwritten.
