@@ -108,17 +108,9 @@ impl Promotion<'_> {
 
     /// Takes along what manifests have, first what is proven. Says which referrers may have some of their own.
     async fn take_all(&self, named: Vec<Named>, all: &mut Attached) -> Result<Vec<Digest>, Error> {
-        let own: HashSet<Digest> = named.iter().flat_map(|named| &named.referrers).copied().collect();
         let mut new = Vec::new();
         for digest in named.iter().flat_map(|named| &named.proven) {
-            if !all.named.insert(*digest) {
-                continue;
-            }
-            // The gate has bounds of its own.
-            all.left += 1;
-            // The source may name what only the gate has.
-            let goes = own.contains(digest) && self.take(*digest, false, 0, all).await?;
-            if goes || self.take(*digest, true, 0, all).await? {
+            if all.named.insert(*digest) && self.take(*digest, true, 0, all).await? {
                 new.push(*digest);
             }
         }

@@ -4,13 +4,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::attached::Attached;
 use super::{AT_ONCE, Error, Piece, Promotion, Step, found};
 use crate::access::Principal;
+use crate::admission::Refusal;
 use crate::egress::{self, Pieces};
 use crate::oci::{Descriptor, Digest, Hasher, Manifest};
 use crate::upstream::{self, BlobStream};
@@ -44,11 +44,11 @@ struct Wanted<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// From the source, which must have it.
+    /// It is a part of the content: the source must have it.
+    Content,
+    /// It is a part of something attached, which the source may have lost.
     Source,
-    /// From the source, else through the gate, where it is a part of something that is proven.
-    Either,
-    /// It is a part of something that was proven elsewhere.
+    /// It is a part of something that was proven, maybe elsewhere.
     Gate,
 }
 
@@ -67,10 +67,10 @@ impl Promotion<'_> {
         let tagged = attached.tagged.iter().flat_map(|tagged| &tagged.pieces);
         for Piece { manifest, through_gate } in attached.referrers.iter().chain(tagged) {
             for blob in named(manifest) {
-                let from = if *through_gate { Origin::Gate } else { Origin::Either };
+                let from = if *through_gate { Origin::Gate } else { Origin::Source };
                 let first = wanted.entry(blob.digest).or_insert(Wanted { blob, from });
-                // What the source has too needs no other way.
-                if from == Origin::Either {
+                // What the source lacks the gate may have.
+                if from == Origin::Gate {
                     first.from = from;
                 }
             }
@@ -86,7 +86,7 @@ impl Promotion<'_> {
         let blobs = tree.iter().flat_map(|piece| named(&piece.manifest));
         let blobs: HashMap<Digest, &Descriptor> = blobs.map(|blob| (blob.digest, blob)).collect();
         let missing = blobs.into_values().filter(|blob| !copied.there.contains(&blob.digest));
-        let wanted = missing.map(|blob| Wanted { blob, from: Origin::Source }).collect();
+        let wanted = missing.map(|blob| Wanted { blob, from: Origin::Content }).collect();
         self.copy_all(wanted, copied).await.map(drop)
     }
 
@@ -132,15 +132,18 @@ impl Promotion<'_> {
         if is_near && writer.mount(to, &blob.digest, source).await.map_err(|e| failed(&e))? {
             return Ok(Way::Mounted);
         }
-        if from == Origin::Gate || (from == Origin::Either && !self.source_has(blob).await?) {
-            let bytes = match self.small(blob).await {
-                Err(Error::Refused(_)) if from == Origin::Either => return Ok(Way::Gone),
-                bytes => bytes?,
-            };
-            writer.put_bytes(to, &bytes).await.map_err(|e| failed(&e))?;
-            return Ok(Way::Sent);
+        let has = match from {
+            Origin::Content => true,
+            Origin::Source => self.source_has(blob).await?,
+            Origin::Gate => self.gate_has(blob).await?,
+        };
+        if !has {
+            return Ok(Way::Gone);
         }
-        let open = || self.open(blob);
+        let open = || match from {
+            Origin::Content | Origin::Source => self.open(blob),
+            Origin::Gate => self.open_admitted(blob),
+        };
         writer.put_blob(to, blob, &open).await.map_err(|e| failed(&e))?;
         Ok(Way::Sent)
     }
@@ -160,17 +163,22 @@ impl Promotion<'_> {
         })
     }
 
-    /// A part of what the gate has proven, and has whole.
-    async fn small(&self, blob: &Descriptor) -> Result<Bytes, Error> {
-        let admitted = self.gate.blob(&self.source.repository, &blob.digest, &Principal::Process).await?;
-        let blob = admitted.into_content();
-        let (size, digest) = (blob.size(), *blob.digest());
-        let mut reader = blob.read(0..size, None);
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = reader.next().await {
-            bytes.extend_from_slice(&piece.map_err(|e| Error::trouble(format!("blob {digest}"), e))?);
+    async fn gate_has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        match self.gate.blob(&self.source.repository, &blob.digest, &Principal::Process).await {
+            Ok(admitted) => Ok(admitted.content().size() == blob.size),
+            Err(Refusal::Denied(_) | Refusal::Unknown(_)) => Ok(false),
+            Err(refusal) => Err(refusal.into()),
         }
-        Ok(bytes.freeze())
+    }
+
+    fn open_admitted<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Pieces, upstream::Error>> {
+        Box::pin(async move {
+            let unavailable = |why: &dyn std::fmt::Display| upstream::Error::Unavailable(why.to_string());
+            let admitted = self.gate.blob(&self.source.repository, &blob.digest, &Principal::Process).await;
+            let reader = admitted.map_err(|e| unavailable(&e))?.into_content().read(0..blob.size, None);
+            let pieces = reader.map(|piece| piece.map_err(|e| egress::Error::Broken(e.to_string())));
+            Ok::<Pieces, _>(Box::pin(pieces))
+        })
     }
 }
 

@@ -96,9 +96,8 @@ impl Promotion<'_> {
 /// What is to be united with what the destination has.
 pub(super) fn unions(tagged: &[Tagged]) -> impl Iterator<Item = Amendment<'_, signing::Error>> {
     let shared = tagged.iter().filter(|tagged| is_united(&tagged.tag));
-    shared.map(|Tagged { tag, pieces, .. }| {
-        Amendment::new(tag.clone(), move |present| united(present, pieces))
-    })
+    shared
+        .map(|Tagged { tag, pieces, .. }| Amendment::new(tag.clone(), move |present| united(present, pieces)))
 }
 
 fn is_united(tag: &Tag) -> bool {

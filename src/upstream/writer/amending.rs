@@ -67,8 +67,7 @@ impl Writer {
         repository: &'a Repository,
         amendments: Vec<Amendment<'a, E>>,
     ) -> Result<Settling<'a, E>, E> {
-        let mut settling =
-            Settling { writer: self, repository, unsettled: amendments, at: Instant::now() };
+        let mut settling = Settling { writer: self, repository, unsettled: amendments, at: Instant::now() };
         settling.look().await?;
         Ok(settling)
     }
