@@ -94,8 +94,12 @@ impl<'a, E: From<Error>> Settling<'a, E> {
     ///
     /// # Errors
     /// [`Error`], and those of the changes.
-    pub async fn settled(mut self) -> Result<(), E> {
-        for _ in 1..ATTEMPTS {
+    pub async fn settled(self) -> Result<(), E> {
+        self.settled_within(ATTEMPTS).await
+    }
+
+    async fn settled_within(mut self, attempts: u32) -> Result<(), E> {
+        for _ in 1..attempts {
             sleep_until(self.at).await;
             self.look().await?;
             // Those who overwrote each other do not meet again.
@@ -183,3 +187,6 @@ fn with(present: Option<Manifest>, referrers: &[&Manifest]) -> Result<Option<Ame
     }
     Ok(Some((Vec::new(), parsed(list.to_string().into())?)))
 }
+
+#[cfg(test)]
+mod tests;
