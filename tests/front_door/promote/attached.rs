@@ -59,7 +59,10 @@ async fn an_artifact_that_lacks_a_blob_is_passed_over() {
     let longer = longer.about(image.descriptor());
     let bill = format!("sha256-{}.sbom", image.digest().hex());
     site.source.push("app", "1", &image);
-    for referrer in [&own, &sbom, &gone, &index, &longer] {
+    // What is proven is had from where it is, whoever else names a part of it.
+    let copy = Package::artifact("text/plain", [("text/plain", own.blobs().last().unwrap().clone())]);
+    let copy = copy.about(image.descriptor());
+    for referrer in [&own, &sbom, &gone, &index, &longer, &copy] {
         site.source.push("app", None, referrer);
     }
     site.source.push("app", bill.as_str(), &tagged);
@@ -70,9 +73,9 @@ async fn an_artifact_that_lacks_a_blob_is_passed_over() {
     }
     let (code, text) = site.promote("app:1", "prod/app").await;
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("attached: 3 referrers, 0 tags"), "{text}");
+    assert!(text.contains("attached: 4 referrers, 0 tags"), "{text}");
     assert_eq!(text.matches("is passed over: the source lacks a part of it").count(), 5, "{text}");
-    for package in [&image, &own, &sbom, &note("whole")] {
+    for package in [&image, &own, &sbom, &copy, &note("whole")] {
         site.holds("prod/app", package).await;
     }
     for lacking in [&gone, &listed, &tagged, &index, &longer] {
