@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Error, Piece, Promotion};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{AT_ONCE, Error, Piece, Promotion};
 use crate::access::Principal;
 use crate::oci::{Reference, Target};
 use crate::policy::Verdict;
@@ -19,18 +21,17 @@ impl Promotion<'_> {
         let mut seen = HashSet::from([*top.manifest.digest()]);
         let mut levels = vec![vec![top]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-            let mut below = Vec::new();
-            for child in level.iter().flat_map(|index| index.manifest.manifests()) {
-                if seen.insert(child.digest) {
-                    below.push(self.admitted(&Target::Digest(child.digest)).await?);
-                }
-                if seen.len() > MAX_MANIFESTS {
-                    return Err(Error::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
-                }
+            let listed = level.iter().flat_map(|index| index.manifest.manifests());
+            let new = listed.map(|child| child.digest).filter(|child| seen.insert(*child));
+            let new: Vec<Target> = new.map(Target::Digest).collect();
+            if seen.len() > MAX_MANIFESTS {
+                return Err(Error::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
             }
-            if levels.len() > MAX_DEPTH && !below.is_empty() {
+            if levels.len() > MAX_DEPTH && !new.is_empty() {
                 return Err(Error::Refused(format!("its indexes lie deeper than {MAX_DEPTH} in each other")));
             }
+            let below = stream::iter(new.iter().map(|child| self.admitted(child)));
+            let below = below.buffered(AT_ONCE).try_collect().await?;
             levels.push(below);
         }
         Ok(levels.into_iter().rev().flatten().collect())

@@ -1,5 +1,8 @@
 //! Counter-signing: what one proxy allowed, another believes by the organisation's key alone.
 
+#[path = "countersign/killed.rs"]
+mod killed;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -64,7 +67,11 @@ const SIGNERS: [(&str, &str); 5] = [
 ];
 
 async fn listed(proxy: &Running, subject: &Digest) -> Vec<Digest> {
-    let list = proxy.path(&format!("/v2/{HOST}/app/referrers/{subject}")).await;
+    listed_of(proxy, "app", subject).await
+}
+
+async fn listed_of(proxy: &Running, name: &str, subject: &Digest) -> Vec<Digest> {
+    let list = proxy.path(&format!("/v2/{HOST}/{name}/referrers/{subject}")).await;
     assert_eq!(list.status, 200, "{:?}", list.error_message());
     let list: Value = serde_json::from_slice(&list.body).unwrap();
     let entries = list["manifests"].as_array().unwrap().iter();
