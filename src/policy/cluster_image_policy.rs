@@ -96,8 +96,7 @@ impl ClusterImagePolicies {
             document.head().map_err(|fault| document.locate(text, "", &fault)).map(|head| (document, head))
         });
         let heads: Vec<(&Document, Head<'_>)> = heads.collect::<Result<_, _>>()?;
-        let roots = roots(text, &heads)?;
-        let stem = stem(file);
+        let (roots, stem) = (roots(text, &heads)?, stem(file));
         let mut reader =
             Reader { stem: &stem, roots: &roots, root, signers: BTreeMap::new(), sources: Vec::new() };
         let mut policies: Vec<Policy> = Vec::new();
@@ -118,8 +117,7 @@ impl ClusterImagePolicies {
         let signers = reader.signers;
         let limited = signers.values().filter_map(|signer| signer.verifier.limitation());
         let warnings = weak(&policies).into_iter().chain(limited).map(|w| format!("{file}: {w}")).collect();
-        let digest = Sha256::digest(text).into();
-        Ok(Self { file: file.to_owned(), policies, signers, warnings, digest })
+        Ok(Self { file: file.to_owned(), policies, signers, warnings, digest: Sha256::digest(text).into() })
     }
 
     /// What is asked of content of a repository, and the strictest mode that the file leaves for it: all policies
