@@ -38,8 +38,11 @@ impl Folder {
         if has(INDEX) && !has(contents::FILE) {
             return Err(taken(path, "another tool's layout is there: name another folder"));
         }
-        let mut entries = fs::read_dir(path).map_err(system(path.display()))?;
-        if !has(MARKER.0) && entries.next().is_some() {
+        let entries = fs::read_dir(path).map_err(system(path.display()))?;
+        // What an export had begun that was stopped at its first file.
+        let is_begun =
+            |entry: &io::Result<fs::DirEntry>| entry.as_ref().is_ok_and(|entry| entry.file_name() == PARTIAL);
+        if !has(MARKER.0) && !entries.into_iter().all(|entry| is_begun(&entry)) {
             return Err(taken(path, "it is not empty, and no earlier export: name another folder"));
         }
         let folder = Self { path: path.to_owned(), opened };

@@ -205,6 +205,24 @@ async fn links_in_a_folder_are_not_written_through() {
     assert!(done.err.contains("blobs"), "{}", done.err);
 }
 
+/// Where one was stopped at its first file, and nowhere else, an export goes on.
+#[tokio::test]
+async fn an_export_that_had_only_begun_is_gone_on_with() {
+    let mainland = mainland(signed("app")).await;
+    let references = ["registry.test/app:1"];
+    let begun = |name: &str, files: &[&str]| {
+        let to = mainland.folder.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        files.iter().for_each(|file| std::fs::write(to.join(file), "{\"im").unwrap());
+        to
+    };
+    let to = begun("begun", &[".partial"]);
+    export(&mainland, &to, &references).await.ended(0);
+    assert!(to.join("index.json").exists() && !to.join(".partial").exists());
+    let done = export(&mainland, &begun("others", &[".partial", "letter"]), &references).await.ended(2);
+    assert!(done.err.contains("no earlier export"), "{}", done.err);
+}
+
 /// Other tools name an image by its tag alone, and leave out the registry.
 #[tokio::test]
 async fn a_layout_of_another_tool_stands_for_the_repository_that_is_named() {

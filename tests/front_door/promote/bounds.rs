@@ -108,6 +108,19 @@ async fn content_in_deeper_indexes_is_refused() {
     site.holds("prod/app", &deep).await;
 }
 
+/// A registry takes no index without what it lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_at_several_depths_goes_before_all_that_list_it() {
+    let site = Site::new("require: wabbit").await;
+    let image = Package::image("app");
+    let deep = Package::index([Package::index([image.clone()])]);
+    let index = Package::index([deep, image]);
+    push_signed(&site.source, "app", "1", &index);
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    site.holds("prod/app", &index).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn content_of_more_manifests_is_refused() {
     let site = Site::new("require: wabbit").await;
