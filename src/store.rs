@@ -35,6 +35,7 @@ use blobs::{Blobs, Named};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
+use settling::Settling;
 
 pub use blobs::peek;
 pub use contents::Contents;
@@ -122,8 +123,7 @@ impl Store {
         let write =
             move || contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes));
         blocking("write content", write).await?;
-        self.0.settle_in_time().await;
-        Ok(())
+        self.0.settle_in_time().await
     }
 
     /// How long kept content is, by the books; on a thread that may wait.
@@ -195,7 +195,11 @@ impl Store {
     /// [`Error::Records`].
     pub async fn write_back(&self) -> Result<(), Error> {
         let store = self.clone();
-        blocking("write uses", move || store.0.ledger.write_back()).await
+        blocking("write uses", move || {
+            store.0.give_up_refused()?;
+            store.0.ledger.write_back()
+        })
+        .await
     }
 
     /// Evicts down to the limit, which may have been lowered: a step for the jobs.
@@ -251,21 +255,13 @@ impl Store {
 
     fn write_now(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
         let size = bytes.len() as u64;
-        if self.has_now(digest, size)? && digest.matches(&bytes) {
+        // An empty config comes with every signature.
+        if self.0.kept_small(digest, size)?.is_some() && digest.matches(&bytes) {
             self.touch(digest);
             return Ok(());
         }
         let incoming = Incoming::start(*digest, self.reserve_now(size)?)?;
         incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop)
-    }
-
-    /// Whether content of that size is kept: an empty config comes with every signature.
-    fn has_now(&self, digest: &Digest, size: u64) -> Result<bool, Error> {
-        if self.0.ledger.size_of(digest)? != Some(size) {
-            return Ok(false);
-        }
-        let Ok(Some(file)) = self.0.blobs.find(digest) else { return Ok(false) };
-        Ok(file.metadata().is_ok_and(|found| found.len() == size))
     }
 
     fn open_now(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {
@@ -305,8 +301,22 @@ impl Store {
     }
 }
 
+impl Inner {
+    /// Small content of that size, where it is kept.
+    fn kept_small(&self, digest: &Digest, size: u64) -> Result<Option<File>, Error> {
+        if !Settling::takes(size) || self.ledger.size_of(digest)? != Some(size) {
+            return Ok(None);
+        }
+        let Ok(Some(file)) = self.blobs.find(digest) else { return Ok(None) };
+        Ok(file.metadata().is_ok_and(|found| found.len() == size).then_some(file))
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Err(error) = self.blobs.settle().or_else(|_| self.give_up_refused()) {
+            tracing::warn!(%error, "the last content could not be made durable");
+        }
         if let Err(error) = self.ledger.write_back() {
             tracing::warn!(%error, "the last uses of stored content could not be written");
         }

@@ -309,14 +309,19 @@ impl Request {
     /// Takes back what was made for a subject whose decision fell, or whose policy signs no more.
     async fn withdraw(&self, decision: &Decision) {
         let (memory, repository, subject) = (self.memory(), &self.repository, decision.subject());
-        let record = match memory.countersigned.get(repository, subject).await {
-            Ok(None) => return,
-            Ok(Some(record)) => record,
-            Err(error) => {
+        let known = async || {
+            let record = memory.countersigned.get(repository, subject).await;
+            record.unwrap_or_else(|error| {
                 tracing::error!(%repository, %subject, %error, "counter-signatures cannot be read");
-                return;
-            }
+                None
+            })
         };
+        if known().await.is_none() {
+            return;
+        }
+        // What is being made for an earlier decision is taken back whole, or not touched.
+        let _turn = memory.countersigned.turn(subject).lock().await;
+        let Some(record) = known().await else { return };
         memory.countersigned.table.delete(within(repository, subject));
         self.let_go(subject, Some(&record), &[]).await;
         self.count_signed(decision, "withdrawn");

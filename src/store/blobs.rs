@@ -70,7 +70,7 @@ impl Blobs {
 
     /// Opens the content of `digest` for reading.
     pub(super) fn find(&self, digest: &Digest) -> io::Result<Option<File>> {
-        content(self.folder(digest), digest)
+        content(self.folder(digest.algorithm()), digest)
     }
 
     /// Starts a file for content of `size` bytes, with the room on disk taken where it is scarce. `promised` is the
@@ -96,22 +96,22 @@ impl Blobs {
     /// Moves written content into its place. The caller has proven it and made it durable.
     pub(super) fn place(&self, mut temporary: Temporary, digest: &Digest) -> io::Result<()> {
         if let Some(name) = &temporary.named.name {
-            rustix::fs::renameat(&self.incoming, name, self.folder(digest), digest.hex())?;
+            rustix::fs::renameat(&self.incoming, name, self.folder(digest.algorithm()), digest.hex())?;
         }
         temporary.named.name = None;
         Ok(())
     }
 
-    /// Makes renames into the folder of `digest` durable.
-    pub(super) fn sync(&self, digest: &Digest) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.folder(digest))?)
+    /// Makes names of content durable.
+    pub(super) fn sync(&self, algorithm: Algorithm) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.folder(algorithm))?)
     }
 
     /// Takes content away. Returns what still has to be dropped, which may take the filesystem
     /// long; readers that have it open read on.
     pub(super) fn take(self: &Arc<Self>, digest: &Digest) -> io::Result<Option<Named>> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-        match rustix::fs::renameat(self.folder(digest), digest.hex(), &self.incoming, &name) {
+        match rustix::fs::renameat(self.folder(digest.algorithm()), digest.hex(), &self.incoming, &name) {
             Ok(()) => Ok(Some(Named { name: Some(name), blobs: self.clone() })),
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(e.into()),
@@ -121,7 +121,7 @@ impl Blobs {
     /// Whether the content of `digest` is this very file.
     pub(super) fn is_named(&self, digest: &Digest, file: &File) -> io::Result<bool> {
         let own = rustix::fs::fstat(file)?;
-        match rustix::fs::statat(self.folder(digest), digest.hex(), AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(self.folder(digest.algorithm()), digest.hex(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(named) => Ok((named.st_ino, named.st_dev) == (own.st_ino, own.st_dev)),
             Err(Errno::NOENT) => Ok(false),
             Err(e) => Err(e.into()),
@@ -145,7 +145,7 @@ impl Blobs {
             rustix::fs::unlinkat(&self.quarantine, old.as_str(), AtFlags::empty())?;
         }
         let aside = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
-        match rustix::fs::renameat(self.folder(digest), digest.hex(), &self.quarantine, aside) {
+        match rustix::fs::renameat(self.folder(digest.algorithm()), digest.hex(), &self.quarantine, aside) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
         }
@@ -176,8 +176,8 @@ impl Blobs {
         Ok(())
     }
 
-    fn folder(&self, digest: &Digest) -> &OwnedFd {
-        match digest.algorithm() {
+    fn folder(&self, algorithm: Algorithm) -> &OwnedFd {
+        match algorithm {
             Algorithm::Sha256 => &self.sha256,
             Algorithm::Sha512 => &self.sha512,
         }

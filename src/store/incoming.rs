@@ -139,12 +139,16 @@ impl Proven {
     pub async fn commit(self) -> Result<StoredBlob, Error> {
         let store = Arc::clone(&self.store);
         let kept = blocking("keep content", move || self.commit_now()).await?;
-        store.settle_in_time().await;
+        store.settle_in_time().await?;
         Ok(kept)
     }
 
     pub(super) fn commit_now(self) -> Result<StoredBlob, Error> {
         let Self { digest, size, temporary, reserved, store } = self;
+        // Durable content is not replaced by such that is not yet: by another fetch of the same, at the same time.
+        if let Some(file) = store.kept_small(&digest, size)? {
+            return Ok(StoredBlob { file: Arc::new(file), size });
+        }
         let file = temporary.file.clone();
         let settles = Settling::takes(size);
         if !settles {
@@ -160,7 +164,7 @@ impl Proven {
             store.blobs.settle_later(&digest, file.clone());
             Ok(())
         } else {
-            store.blobs.sync(&digest).map_err(Error::io("make a name durable"))
+            store.blobs.sync(digest.algorithm()).map_err(Error::io("make a name durable"))
         };
         let entered = synced.and_then(|()| store.ledger.added(&digest, size, reserved.keep()));
         if let Err(error) = entered {
@@ -169,16 +173,6 @@ impl Proven {
             return Err(error);
         }
         Ok(StoredBlob { file, size })
-    }
-}
-
-impl Inner {
-    /// Waits for the disk, where more small content waits for it than should.
-    pub(super) async fn settle_in_time(&self) {
-        if self.blobs.is_crowded() {
-            // A refusal is told in the log, and says nothing of what was just kept.
-            let _ = self.records.flush().await;
-        }
     }
 }
 

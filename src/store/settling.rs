@@ -3,18 +3,29 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blobs::Blobs;
-use super::{Error, SMALL};
+use super::{Error, Inner, SMALL, Store};
 use crate::oci::Digest;
+use crate::oci::digest::Algorithm;
 
 /// With so many files waiting, whoever brings the next one waits for the disk.
-const MOST_WAITING: usize = 256;
+const MOST_WAITING: usize = 64;
 
-/// Those that wait.
+type Files = Vec<(Digest, Arc<File>)>;
+
+/// What waits.
 #[derive(Default)]
-pub(super) struct Settling(Mutex<Vec<(Digest, Arc<File>)>>);
+pub(super) struct Settling {
+    files: Mutex<Files>,
+    /// What the disk would not make durable. As long as something is here, no records are durable.
+    refused: Mutex<Files>,
+    /// Folders with new names in them.
+    sha256: AtomicBool,
+    sha512: AtomicBool,
+}
 
 impl Settling {
     /// Whether content of that size may be durable later than it is visible. What a crash left half-written of it
@@ -25,57 +36,107 @@ impl Settling {
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.files).len()
     }
 
-    fn all(&self) -> Vec<(Digest, Arc<File>)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn is_renamed_in(&self, algorithm: Algorithm) -> &AtomicBool {
+        match algorithm {
+            Algorithm::Sha256 => &self.sha256,
+            Algorithm::Sha512 => &self.sha512,
+        }
     }
 }
 
 impl Blobs {
     /// Has content in its place made durable with the next group of records.
     pub(super) fn settle_later(&self, digest: &Digest, file: Arc<File>) {
-        self.settling.0.lock().unwrap_or_else(PoisonError::into_inner).push((*digest, file));
+        lock(&self.settling.files).push((*digest, file));
+        self.settling.is_renamed_in(digest.algorithm()).store(true, Ordering::Release);
     }
 
-    /// Whether so much waits that who writes more should wait too.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.settling.0.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_WAITING
+    fn is_crowded(&self) -> bool {
+        lock(&self.settling.files).len() >= MOST_WAITING
     }
 
-    /// Makes durable what waits, all of it: what the disk refuses is taken away, to be had anew.
+    /// Makes durable what waits, all of it.
     ///
     /// # Errors
-    /// The first refusal.
-    pub(super) fn settle(self: &Arc<Self>) -> Result<(), Error> {
-        let waiting = self.settling.all();
-        let mut settled = Ok(());
-        for (digest, file) in &waiting {
+    /// The disk refused some of it, now or before: until [`Inner::give_up_refused`] was called.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        for (digest, file) in std::mem::take(&mut *lock(&self.settling.files)) {
             if let Err(error) = file.sync_all() {
-                tracing::error!(%digest, %error, "small content could not be made durable; it will be fetched again");
-                self.give_up(digest, file);
-                settled = Err(error);
+                tracing::error!(%digest, %error, "small content could not be made durable");
+                lock(&self.settling.refused).push((digest, file));
             }
         }
-        settled.and_then(|()| self.sync_folders(&waiting)).map_err(Error::io("make small content durable"))
-    }
-
-    fn give_up(self: &Arc<Self>, digest: &Digest, file: &File) {
-        if self.is_named(digest, file).unwrap_or(true) {
-            // The books find out when they look for it.
-            let _ = self.take(digest);
-        }
-    }
-
-    fn sync_folders(&self, placed: &[(Digest, Arc<File>)]) -> io::Result<()> {
-        let mut synced = Vec::new();
-        for (digest, _) in placed {
-            if !synced.contains(&digest.algorithm()) {
-                synced.push(digest.algorithm());
-                self.sync(digest)?;
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let is_renamed = self.settling.is_renamed_in(algorithm);
+            if is_renamed.swap(false, Ordering::AcqRel) {
+                let synced = self.sync(algorithm).inspect_err(|_| is_renamed.store(true, Ordering::Release));
+                synced.map_err(Error::io("make names durable"))?;
             }
+        }
+        let refused = lock(&self.settling.refused).len();
+        if refused > 0 {
+            let why = io::Error::other(format!("the disk refused {refused} files"));
+            return Err(Error::io("make small content durable")(why));
         }
         Ok(())
     }
+}
+
+impl Inner {
+    /// Takes away what the disk would not make durable, so that it is had anew.
+    pub(super) fn give_up_refused(&self) -> Result<(), Error> {
+        for (digest, file) in std::mem::take(&mut *lock(&self.blobs.settling.refused)) {
+            let take = || {
+                self.opened.forget(&digest);
+                // It may have been replaced, or evicted, meanwhile.
+                let is_named = self.blobs.is_named(&digest, &file)?;
+                Ok(is_named.then(|| self.blobs.take(&digest)).transpose()?.flatten())
+            };
+            let taken = self.ledger.quietly(take).map_err(Error::io("take content away"))?;
+            if taken.is_some() {
+                self.ledger.removed(&digest)?;
+            }
+            self.metrics.store_sync_failures.inc();
+        }
+        Ok(())
+    }
+
+    /// Waits for the disk, where more small content waits for it than should.
+    pub(super) async fn settle_in_time(&self) -> Result<(), Error> {
+        if self.blobs.is_crowded() {
+            // A refusal says nothing of what was just kept: it is told to who waits for what was lost.
+            let _ = self.records.flush().await;
+        }
+        self.give_up_refused()
+    }
+}
+
+impl Store {
+    /// How often the disk would not make content durable that had been kept already: to be given to
+    /// [`Store::settled_since`].
+    pub fn sync_failures(&self) -> u64 {
+        self.0.metrics.store_sync_failures.get()
+    }
+
+    /// Waits until all that was kept is durable: for who promises that.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where some of what was kept since is lost; [`Error::Records`].
+    pub async fn settled_since(&self, failures: u64) -> Result<(), Error> {
+        let flushed = self.records().flush().await;
+        self.0.give_up_refused()?;
+        let lost = self.sync_failures().saturating_sub(failures);
+        if lost > 0 {
+            let why = io::Error::other(format!("the disk refused {lost} files, which are lost: do it again"));
+            return Err(Error::io("make small content durable")(why));
+        }
+        flushed
+    }
+}
+
+fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -363,17 +363,18 @@ fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
 async fn a_file_that_was_replaced_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 1 << 20);
-    let digest = Digest::sha256(b"content");
+    let content = Bytes::from(vec![7; 100_000]);
+    let digest = Digest::sha256(&content);
     let proven = async || {
-        let incoming = store.incoming(&digest, 7).await.unwrap();
-        incoming.append(vec![Bytes::from_static(b"content")], |_| {}).await.unwrap().prove().unwrap()
+        let incoming = store.incoming(&digest, 100_000).await.unwrap();
+        incoming.append(vec![content.clone()], |_| {}).await.unwrap().prove().unwrap()
     };
     let (first, second) = (proven().await, proven().await);
     first.commit().await.unwrap();
     assert!(store.open_blob(&digest).await.unwrap().is_some());
     second.commit().await.unwrap();
     assert!(store.open_at_hand(&digest).is_none());
-    assert_eq!(sizes(&store), (7, 0));
+    assert_eq!(sizes(&store), (100_000, 0));
 }
 
 /// An upstream that is only being waited for must not hold what others need.

@@ -69,6 +69,8 @@ pub struct Metrics {
     pub store_scrub_bytes: Counter,
     /// `store_scrub_timestamp_seconds`: when all content had last been read, 0 before.
     pub store_scrubbed: Gauge,
+    /// `store_sync_failures_total`: small content that the disk would not make durable after it was kept.
+    pub store_sync_failures: Counter,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
     /// `certificate_expiry_timestamp_seconds`
@@ -135,6 +137,10 @@ impl Metrics {
             store_scrubbed: make.gauge(
                 "store_scrub_timestamp_seconds",
                 "When all stored content had last been read and compared, in Unix seconds; 0 before.",
+            ),
+            store_sync_failures: make.counter(
+                "store_sync_failures_total",
+                "Small content that the disk would not make durable; it is fetched anew.",
             ),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),

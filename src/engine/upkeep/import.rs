@@ -105,6 +105,7 @@ pub(super) async fn run(
     tell: &Tell,
 ) -> Result<(), String> {
     let (paths, now) = (import.paths, state.clock.now());
+    let failures = state.memory.store().sync_failures();
     let keys = keys(&import.trusted_keys, engine)?;
     let opening = move || Opened::open(&paths, import.repository, &keys, now);
     let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
@@ -127,7 +128,7 @@ pub(super) async fn run(
         told?;
     }
     // What is said to be here must be here after a loss of power.
-    state.memory.store().records().flush().await.map_err(|e| e.to_string())
+    state.memory.store().settled_since(failures).await.map_err(|e| e.to_string())
 }
 
 /// The keys of the configuration bind whoever imports; only where there are none may others be named.

@@ -28,16 +28,17 @@ impl Ledger {
     pub(in crate::store) fn hold(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
         let mut state = self.lock();
         let owner = Owner::of(owner);
-        let mut changes = Vec::new();
+        let (mut changes, mut newly) = (Vec::new(), 0);
         // What stands there twice is held once.
         for digest in &BTreeSet::from_iter(digests) {
             changes.push(self.holds.putting(owner.hold(digest), []));
             changes.push(self.holdings.putting(owner.holding(digest), []));
             if let (false, Some(row)) = (self.is_held(digest)?, self.row(digest)?) {
                 changes.push(self.by_use.deleting(use_key(row.last_use, digest)));
-                state.held += row.size;
+                newly += row.size;
             }
         }
+        state.held += newly;
         self.commit(&state, changes);
         Ok(())
     }

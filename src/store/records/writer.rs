@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{Error, Shared, locked};
 
-/// How long a change waits for others to share its commit. Twice this bounds what a crash loses.
+/// How long a change waits for others to share its commit. Twice this, and what the disk takes, bounds what a crash loses.
 const GROUPING: Duration = Duration::from_millis(50);
 /// How long to wait after the disk has refused.
 const RETRY: Duration = Duration::from_secs(1);

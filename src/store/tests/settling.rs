@@ -83,3 +83,47 @@ async fn what_is_kept_already_is_not_written_again() {
         assert_eq!((std::fs::read(&file).unwrap(), sizes(&store)), (b"content".to_vec(), (7, 0)));
     }
 }
+
+/// Two fetches of the same: what is durable stays, and what is not yet takes no place.
+#[tokio::test]
+async fn durable_content_is_not_replaced() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = Digest::sha256(b"content");
+    let [first, second] = [(), ()].map(|()| {
+        let incoming = Incoming::start(digest, store.reserve_now(7).unwrap()).unwrap();
+        incoming.append_now(&[Bytes::from_static(b"content")]).unwrap().prove().unwrap()
+    });
+    first.commit().await.unwrap();
+    let inode = || std::fs::metadata(file_of(folder.path(), &digest)).unwrap().ino();
+    let before = inode();
+    assert_eq!(second.commit().await.unwrap().size(), 7);
+    assert_eq!((inode(), sizes(&store), names(&folder.path().join("incoming"))), (before, (7, 0), 0));
+}
+
+/// The disk takes bytes and says later that it could not.
+#[tokio::test]
+async fn content_that_the_disk_refuses_is_gone_from_the_books_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let failures = store.sync_failures();
+    let digest = keep(&store, b"content").await;
+    store.settled_since(failures).await.unwrap();
+    // Pipes cannot be made durable.
+    let path = file_of(folder.path(), &digest);
+    std::fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let pipe = File::options().read(true).write(true).open(&path).unwrap();
+    store.0.blobs.settle_later(&digest, Arc::new(pipe));
+    store.records().table("t").put("tells", "of it");
+    assert!(store.records().flush().await.is_err());
+    assert!(store.records().flush().await.is_err(), "it is not forgotten before it is taken away");
+    let told = store.settled_since(failures).await.unwrap_err().to_string();
+    assert!(told.contains("1 files"), "{told}");
+    assert_eq!((sizes(&store), store.size_now(&digest).unwrap(), path.exists()), ((0, 0), None, false));
+    // What comes later is another matter, and can be durable.
+    store.settled_since(store.sync_failures()).await.unwrap();
+    keep(&store, b"content").await;
+    assert!(store.settled_since(failures).await.is_err(), "who waited for what was lost is told each time");
+}
