@@ -3,6 +3,8 @@
 //! under its `.sig` tag for as long as the decision holds.
 
 mod awaiting;
+mod records;
+mod serving;
 mod signer;
 mod signers;
 
@@ -12,11 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::kept::owner;
-use super::links::Leave;
 use super::memory::How;
 use super::refusal::{Refusal, internal};
 use super::request::Request;
@@ -26,9 +25,10 @@ use crate::policy::{Decision, IndexRule, Mode, Policy, Verdict};
 use crate::signature::{Code, Format, layout};
 use crate::signing::Artifact;
 use crate::store::key::within;
-use crate::store::{self, Change, Records, Table};
 use crate::telemetry::metrics::CounterSigned;
 
+pub(super) use records::Countersigned;
+use records::Record;
 pub use signer::CounterSigner;
 use signer::Made;
 pub use signers::CounterSigners;
@@ -38,62 +38,6 @@ const COSIGN: &str = ".sig";
 
 /// After a failure it is tried again after each of these, behind the answers. The next decision tries anew.
 const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(600)];
-/// So many subjects are signed at once at most.
-const TURNS: usize = 64;
-
-/// What was made for each subject.
-pub(super) struct Countersigned {
-    table: Table,
-    turns: [Mutex<()>; TURNS],
-}
-
-/// What was made for one.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    /// By which key and settings, under which revision of the policy.
-    by: String,
-    /// The signatures of others that stand beside ours under the `.sig` tag.
-    beside: Option<Digest>,
-    /// The referrers.
-    artifacts: Vec<Digest>,
-    /// What stands under the `.sig` tag.
-    tagged: Option<Digest>,
-}
-
-impl Record {
-    fn all(&self) -> impl Iterator<Item = &Digest> {
-        self.artifacts.iter().chain(&self.tagged)
-    }
-}
-
-impl Countersigned {
-    pub(super) fn open(records: &Records) -> Self {
-        Self { table: records.table("countersigned"), turns: std::array::from_fn(|_| Mutex::default()) }
-    }
-
-    /// The records themselves, by repository and subject.
-    pub(super) fn table(&self) -> &Table {
-        &self.table
-    }
-
-    /// Whose turn it is with a subject.
-    fn turn(&self, subject: &Digest) -> &Mutex<()> {
-        let number = subject.as_bytes().first().copied().unwrap_or_default();
-        &self.turns[usize::from(number) % TURNS]
-    }
-
-    /// What strikes the record of a subject that is retired.
-    pub(super) fn striking(&self, repository: &Repository, subject: &Digest) -> Change {
-        self.table.deleting(within(repository, subject))
-    }
-
-    async fn get(&self, repository: &Repository, subject: &Digest) -> Result<Option<Record>, store::Error> {
-        let value = self.table.get(&within(repository, subject)).await?;
-        // A record that cannot be read is one that has to be made anew.
-        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-    }
-}
-
 impl Request {
     /// Has a new decision's subject counter-signed, where its policy wants that, and what was made for it withdrawn,
     /// where it does not any more. Waits only where the policy wants that, too: before anybody else learns of the
@@ -328,52 +272,6 @@ impl Request {
         if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");
         }
-    }
-
-    /// Whether an artifact is one that was made here about the subject, by who signs today.
-    ///
-    /// # Errors
-    /// [`Refusal`]: it cannot be found out.
-    pub(super) async fn is_counter_signature(
-        &self,
-        parent: &Leave,
-        artifact: &Digest,
-    ) -> Result<bool, Refusal> {
-        let record = self.countersigned(parent).await?;
-        Ok(record.is_some_and(|record| record.all().any(|made| made == artifact)))
-    }
-
-    /// The referrers that were made here about a subject.
-    ///
-    /// # Errors
-    /// As [`Request::is_counter_signature`].
-    pub(super) async fn counter_signatures(&self, parent: &Leave) -> Result<Vec<Digest>, Refusal> {
-        Ok(self.countersigned(parent).await?.map(|record| record.artifacts).unwrap_or_default())
-    }
-
-    /// What stands here under a subject's `.sig` tag.
-    ///
-    /// # Errors
-    /// [`Refusal`] of the subject; as [`Request::is_counter_signature`].
-    pub(super) async fn counter_signed_tag(
-        &self,
-        subject: &Digest,
-        suffix: &str,
-    ) -> Result<Option<Digest>, Refusal> {
-        if suffix != COSIGN || !self.gate.counter_signs(&self.repository) {
-            return Ok(None);
-        }
-        // Without leave nothing was made; what else stands under the tag says why.
-        let Ok(leave) = self.leave(subject, None).await else { return Ok(None) };
-        Ok(self.countersigned(&leave).await?.and_then(|record| record.tagged))
-    }
-
-    async fn countersigned(&self, parent: &Leave) -> Result<Option<Record>, Refusal> {
-        let decision = parent.decision();
-        let Some(signer) = self.counter_signer(decision) else { return Ok(None) };
-        let record = self.memory().countersigned.get(&self.repository, parent.manifest()).await;
-        let record = record.map_err(|e| internal(&e))?;
-        Ok(record.filter(|record| record.by == signer.name(decision.revision())))
     }
 
     fn count_signed(&self, decision: &Decision, result: &'static str) {
