@@ -38,6 +38,7 @@ const COSIGN: &str = ".sig";
 
 /// After a failure it is tried again after each of these, behind the answers. The next decision tries anew.
 const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(600)];
+
 impl Request {
     /// Has a new decision's subject counter-signed, where its policy wants that, and what was made for it withdrawn,
     /// where it does not any more. Waits only where the policy wants that, too: before anybody else learns of the
