@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::CounterSigner;
+use crate::admission::Gate;
+use crate::oci::Repository;
 use crate::policy::{CounterSign, Settings};
 use crate::setting::SettingError;
 use crate::signing::{KeyError, SigningKey};
@@ -74,6 +76,19 @@ impl CounterSigners {
         let mut names: Vec<&str> = self.0.values().map(|signer| signer.name.as_str()).collect();
         names.sort_unstable();
         (!names.is_empty()).then(|| Sha256::digest(names.concat()).into())
+    }
+}
+
+impl Gate {
+    /// Who signs what it allows.
+    pub fn counter_signers(&self) -> &CounterSigners {
+        &self.0.counter_signers
+    }
+
+    /// Whether what it allows of a repository is signed here.
+    pub fn counter_signs(&self, repository: &Repository) -> bool {
+        let policy = self.0.policies.matching(repository);
+        policy.is_some_and(|policy| self.0.counter_signers.of(policy.name()).is_some())
     }
 }
 
