@@ -130,7 +130,9 @@ impl Settings {
     /// The first setting that cannot be honoured, with its place in the file.
     pub fn policies(&self) -> Result<Policies, Error> {
         let policies: Vec<_> = self.policies.iter().map(|policy| self.completed(policy)).collect();
-        Policies::build(&policies, &self.exceptions, &self.signers()?).map_err(|fault| self.locate(&fault))
+        let built = Policies::build(&policies, &self.exceptions, &self.signers()?)
+            .and_then(|built| check::sources_of_files(self, &built).map(|()| built));
+        built.map_err(|fault| self.locate(&fault))
     }
 
     /// A policy with what other keys say that its decisions depend on.

@@ -5,6 +5,7 @@ mod archive;
 pub mod client;
 mod developer;
 pub mod folder;
+mod island;
 pub mod package;
 pub mod proxy;
 pub mod pull;
@@ -21,7 +22,7 @@ pub use proxy::Proxy;
 pub use registry::{Fault, Registry};
 
 use crate::oci::repository::NameError;
-use crate::{config, engine, http};
+use crate::{config, engine, export, http};
 use stage::Stage;
 use table::Table;
 
@@ -51,6 +52,10 @@ pub enum Error {
     #[error(transparent)]
     Bind(#[from] http::BindError),
     #[error(transparent)]
+    Export(#[from] export::Error),
+    #[error("what is carried to the island: {0}")]
+    Carrying(String),
+    #[error(transparent)]
     NoAnswer(#[from] client::NoAnswer),
 }
 
@@ -75,6 +80,7 @@ pub async fn run(options: Options, out: &mut impl Write) -> Result<bool, Error> 
         commands(&stage, out)?;
         tokio::signal::ctrl_c().await?;
     }
+    stage.island.proxy.stop().await;
     stage.developer.proxy.stop().await;
     stage.proxy.stop().await;
     Ok(as_told == played.len())

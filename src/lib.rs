@@ -21,7 +21,6 @@ pub mod trust;
 pub mod signature;
 
 pub mod policy;
-pub mod promote;
 pub mod signing;
 
 pub mod audit;
@@ -32,7 +31,9 @@ pub mod config;
 
 pub mod engine;
 
+pub mod export;
 pub mod http;
+pub mod promote;
 
 pub mod demo;
 

@@ -1,6 +1,7 @@
 //! Copies admitted content to another registry, byte for byte, with all that belongs to it: every platform, every
 //! signature, every referrer. Asks the gate for each manifest; what is attached goes along unjudged, as it lies in the
-//! source. The destination's tag is written last, so that nobody finds half of it there.
+//! source, and goes first: where others write to the same tags, it has to settle, which it does beside the layers. The
+//! destination's tag is written last, so that nobody finds half of it there.
 
 mod attached;
 mod blobs;
@@ -11,8 +12,10 @@ use std::sync::Arc;
 
 use crate::admission::{Gate, Refusal};
 use crate::oci::{Digest, Manifest, Reference, Repository, Tag, Target};
-use crate::upstream::{self, Upstream, Writer};
+use crate::signing;
+use crate::upstream::{self, Settling, Upstream, Writer};
 
+use attached::Attached;
 pub use blobs::Blobs;
 pub use tags::{Left, Why};
 
@@ -38,7 +41,7 @@ pub struct Promotion<'a> {
 /// How far it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// So many bytes of blobs make it up.
+    /// So many bytes of blobs make it up, beside those that were found before.
     Found(u64),
     /// So many of them are there now.
     Copied(u64),
@@ -103,27 +106,31 @@ impl Promotion<'_> {
     /// [`Error`]
     pub async fn run(&self) -> Result<Promoted, Error> {
         let tree = self.tree().await?;
-        let attached = self.attached(&tree).await?;
-        let pieces = tree
-            .iter()
-            .chain(&attached.referrers)
-            .chain(attached.tagged.iter().flat_map(|tagged| &tagged.pieces));
-        let blobs = self.copy_blobs(pieces).await?;
-        let written = self.write(&tree).await?;
-        self.attach(&attached.referrers).await?;
-        let left = self.write_tags(&attached.tagged).await?;
-        let taken = left.iter().filter(|left| left.why != Why::Unproven).count();
         let top = tree.last().ok_or_else(|| Error::Refused("there is nothing to copy".to_owned()))?;
+        let mut attached = self.attached(&tree).await?;
+        let mut copied = self.copy_attached(&mut attached).await?;
+        let (referrers, tags) = (attached.referrers.len(), attached.tagged.len());
+        let indexes = attached.without_indexes();
+        let (settling, mut left) = self.attach(&attached).await?;
+        let content = async {
+            self.copy_content(&tree, &mut copied).await?;
+            self.write(&tree).await
+        };
+        let (written, ()) = tokio::try_join!(content, self.settled(settling))?;
+        let (settling, left_too) = self.attach(&indexes).await?;
+        self.settled(settling).await?;
+        left.extend(left_too);
         if let Some(tag) = self.tag {
             self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
         }
+        let taken = left.iter().filter(|left| left.why != Why::Unproven).count();
         Ok(Promoted {
             digest: *top.manifest.digest(),
             manifests: (tree.len(), written),
-            referrers: attached.referrers.len(),
-            tags: attached.tagged.len() - taken,
+            referrers,
+            tags: tags - taken,
             left,
-            blobs,
+            blobs: copied.blobs,
         })
     }
 
@@ -152,10 +159,26 @@ impl Promotion<'_> {
         put.map(drop).map_err(|e| self.failed(target, &e))
     }
 
-    async fn attach(&self, referrers: &[Piece]) -> Result<(), Error> {
-        let manifests: Vec<&Manifest> = referrers.iter().map(|piece| &*piece.manifest).collect();
-        let attached = self.writer.attach_all(self.destination, &manifests).await;
-        attached.map_err(|e| Error::trouble(format!("referrers in {}", self.destination), e))
+    /// Writes what is attached, whose blobs are there. Gives what has to settle, and what is not under its tag.
+    async fn attach<'a>(
+        &'a self,
+        attached: &'a Attached,
+    ) -> Result<(Settling<'a, signing::Error>, Vec<Left>), Error> {
+        let referrers: Vec<&Manifest> = attached.referrers.iter().map(|piece| &*piece.manifest).collect();
+        let lists = self.writer.put_referrers(self.destination, &referrers).await;
+        let mut amendments = lists.map_err(|e| self.unattached(&e))?;
+        amendments.extend(tags::unions(&attached.tagged));
+        let settling = self.writer.amend(self.destination, amendments).await;
+        let settling = settling.map_err(|e| self.unattached(&e))?;
+        Ok((settling, self.write_tags(&attached.tagged).await?))
+    }
+
+    async fn settled(&self, settling: Settling<'_, signing::Error>) -> Result<(), Error> {
+        settling.settled().await.map_err(|e| self.unattached(&e))
+    }
+
+    fn unattached(&self, why: &dyn std::fmt::Display) -> Error {
+        Error::trouble(format!("signatures and referrers in {}", self.destination), why)
     }
 
     fn failed(&self, target: &Target, why: &dyn std::fmt::Display) -> Error {

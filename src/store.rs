@@ -3,7 +3,8 @@
 //!
 //! Below the store's folder no link is followed. A crash at any instant leaves content whole or not
 //! at all: it is written to a temporary file, hashed on the way, made durable, and named last; the
-//! records follow.
+//! records follow. Small content is named at once and made durable together with more of it, before the records
+//! are; what a crash leaves of it without a record is hashed again at the next start.
 
 mod blobs;
 mod contents;
@@ -19,6 +20,7 @@ mod quarantine;
 pub mod records;
 mod scrub;
 mod settings;
+mod settling;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -108,9 +110,20 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when they are not what `digest` says; [`Error::Full`], [`Error::Io`].
     pub async fn write(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        let incoming = self.incoming(digest, bytes.len() as u64).await?;
-        blocking("write content", move || incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop))
-            .await
+        self.write_all(vec![(*digest, bytes)]).await
+    }
+
+    /// As [`Store::write`], all of it or, after a crash, some.
+    ///
+    /// # Errors
+    /// As [`Store::write`], for the first that is not kept.
+    pub async fn write_all(&self, contents: Vec<(Digest, Bytes)>) -> Result<(), Error> {
+        let store = self.clone();
+        let write =
+            move || contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes));
+        blocking("write content", write).await?;
+        self.0.settle_in_time().await;
+        Ok(())
     }
 
     /// How long kept content is, by the books; on a thread that may wait.
@@ -223,6 +236,9 @@ impl Store {
             return Err(failed(error));
         }
         let found = Digest::of(digest.algorithm(), &bytes);
+        if found != *digest && self.0.ledger.size_of(digest)?.is_none() {
+            return self.take_torn(digest, &file).map(|()| None);
+        }
         if found != *digest {
             self.quarantine_now(digest)?;
             return Err(Error::Corrupt { expected: *digest, found });
@@ -231,6 +247,25 @@ impl Store {
         let bytes = Bytes::from(bytes);
         self.0.opened.note_bytes(digest, &bytes);
         Ok(Some(bytes))
+    }
+
+    fn write_now(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let size = bytes.len() as u64;
+        if self.has_now(digest, size)? && digest.matches(&bytes) {
+            self.touch(digest);
+            return Ok(());
+        }
+        let incoming = Incoming::start(*digest, self.reserve_now(size)?)?;
+        incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop)
+    }
+
+    /// Whether content of that size is kept: an empty config comes with every signature.
+    fn has_now(&self, digest: &Digest, size: u64) -> Result<bool, Error> {
+        if self.0.ledger.size_of(digest)? != Some(size) {
+            return Ok(false);
+        }
+        let Ok(Some(file)) = self.0.blobs.find(digest) else { return Ok(false) };
+        Ok(file.metadata().is_ok_and(|found| found.len() == size))
     }
 
     fn open_now(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {

@@ -9,7 +9,8 @@ use portcullis::oci::Repository;
 use portcullis::policy::{ClusterImagePolicies, Demand, Mode};
 
 static REPOSITORIES: LazyLock<Vec<Repository>> = LazyLock::new(|| {
-    let names = ["docker.io/library/demo", "docker.io/acme/demo", "ghcr.io/acme/demo/app", "localhost:5000/demo"];
+    let names =
+        ["docker.io/library/demo", "docker.io/acme/demo", "ghcr.io/acme/demo/app", "localhost:5000/demo"];
     names.iter().map(|name| Repository::parse(name).expect("a valid name")).collect()
 });
 

@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let (expression, predicate) = text.split_once("\n---\n").unwrap_or((&text, "{}"));
     let predicate: Value = serde_json::from_str(predicate).unwrap_or_else(|_| json!({ "text": predicate }));
-    let statement = json!({ "predicate": predicate, "predicateType": "https://slsa.dev/provenance/v1", "subject": [{}] });
+    let statement =
+        json!({ "predicate": predicate, "predicateType": "https://slsa.dev/provenance/v1", "subject": [{}] });
     match Condition::compile(expression) {
         Ok(condition) => {
             let started = Instant::now();

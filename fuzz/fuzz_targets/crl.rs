@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::x509::revocation::{self, Known, Status};
 use portcullis::x509::Crl;
+use portcullis::x509::revocation::{self, Known, Status};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(crl) = Crl::parse(bytes) else { return };

@@ -2,12 +2,14 @@
 //! trust that one key need no other. Made behind the answer, kept beside the subject, served as its referrers and
 //! under its `.sig` tag for as long as the decision holds.
 
+mod awaiting;
 mod signer;
 mod signers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,7 @@ use crate::store::{self, Change, Records, Table};
 use crate::telemetry::metrics::CounterSigned;
 
 pub use signer::CounterSigner;
+use signer::Made;
 pub use signers::CounterSigners;
 
 /// The suffix of the tag under which cosign looks for signatures.
@@ -223,9 +226,7 @@ impl Request {
         }
         let made = signer.sign(repository, manifest.descriptor(), decision, inputs, beside.as_deref()).await;
         let made = made.map_err(|e| e.to_string())?;
-        for artifact in made.referrers.iter().chain(&made.tagged) {
-            self.keep_made(subject, artifact).await.map_err(|e| e.to_string())?;
-        }
+        let kept = self.keep_made(subject, &made).await.map_err(|e| e.to_string())?;
         let digest = |artifact: &Artifact| *artifact.manifest.digest();
         let artifacts = made.referrers.iter().map(digest).collect();
         let record = Record { by, beside: others, artifacts, tagged: made.tagged.as_ref().map(digest) };
@@ -233,9 +234,8 @@ impl Request {
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
-        if let Some(former) = current.or(former) {
-            self.let_go(subject, &former).await;
-        }
+        let former = current.or(former);
+        self.let_go(subject, former.as_ref(), &kept).await;
         Ok(true)
     }
 
@@ -259,27 +259,28 @@ impl Request {
         Manifest::parse_expecting(bytes, digest).ok()
     }
 
-    /// Ends what was made before: nobody finds it by its digest any more.
-    async fn let_go(&self, subject: &Digest, record: &Record) {
+    /// Ends what was made before, but for what is made now: nobody finds it by its digest any more.
+    async fn let_go(&self, subject: &Digest, former: Option<&Record>, now: &[Digest]) {
         let (memory, repository) = (self.memory(), &self.repository);
-        for digest in record.all() {
+        for digest in former.iter().flat_map(|record| record.all()).filter(|digest| !now.contains(digest)) {
             memory.cache.disown(repository, digest);
-            let released = memory.store.release(digest, &owner(repository, subject)).await;
-            if let Err(error) = released {
-                tracing::error!(%repository, %subject, %error, "former counter-signatures cannot be released");
-            }
+        }
+        let released = memory.store.hold_only(now, &maker(repository, subject)).await;
+        if let Err(error) = released {
+            tracing::error!(%repository, %subject, %error, "former counter-signatures cannot be released");
         }
     }
 
-    async fn keep_made(&self, subject: &Digest, artifact: &Artifact) -> Result<(), crate::cache::Error> {
+    /// Keeps what was made, and says what that is.
+    async fn keep_made(&self, subject: &Digest, made: &Made) -> Result<Vec<Digest>, crate::cache::Error> {
         let (memory, repository) = (self.memory(), &self.repository);
         memory.keeps(&(repository.clone(), *subject), false)?;
-        memory.cache.adopt(repository, &artifact.manifest, &artifact.blobs).await?;
-        let blobs = artifact.blobs.iter().map(|blob| Digest::sha256(blob));
-        for digest in blobs.chain([*artifact.manifest.digest()]) {
-            memory.store.hold(&digest, &owner(repository, subject)).await?;
-        }
-        Ok(())
+        let by_digest = |blob: &Bytes| (Digest::sha256(blob), blob.clone());
+        let artifacts =
+            made.all().map(|artifact| (&artifact.manifest, artifact.blobs.iter().map(by_digest).collect()));
+        let kept = memory.cache.adopt(repository, artifacts).await?;
+        memory.store.hold(&kept, &maker(repository, subject)).await?;
+        Ok(kept)
     }
 
     /// The signatures under the upstream's own `.sig` tag, where they may be served.
@@ -317,7 +318,7 @@ impl Request {
             }
         };
         memory.countersigned.table.delete(within(repository, subject));
-        self.let_go(subject, &record).await;
+        self.let_go(subject, Some(&record), &[]).await;
         self.count_signed(decision, "withdrawn");
         if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");
@@ -394,4 +395,9 @@ impl Request {
         };
         self.memory().audit.counter_signature(&line).await.map_err(|e| e.to_string())
     }
+}
+
+/// In whose name what was made is held: not the subject's own, so that it can go while the publisher's stay.
+pub(super) fn maker(repository: &Repository, subject: &Digest) -> String {
+    format!("{} countersigned", owner(repository, subject))
 }

@@ -119,17 +119,14 @@ impl Request {
     async fn adopt_one(&self, subject: &Digest, place: &Place, artifact: &Digest) -> Result<(), Error> {
         let (memory, owner) = (self.memory(), kept::owner(&self.repository, subject));
         let manifest = place.manifest(&memory.cache, artifact).await?;
-        let parts: Vec<_> = manifest.config().into_iter().chain(manifest.blobs()).collect();
-        let mut blobs = Vec::with_capacity(parts.len());
-        for part in &parts {
+        let mut blobs = Vec::new();
+        for part in manifest.config().into_iter().chain(manifest.blobs()) {
             let Place { upstream, repository, .. } = place;
-            blobs.push(in_time(memory.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await?);
+            let blob = in_time(memory.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await?;
+            blobs.push((part.digest, blob));
         }
-        memory.cache.adopt(&self.repository, &manifest, &blobs).await?;
-        for digest in parts.iter().map(|part| &part.digest).chain([artifact]) {
-            memory.store.hold(digest, &owner).await?;
-        }
-        Ok(())
+        let kept = memory.cache.adopt(&self.repository, [(&manifest, blobs)]).await?;
+        Ok(memory.store.hold(&kept, &owner).await?)
     }
 
     /// The signatures about a subject that were proven, wherever they lay.

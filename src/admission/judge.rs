@@ -241,7 +241,7 @@ impl Request {
         }
         // What nobody believed is not kept: whoever can push signatures could fill the store.
         let used: Vec<_> = gathered.collected.read.iter().filter(|f| believed(decision, f)).collect();
-        let held = memory.store.hold(subject, &kept::owner(&self.repository, subject)).await;
+        let held = memory.store.hold(&[*subject], &kept::owner(&self.repository, subject)).await;
         let kept = if gathered.from_kept.is_some() || used.is_empty() {
             Ok(())
         } else {

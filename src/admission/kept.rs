@@ -69,9 +69,7 @@ impl Kept {
         let between = vias.flat_map(|(via, _)| via.statements.iter().chain([via.manifest.descriptor()]));
         let parts = found.iter().flat_map(|f| f.carrier.parts.iter().chain([&f.artifact]));
         let digests: Vec<Digest> = parts.chain(between).map(|part| part.digest).collect();
-        for digest in digests {
-            self.store.hold(&digest, &owner(repository, subject)).await?;
-        }
+        self.store.hold(&digests, &owner(repository, subject)).await?;
         let discovered = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if let Ok(value) = serde_json::to_vec(&Record { artifacts, through: through.collect(), discovered }) {
             self.table.put(within(repository, subject), value);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::kept;
 use super::links::{Role, Way};
 use super::memory::{Cooling, Key, Memory, Warm};
 use super::uses::{Entry, Name};
+use super::{countersign, kept};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
 use crate::store::{Error, Sizes};
 
-/// At most one part in so many of the store is held; the others are for layers.
+/// At most one part in so many of the store is held by manifests and signatures; the others are for layers.
 const HELD_SHARE: u64 = 4;
 /// One manifest for so many bytes of the store: rows have a size too, which `max_size` does not count.
 const BYTES_A_MANIFEST: u64 = 16 << 10;
@@ -51,7 +51,7 @@ impl Memory {
             }
             None => true,
         });
-        self.uses.write_back(|name| self.store.hold_now(&name.1, &kept::owner(&name.0, &name.1)))?;
+        self.uses.write_back(|name| self.store.hold_now(&[name.1], &kept::owner(&name.0, &name.1)))?;
         let retired = self.retire_over(&mut cooling);
         self.metrics.store_manifests.set(i64::try_from(self.uses.count()).unwrap_or(i64::MAX));
         retired
@@ -60,12 +60,13 @@ impl Memory {
     fn retire_over(&self, cooling: &mut Cooling) -> Result<(), Error> {
         let mut from = Vec::new();
         let before = seconds(self.moment().now).saturating_sub(IN_USE.as_secs());
-        while self.is_over() {
+        let apart = self.held_apart()?;
+        while self.is_over(apart) {
             let (page, next) = self.uses.oldest(&from, PAGE)?;
             let Some(next) = next else { break };
             from = next;
             for entry in page {
-                if entry.last_use >= before || !self.is_over() {
+                if entry.last_use >= before || !self.is_over(apart) {
                     return Ok(());
                 }
                 if self.cool(&entry.name, cooling) {
@@ -79,9 +80,17 @@ impl Memory {
         Ok(())
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether more is held, but for what is held `apart`, than manifests may.
+    fn is_over(&self, apart: u64) -> bool {
         let Sizes { held, limit, .. } = self.store.sizes();
-        held > limit / HELD_SHARE || self.uses.count() > limit / BYTES_A_MANIFEST
+        held.saturating_sub(apart) > limit / HELD_SHARE || self.uses.count() > limit / BYTES_A_MANIFEST
+    }
+
+    /// Revocation answers are held by no manifest and have a bound of their own: no manifest goes for them. They
+    /// are counted only where it matters.
+    fn held_apart(&self) -> Result<u64, Error> {
+        let Sizes { held, limit, .. } = self.store.sizes();
+        if held > limit / HELD_SHARE { self.revocations.held_now() } else { Ok(0) }
     }
 
     /// Has a manifest answered from the store again: one that was answered from memory until now may have
@@ -96,20 +105,21 @@ impl Memory {
     /// Says whether it is gone; it stays where it was used meanwhile.
     fn retire_one(&self, entry: &Entry) -> Result<bool, Error> {
         let (repository, digest) = &entry.name;
-        let owner = kept::owner(repository, digest);
+        let owners = [kept::owner(repository, digest), countersign::maker(repository, digest)];
         let manifest = if entry.is_linked { self.content(digest) } else { None };
         let content = manifest.map(|manifest| self.links.ways(repository, &manifest)).transpose()?;
-        let signed = self.store.holdings_now(&owner)?.into_iter();
-        let signed = signed.map(|child| Way { parent: *digest, role: Role::Referrer, child });
-        let ways: Vec<Way> = content.into_iter().flatten().chain(signed).collect();
-        let release = || {
-            let free = self.store.release_all_now(&owner)?;
+        let mut ways: Vec<Way> = content.into_iter().flatten().collect();
+        for owner in &owners {
+            let signed = self.store.holdings_now(owner)?.into_iter();
+            ways.extend(signed.map(|child| Way { parent: *digest, role: Role::Referrer, child }));
+        }
+        self.uses.unless_used(entry, || {
             let links = ways.iter().map(|way| self.links.striking(repository, way));
             let written =
                 [self.kept.striking(repository, digest), self.countersigned.striking(repository, digest)];
-            Ok((links.chain(written).collect(), free))
-        };
-        self.uses.strike(entry, release, |free| {
+            let strike =
+                |released: Vec<_>| self.uses.strike(entry, released.into_iter().chain(links).chain(written));
+            let free = self.store.release_all_now(&owners.each_ref().map(String::as_str), strike)?;
             for way in &ways {
                 self.links.struck(repository, way);
             }

@@ -46,7 +46,7 @@ impl Uses {
     /// Takes away a row, whose key begins with a repository's, in the name of a manifest of which nothing
     /// is kept there, or of none. Says whether it did. Who enters the manifest writes rows after that, so
     /// none of those is lost.
-    fn strike_unless_kept(
+    pub(super) fn strike_unless_kept(
         &self,
         table: &Table,
         key: Vec<u8>,

@@ -4,7 +4,7 @@
 mod row;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::oci::{Digest, Repository};
@@ -28,11 +28,17 @@ pub(super) struct Uses {
     by_use: Table,
     totals: Table,
     books: Mutex<Books>,
+    /// Told when nothing is being retired any more.
+    retired: Condvar,
 }
 
 pub(super) struct Books {
     /// Uses that are not written yet.
     noted: HashMap<Name, Noted>,
+    /// Uses that are being written.
+    leaving: Arc<HashMap<Name, Noted>>,
+    /// What is being retired: who wants to use it waits.
+    retiring: Option<Name>,
     /// How many rows there are.
     count: u64,
 }
@@ -62,7 +68,13 @@ impl Uses {
             by_use: records.table("manifests_by_use"),
             totals,
             records: records.clone(),
-            books: Mutex::new(Books { noted: HashMap::new(), count }),
+            books: Mutex::new(Books {
+                noted: HashMap::new(),
+                leaving: Arc::default(),
+                retiring: None,
+                count,
+            }),
+            retired: Condvar::new(),
         })
     }
 
@@ -73,12 +85,12 @@ impl Uses {
 
     /// Notes the use of a manifest of which something is kept.
     pub(super) fn note(&self, name: Name, at: u64) {
-        self.lock().note(name, Noted { at, is_kept: true });
+        self.to_use(&name).note(name, Noted { at, is_kept: true });
     }
 
     /// Notes a use that may be of something that is not kept.
     pub(super) fn note_if_kept(&self, name: Name, at: u64) {
-        self.lock().note(name, Noted { at, is_kept: false });
+        self.to_use(&name).note(name, Noted { at, is_kept: false });
     }
 
     /// Enters a manifest at once: links or holds are written in its name next, and are found by its row
@@ -87,7 +99,7 @@ impl Uses {
     /// # Errors
     /// What the records cannot read.
     pub(super) fn enter(&self, name: &Name, at: u64, is_linked: bool) -> Result<(), Error> {
-        let mut books = self.lock();
+        let mut books = self.to_use(name);
         books.note(name.clone(), Noted { at, is_kept: true });
         let before = self.row(name)?;
         if before.as_ref().is_some_and(|row| row.is_linked || !is_linked) {
@@ -104,14 +116,15 @@ impl Uses {
     /// # Errors
     /// The first of what the records cannot read, or `hold`.
     pub(super) fn write_back(&self, hold: impl Fn(&Name) -> Result<(), Error>) -> Result<(), Error> {
-        let noted = std::mem::take(&mut self.lock().noted);
+        let leaving = self.lock().leave();
         let mut first = Ok(());
-        for (name, noted) in noted {
-            if let Err(error) = self.write_use(&name, noted, &hold) {
-                self.lock().note(name, noted);
+        for (name, noted) in leaving.iter() {
+            if let Err(error) = self.write_use(name, *noted, &hold) {
+                self.lock().note(name.clone(), *noted);
                 first = first.and(Err(error));
             }
         }
+        self.lock().leaving = Arc::default();
         first
     }
 
@@ -155,24 +168,32 @@ impl Uses {
         Ok((entries, next))
     }
 
-    /// Strikes a manifest with all that the changes of `first` take away, unless it was used meanwhile. While
-    /// `first` and `then` run nobody uses it. What `first` writes by itself is written before the row
-    /// goes: after a crash between the two the row is there still, and leads to the rest. Says whether it did.
+    /// Runs `retire` while nobody uses a manifest, unless it was used meanwhile; others are used beside it. Says
+    /// whether it did.
     ///
     /// # Errors
-    /// What the records cannot read, `first`, or `then`.
-    pub(super) fn strike<T>(
+    /// What the records cannot read, or `retire`.
+    pub(super) fn unless_used(
         &self,
         entry: &Entry,
-        first: impl FnOnce() -> Result<(Vec<Change>, T), Error>,
-        then: impl FnOnce(T) -> Result<(), Error>,
+        retire: impl FnOnce() -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let mut books = self.lock();
         let row = self.row(&entry.name)?;
         if books.noted.contains_key(&entry.name) || row.is_none_or(|row| row.last_use != entry.last_use) {
             return Ok(false);
         }
-        let (changes, found) = first()?;
+        books.retiring = Some(entry.name.clone());
+        drop(books);
+        let _retiring = Retiring(self);
+        retire()?;
+        Ok(true)
+    }
+
+    /// Strikes a manifest that is being retired, as one with the changes that take away what is kept of it: after
+    /// a crash all of it is there, or none.
+    pub(super) fn strike(&self, entry: &Entry, with: impl IntoIterator<Item = Change>) {
+        let mut books = self.lock();
         books.count = books.count.saturating_sub(1);
         let key = within(&entry.name.0, &entry.name.1);
         let own = [
@@ -180,9 +201,7 @@ impl Uses {
             self.table.deleting(key),
             self.totals.putting(COUNT, books.count.to_be_bytes()),
         ];
-        self.records.apply(changes.into_iter().chain(own));
-        then(found)?;
-        Ok(true)
+        self.records.apply(with.into_iter().chain(own));
     }
 
     /// Whether anything is kept of a manifest.
@@ -226,15 +245,38 @@ impl Uses {
         Ok(row.map(|row| Entry { name: (row.repository, digest), last_use, is_linked: row.is_linked }))
     }
 
+    /// The books, for a use: not while that manifest is being retired.
+    fn to_use(&self, name: &Name) -> MutexGuard<'_, Books> {
+        let is_retiring = |books: &mut Books| books.retiring.as_ref() == Some(name);
+        self.retired.wait_while(self.lock(), is_retiring).unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A manifest is being retired, until this is dropped.
+struct Retiring<'a>(&'a Uses);
+
+impl Drop for Retiring<'_> {
+    fn drop(&mut self) {
+        self.0.lock().retiring = None;
+        self.0.retired.notify_all();
     }
 }
 
 impl Books {
     /// Whether a use is noted that will have a row by this key.
     pub(super) fn notes(&self, key: &[u8]) -> bool {
-        self.noted.iter().any(|(name, noted)| noted.is_kept && within(&name.0, &name.1) == key)
+        let mut uses = self.noted.iter().chain(self.leaving.iter());
+        uses.any(|(name, noted)| noted.is_kept && within(&name.0, &name.1) == key)
+    }
+
+    /// Hands over what was noted. It stays visible until it is written.
+    fn leave(&mut self) -> Arc<HashMap<Name, Noted>> {
+        self.leaving = Arc::new(std::mem::take(&mut self.noted));
+        Arc::clone(&self.leaving)
     }
 
     fn note(&mut self, name: Name, new: Noted) {
@@ -243,3 +285,6 @@ impl Books {
         noted.is_kept |= new.is_kept;
     }
 }
+
+#[cfg(test)]
+mod tests;

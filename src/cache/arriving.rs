@@ -216,10 +216,11 @@ impl Fetch {
 
     /// Keeps what is proven. Readers do not wait for it, and a failure costs fetching again.
     async fn commit(&self, proven: Proven) {
+        let add = || self.cache.0.seen.add(&self.repository, &self.blob.digest, Role::Blob);
         // Before the file has its name: else it would be another repository's for a moment, and be
-        // asked about.
-        self.cache.0.seen.add(&self.repository, &self.blob.digest, Role::Blob);
-        if let Err(error) = proven.commit().await {
+        // asked about. And after: until then a sweep takes the row for one that leads nowhere.
+        add();
+        if let Err(error) = proven.commit().await.map(|_| add()) {
             tracing::warn!(blob = %self.blob.digest, %error, "a fetched blob could not be kept");
         }
     }

@@ -49,13 +49,11 @@ impl Cache {
             strike(tags, key, manifest)
         })?;
         // What has to be fetched anew shows itself anew.
-        let (seen, mut gone) = (self.0.seen.table(), 0);
-        seen.walk_now(|(key, _)| {
-            let content = digest(&key, 1).map(|content| self.0.store.size_now(&content)).transpose()?;
-            if content.flatten().is_none() {
-                seen.delete(key);
-                gone += 1;
-            }
+        let (seen, mut gone) = (&self.0.seen, 0);
+        seen.table().walk_now(|(key, _)| {
+            let content = digest(&key, 1);
+            let is_kept = || Ok(content.map(|d| self.0.store.size_now(&d)).transpose()?.flatten().is_some());
+            gone += u64::from(seen.strike_unless(key, is_kept)?);
             Ok(())
         })?;
         Ok(gone)

@@ -82,25 +82,28 @@ impl Cache {
         right_length(blob, bytes)
     }
 
-    /// Takes in a manifest that was made here or found elsewhere, with its blobs, as one that the repository's upstream
-    /// holds.
+    /// Takes in manifests that were made here or found elsewhere, each with its blobs, as such that the repository's
+    /// upstream holds. Says what that is.
     ///
     /// # Errors
     /// [`Error::Store`]: no room among others.
-    pub async fn adopt(
+    pub async fn adopt<'a>(
         &self,
         repository: &Repository,
-        manifest: &Manifest,
-        blobs: &[Bytes],
-    ) -> Result<(), Error> {
-        for blob in blobs {
-            let digest = Digest::sha256(blob);
-            self.0.store.write(&digest, blob.clone()).await?;
-            self.0.seen.add(repository, &digest, Role::Blob);
+        found: impl IntoIterator<Item = (&'a Manifest, Vec<(Digest, Bytes)>)>,
+    ) -> Result<Vec<Digest>, Error> {
+        let (mut contents, mut roles) = (Vec::new(), Vec::new());
+        for (manifest, blobs) in found {
+            roles.extend(blobs.iter().map(|(digest, _)| (*digest, Role::Blob)));
+            contents.extend(blobs);
+            roles.push((*manifest.digest(), Role::Manifest));
+            contents.push((*manifest.digest(), manifest.bytes().clone()));
         }
-        self.0.store.write(manifest.digest(), manifest.bytes().clone()).await?;
-        self.0.seen.add(repository, manifest.digest(), Role::Manifest);
-        Ok(())
+        self.0.store.write_all(contents).await?;
+        for (digest, role) in &roles {
+            self.0.seen.add(repository, digest, *role);
+        }
+        Ok(roles.into_iter().map(|(digest, _)| digest).collect())
     }
 
     /// Forgets that the repository holds a manifest that was made here.

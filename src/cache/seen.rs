@@ -1,7 +1,7 @@
 //! Which repository's own upstream has shown that it holds which content. The store is shared, so
 //! without this whoever knows a digest could read another repository's content by it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache as Front;
@@ -9,7 +9,7 @@ use quick_cache::sync::Cache as Front;
 use super::{Cache, Error, key};
 use crate::oci::{Descriptor, Digest, Repository, Target};
 use crate::store::key::put_digest;
-use crate::store::{Records, Table};
+use crate::store::{self, Records, Table};
 use crate::upstream::Upstream;
 
 /// As what content is asked for. Holding bytes as a blob is not offering them as a manifest.
@@ -27,6 +27,8 @@ const FRONT: usize = 65_536;
 pub(super) struct Seen {
     table: Table,
     front: Front<Key, ()>,
+    /// Held while a row is added, or taken away where its content is not there.
+    rows: Mutex<()>,
 }
 
 type Key = (Repository, Digest, Role);
@@ -43,7 +45,7 @@ impl Equivalent<Key> for Named<'_> {
 
 impl Seen {
     pub(super) fn new(records: &Records) -> Self {
-        Self { table: records.table("seen"), front: Front::new(FRONT) }
+        Self { table: records.table("seen"), front: Front::new(FRONT), rows: Mutex::default() }
     }
 
     pub(super) async fn holds(&self, r: &Repository, d: &Digest, role: Role) -> Result<bool, Error> {
@@ -72,7 +74,22 @@ impl Seen {
         &self.table
     }
 
+    /// Takes a row away unless its content `is_kept`. Says whether it did.
+    pub(super) fn strike_unless(
+        &self,
+        key: Vec<u8>,
+        is_kept: impl FnOnce() -> Result<bool, store::Error>,
+    ) -> Result<bool, store::Error> {
+        let _rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_kept = is_kept()?;
+        if !is_kept {
+            self.table.delete(key);
+        }
+        Ok(!is_kept)
+    }
+
     pub(super) fn add(&self, repository: &Repository, digest: &Digest, role: Role) {
+        let _rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         self.table.put(entry(repository, digest, role), []);
         self.front.insert((repository.clone(), *digest, role), ());
     }

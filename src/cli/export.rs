@@ -1,10 +1,5 @@
-//! `portcullis export`: pulls references through the gate, of a running server or here, and writes what is admitted into
-//! an OCI image layout (image-spec 1.1, `image-layout.md`): a folder, or tar archives.
-
-mod archive;
-mod folder;
-mod tar;
-mod writer;
+//! `portcullis export`: pulls references through the gate, of a running server or here, and has what is admitted written
+//! into a folder or archives.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,12 +11,10 @@ use super::store::{Common, Output, Place, bar, bytes};
 use super::{exit, password, references, report, runtime};
 use crate::engine::upkeep::contents::{self, Sealed};
 use crate::engine::upkeep::{Export, Order, Platform, Progress, Pulled};
+use crate::export::{Destination, Summary, Writer};
 use crate::setting::size;
 use crate::signing::SigningKey;
 use crate::upstream::Carried;
-use archive::Archive;
-use folder::Folder;
-use writer::{Summary, Writer};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -155,13 +148,13 @@ fn key(arguments: &Arguments) -> anyhow::Result<Option<SigningKey>> {
 
 fn writer(arguments: &Arguments, store: &Path, earlier: Option<Sealed>) -> anyhow::Result<Writer> {
     let to = &arguments.to;
-    let sink = if to.extension().is_some_and(|extension| extension == "tar") {
-        writer::Sink::Archive(Archive::create(to, arguments.split)?)
+    let destination = if to.extension().is_some_and(|extension| extension == "tar") {
+        Destination::archive(to, arguments.split)?
     } else {
         anyhow::ensure!(arguments.split.is_none(), "--split cuts archives: give a name that ends in .tar");
-        writer::Sink::Folder(Folder::open(to)?)
+        Destination::folder(to)?
     };
-    Ok(Writer::new(store, sink, earlier, arguments.platforms.clone()))
+    Ok(Writer::new(store, destination, earlier, arguments.platforms.clone()))
 }
 
 fn earlier(path: &Path) -> anyhow::Result<Sealed> {

@@ -104,7 +104,8 @@ async fn import(arguments: &Arguments, order: Order, place: &Place) -> anyhow::R
         Place::Server(_) => done.context("the running server that has the store was asked to take it in"),
         Place::Own(..) => done,
     };
-    done.map(|()| references::code(&all))
+    let damaged = if layouts.iter().any(Layout::is_damaged) { exit::UNDECIDED } else { exit::OK };
+    done.map(|()| references::code(&all).max(damaged))
 }
 
 fn print(arguments: &Arguments, layouts: &[Layout], all: &[Pulled]) -> anyhow::Result<()> {
@@ -124,6 +125,9 @@ fn print(arguments: &Arguments, layouts: &[Layout], all: &[Pulled]) -> anyhow::R
 }
 
 fn about(out: &mut impl std::io::Write, layout: &Layout) -> std::io::Result<()> {
+    if let Some(why) = &layout.broken {
+        return writeln!(out, "{}: trouble: {why}", layout.path.display());
+    }
     let standing = match &layout.standing {
         Standing::Absent => "no index of contents".to_owned(),
         Standing::Unsigned => "contents that nobody signed".to_owned(),
@@ -139,6 +143,13 @@ fn about(out: &mut impl std::io::Write, layout: &Layout) -> std::io::Result<()> 
     if !layout.missing_pieces.is_empty() {
         let pieces: Vec<String> = layout.missing_pieces.iter().map(u32::to_string).collect();
         writeln!(out, "  content is missing: of piece {}", pieces.join(", "))?;
+    }
+    if layout.damaged > 0 {
+        writeln!(
+            out,
+            "  damaged: {} artifacts, of which nobody can tell what they are about",
+            layout.damaged
+        )?;
     }
     for passed_over in &layout.passed_over {
         writeln!(out, "  passed over: {passed_over}")?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use super::registry::Registries;
+use super::registry::Access;
 use super::store::bar;
 use super::{exit, report, runtime};
 use crate::clock::Clock;
@@ -19,15 +19,8 @@ pub(super) struct Arguments {
     /// the built-in defaults.
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
-    /// Reach the destination over plain HTTP.
-    #[arg(long)]
-    insecure: bool,
-    /// The account at the destination; without it, the configuration's, else docker's.
-    #[arg(short = 'u', long, requires = "password_stdin")]
-    username: Option<String>,
-    /// Read the account's password from standard input.
-    #[arg(long, requires = "username")]
-    password_stdin: bool,
+    #[command(flatten)]
+    access: Access,
     /// What is copied, by its source name: docker.io/library/nginx:1.27
     source: String,
     /// Where to: registry.example/team/nginx, with a tag where that is to be another than the source's.
@@ -57,11 +50,11 @@ impl Arguments {
         let counter_signing = settings.policies.iter_mut().filter_map(|policy| policy.counter_sign.as_mut());
         counter_signing.for_each(|counter_sign| counter_sign.before_serving = true);
         let home = destination.repository.registry();
-        let registries = Registries::of(settings.clone(), self.insecure, home, self.username.as_deref())?;
+        let registries = self.access.registries(settings.clone(), home)?;
         let writer = registries.writer(home)?;
         let bar = bar::of_bytes();
         let tell = |step| match step {
-            Step::Found(bytes) => bar.set_length(bytes),
+            Step::Found(bytes) => bar.inc_length(bytes),
             Step::Copied(bytes) => bar.inc(bytes),
         };
         let promoted = runtime()?.block_on(async {

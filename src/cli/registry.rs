@@ -12,19 +12,27 @@ use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 use crate::upstream::{self, Upstream, Writer};
 
+/// How one registry is reached, whatever is configured.
 #[derive(clap::Args)]
 #[group(skip)]
-pub(super) struct Flags {
-    /// Ask the registry over plain HTTP.
+pub(super) struct Access {
+    /// Ask registries over plain HTTP; of a promotion, the destination.
     #[arg(long)]
     insecure: bool,
     /// The account at the registry that is written to, else at the one that is read; without it, and at any other
-    /// registry, docker's own configuration is asked.
+    /// registry, the configuration's, else docker's.
     #[arg(short = 'u', long, requires = "password_stdin")]
     username: Option<String>,
     /// Read the account's password from standard input.
     #[arg(long, requires = "username")]
     password_stdin: bool,
+}
+
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct Flags {
+    #[command(flatten)]
+    access: Access,
     /// A configuration: registries that are upstreams in it are reached as it says.
     #[arg(long = "registry-config", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -51,27 +59,24 @@ impl Flags {
             Some(path) => settings(Some(path))?,
             None => Settings::built_in(),
         };
-        Registries::of(settings, self.insecure, home, self.username.as_deref())
+        self.access.registries(settings, home)
+    }
+}
+
+impl Access {
+    /// Registries by a configuration; at `home` in the name of the account, if one is given.
+    ///
+    /// # Errors
+    /// The password cannot be read.
+    pub(super) fn registries(&self, settings: Settings, home: &Registry) -> anyhow::Result<Registries> {
+        let credentials = self.username.as_deref().map(login::account).transpose()?;
+        let account = credentials.map(|credentials| (home.clone(), credentials));
+        let (insecure, docker) = (self.insecure, login::docker_config());
+        Ok(Registries { settings, insecure, account, docker, metrics: Metrics::new() })
     }
 }
 
 impl Registries {
-    /// By a configuration, over plain HTTP where that is said; at `home` in the name of an account, if one is given,
-    /// whose password is on standard input.
-    ///
-    /// # Errors
-    /// The password cannot be read.
-    pub(super) fn of(
-        settings: Settings,
-        insecure: bool,
-        home: &Registry,
-        username: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let account =
-            username.map(login::account).transpose()?.map(|credentials| (home.clone(), credentials));
-        Ok(Self { settings, insecure, account, docker: login::docker_config(), metrics: Metrics::new() })
-    }
-
     /// A registry to read from.
     pub(super) fn upstream(&self, registry: &Registry) -> anyhow::Result<Arc<Upstream>> {
         let settings = self.settings_of(registry);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Settings, Tls};
 use crate::oci::{Registry, SignatureSource};
+use crate::policy::Policies;
 use crate::setting::SettingError;
 use crate::store;
 use crate::upstream::{self, Credentials};
@@ -156,6 +157,23 @@ fn signature_sources(settings: &Settings) -> Result<(), SettingError> {
     }
     for (i, policy) in settings.policies.iter().enumerate() {
         check(&policy.signatures).map_err(|fault| fault.under(i.to_string()).under("policies"))?;
+    }
+    Ok(())
+}
+
+/// The same for what a policy's file of the ecosystem names.
+pub(super) fn sources_of_files(settings: &Settings, policies: &Policies) -> Result<(), SettingError> {
+    for (policy, source) in policies.sources_of_files() {
+        let SignatureSource::Repository(pattern) = source else { continue };
+        let registry = pattern.registry().filter(|registry| !settings.upstreams.contains_key(registry));
+        let Some(registry) = registry else { continue };
+        let at = settings.policies.iter().position(|known| known.name == **policy).unwrap_or_default();
+        let why = unknown_upstream(settings, &registry);
+        let message = format!("its source {pattern} cannot be asked: {why}. Add it there");
+        return Err(SettingError::new(
+            ["policies", &at.to_string(), "from", "cluster_image_policy"],
+            message,
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::developer::Developer;
 use super::folder::Folder;
+use super::island::Island;
 use super::proxy::Proxy;
 use super::signing::certificate::RevocationList;
 use super::signing::{Authority, Identity, Key, KeyKind, Profile, cosign, notation, nv2};
@@ -30,6 +31,8 @@ pub struct Stage {
     pub proxy: Proxy,
     /// Somebody behind that gate.
     pub developer: Developer,
+    /// Machines of theirs to which no network leads.
+    pub island: Island,
     keys: Keys,
     folder: Folder,
 }
@@ -77,7 +80,8 @@ impl Stage {
         let config = folder.write("portcullis.yaml", &configuration(&hub, &wabbit, &acme))?;
         let proxy = Proxy::start(&config, Clock::system()).await?;
         let developer = Developer::start(&proxy, &wabbit, &keys.acme).await?;
-        let stage = Self { hub, wabbit, acme, proxy, developer, keys, folder };
+        let island = Island::start(&keys.acme).await?;
+        let stage = Self { hub, wabbit, acme, proxy, developer, island, keys, folder };
         stage.fill_hub()?;
         stage.fill_acme()?;
         stage.fill_copies()?;

@@ -1,10 +1,15 @@
-//! The story: what is pulled, what is told to happen, and what happened.
+//! The story: what is pulled and carried, what is told to happen, and what happened.
+
+mod scenes;
+
+use std::fmt;
 
 use super::client::Client;
 use super::pull::{Pulled, pull};
-use super::stage::{Stage, WABBIT_KEYS};
+use super::stage::Stage;
 use super::{Error, Package, Proxy};
 use crate::access::Principal;
+use crate::engine::upkeep::{self, Outcome};
 use crate::oci::Reference;
 
 /// One step that was played.
@@ -12,12 +17,12 @@ use crate::oci::Reference;
 pub struct Played {
     /// What it shows.
     pub title: &'static str,
-    /// What was pulled.
+    /// What was pulled or carried.
     pub reference: String,
     /// What was told.
     pub expected: Expected,
-    /// What came.
-    pub pulled: Pulled,
+    /// What came of it.
+    pub came: Came,
     /// The names that the content was signed under.
     pub origin: Vec<String>,
 }
@@ -31,6 +36,19 @@ pub enum Expected {
     Refused(u16, &'static [&'static str]),
     /// The connection ends before forged content is complete.
     Broken,
+    /// All of it is exported, or taken in.
+    Carried,
+    /// It is not exported or not taken in, for a reason that holds all of these.
+    Left(&'static [&'static str]),
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Came {
+    /// A client pulled.
+    Pulled(Pulled),
+    /// It was exported or imported; `None` where nothing was said of it.
+    Carried(Option<upkeep::Pulled>),
 }
 
 impl Expected {
@@ -38,8 +56,9 @@ impl Expected {
     pub fn word(self) -> &'static str {
         match self {
             Self::Served(_) => "served",
-            Self::Refused(..) => "refused",
+            Self::Refused(..) | Self::Left(_) => "refused",
             Self::Broken => "cut off",
+            Self::Carried => "carried",
         }
     }
 }
@@ -47,7 +66,16 @@ impl Expected {
 impl Played {
     /// Whether it came out as told.
     pub fn as_told(&self) -> bool {
-        match (&self.expected, &self.pulled) {
+        match &self.came {
+            Came::Pulled(pulled) => self.is_pulled_as_told(pulled),
+            Came::Carried(carried) => {
+                carried.as_ref().is_some_and(|carried| self.is_carried_as_told(carried))
+            }
+        }
+    }
+
+    fn is_pulled_as_told(&self, pulled: &Pulled) -> bool {
+        match (&self.expected, pulled) {
             (Expected::Served(Some(name)), Pulled::Whole { .. }) => {
                 // The gate counter-signs a digest, where publishers sign a tag.
                 let is_it = |origin: &String| origin.split('@').next() == Some(name);
@@ -66,13 +94,42 @@ impl Played {
         }
     }
 
+    fn is_carried_as_told(&self, carried: &upkeep::Pulled) -> bool {
+        let reason = carried.reason.as_deref().unwrap_or_default();
+        match (&self.expected, carried.outcome) {
+            (Expected::Carried, Outcome::Kept) => true,
+            (Expected::Left(words), Outcome::Refused | Outcome::Trouble) => {
+                words.iter().all(|word| reason.contains(word))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Came {
     /// What happened, in one word.
     pub fn word(&self) -> &'static str {
-        match self.pulled {
-            Pulled::Whole { .. } => "served",
-            Pulled::Refused { .. } => "refused",
-            Pulled::Broken { .. } => "cut off",
-            Pulled::Forged(_) => "FORGED",
+        match self {
+            Self::Pulled(Pulled::Whole { .. }) => "served",
+            Self::Pulled(Pulled::Refused { .. }) => "refused",
+            Self::Pulled(Pulled::Broken { .. }) => "cut off",
+            Self::Pulled(Pulled::Forged(_)) => "FORGED",
+            Self::Carried(Some(carried)) if carried.outcome == Outcome::Kept => "carried",
+            Self::Carried(Some(_)) => "refused",
+            Self::Carried(None) => "nothing",
+        }
+    }
+}
+
+impl fmt::Display for Came {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pulled(pulled) => pulled.fmt(f),
+            Self::Carried(None) => f.write_str("nothing was said of it"),
+            Self::Carried(Some(carried)) => match &carried.reason {
+                Some(reason) => f.write_str(reason),
+                None => write!(f, "{} manifests with signatures, configs and layers", carried.manifests),
+            },
         }
     }
 }
@@ -84,17 +141,24 @@ struct Step {
     by: By,
 }
 
-/// Who pulls.
+/// Who pulls or carries.
 #[derive(Clone, Copy)]
 enum By {
     /// A machine of ACME Rockets', through its gate.
     Acme,
     /// A developer of theirs, through a gate of their own before that one.
     Developer,
+    /// A machine on their island, to which nothing leads but what is carried there.
+    Island,
 }
 
-fn step(title: &'static str, reference: impl Into<String>, expected: Expected) -> Step {
-    Step { title, reference: reference.into(), expected, by: By::Acme }
+impl Step {
+    /// What came of it, by what an export or an import said.
+    fn carried(self, all: &[upkeep::Pulled]) -> Played {
+        let carried = all.iter().find(|pulled| pulled.reference == self.reference).cloned();
+        let Self { title, reference, expected, .. } = self;
+        Played { title, reference, expected, came: Came::Carried(carried), origin: Vec::new() }
+    }
 }
 
 /// Plays all of it. `tell` is called after each step.
@@ -102,155 +166,39 @@ fn step(title: &'static str, reference: impl Into<String>, expected: Expected) -
 /// # Errors
 /// The proxy is not there, or the key cannot be written.
 pub async fn play(stage: &Stage, mut tell: impl FnMut(&Played) -> Result<(), Error>) -> Result<(), Error> {
-    for step in before_the_key() {
+    for step in scenes::before_the_key() {
         tell(&stage.play(step).await?)?;
     }
     if !stage.acquire_wabbit_key()? {
         return Err(Error::Reload);
     }
-    let rest = [after_the_key(), attacks(), artifacts(), copies(), certified()];
-    for step in rest.into_iter().flatten() {
+    for step in scenes::with_the_key() {
         tell(&stage.play(step).await?)?;
     }
     if !stage.revoke_charts_key()? {
         return Err(Error::Reload);
     }
-    tell(&stage.play(after_the_theft()).await?)
+    tell(&stage.play(scenes::after_the_theft()).await?)?;
+    carry(stage, tell).await
 }
 
-fn before_the_key() -> Vec<Step> {
-    use Expected::{Refused, Served};
-    vec![
-        step(
-            "Docker certifies its official images",
-            "docker.io/hello-world",
-            Served(Some("docker.io/library/hello-world:latest")),
-        ),
-        step(
-            "Nobody here knows Wabbit Networks yet",
-            "docker.io/wabbit-networks/net-monitor:v1",
-            Refused(403, &["no trusted signature", WABBIT_KEYS]),
-        ),
-    ]
-}
-
-fn after_the_key() -> Vec<Step> {
-    use Expected::Served;
-    vec![step(
-        "The key is acquired; the same pull again",
-        "docker.io/wabbit-networks/net-monitor:v1",
-        Served(Some("registry.wabbit-networks.io/net-monitor:v1")),
-    )]
-}
-
-fn attacks() -> Vec<Step> {
-    use Expected::{Broken, Refused};
-    let tampered = Package::image("tampered-manifest").digest();
-    vec![
-        step(
-            "Nobody signed it",
-            "docker.io/wabbit-networks/unsigned:v1",
-            Refused(403, &["no trusted signature: none found"]),
-        ),
-        step(
-            "The registry gives another manifest than was asked for",
-            format!("docker.io/wabbit-networks/tampered-manifest@{tampered}"),
-            Refused(503, &["content of", "is something else"]),
-        ),
-        step(
-            "The registry gives another layer: its last byte never comes",
-            "docker.io/wabbit-networks/tampered-layer:v1",
-            Broken,
-        ),
-        step(
-            "A good signature, moved to another image",
-            "docker.io/wabbit-networks/moved-signature:v1",
-            Refused(403, &["the claim's digest is", "the manifest's is"]),
-        ),
-        step(
-            "The signature ended an hour ago",
-            "docker.io/wabbit-networks/expired:v1",
-            Refused(403, &["the signature's validity ended at"]),
-        ),
-    ]
-}
-
-fn artifacts() -> Vec<Step> {
-    use Expected::{Refused, Served};
-    let index = Package::multi_arch("multi-arch");
-    let child = index.children().first().map(|child| child.digest().to_string()).unwrap_or_default();
-    vec![
-        step(
-            "A multi-arch index is signed",
-            "docker.io/wabbit-networks/multi-arch:v1",
-            Served(Some("registry.wabbit-networks.io/multi-arch:v1")),
-        ),
-        step(
-            "Its images come in with it, by digest",
-            format!("docker.io/wabbit-networks/multi-arch@{child}"),
-            Served(Some("registry.wabbit-networks.io/multi-arch:v1")),
-        ),
-        step(
-            "A bill of materials",
-            "docker.io/wabbit-networks/net-monitor:v1-sbom",
-            Served(Some("registry.wabbit-networks.io/sbom:v1")),
-        ),
-        step(
-            "A Helm chart, signed by the Notary Project's rules",
-            "registry.acme-rockets.io/charts/net-monitor:0.1.0",
-            Served(None),
-        ),
-        step(
-            "An OPA bundle, signed with a cosign key",
-            "registry.acme-rockets.io/policies/baseline:1",
-            Served(Some("registry.acme-rockets.io/policies/baseline")),
-        ),
-        step(
-            "An artifact of a type nobody knows",
-            "registry.acme-rockets.io/strange:7",
-            Served(Some("acme-rockets.io/strange:7")),
-        ),
-        step(
-            "The same type, unsigned",
-            "registry.acme-rockets.io/strange:unsigned",
-            Refused(403, &["no trusted signature: none found"]),
-        ),
-    ]
-}
-
-fn after_the_theft() -> Step {
-    step(
-        "The charts' key was stolen: what is cached closes",
-        "registry.acme-rockets.io/charts/net-monitor:0.1.0",
-        Expected::Refused(403, &["was revoked at", "(keyCompromise)"]),
-    )
-}
-
-fn copies() -> Vec<Step> {
-    let origin = Expected::Served(Some("registry.wabbit-networks.io/dev/net-monitor:v1"));
-    vec![
-        step("Built for development", "registry.wabbit-networks.io/dev/net-monitor:v1", origin),
-        step("Copied to staging", "registry.wabbit-networks.io/staging/net-monitor:v1", origin),
-        step("Copied to production", "registry.wabbit-networks.io/production/net-monitor:v1", origin),
-        step("Copied to ACME Rockets' registry", "registry.acme-rockets.io/net-monitor:v1", origin),
-    ]
-}
-
-fn certified() -> Vec<Step> {
-    let by_developer =
-        |title, reference: &str, expected| Step { by: By::Developer, ..step(title, reference, expected) };
-    vec![
-        by_developer(
-            "A developer trusts ACME alone, which signed what it let in",
-            "docker.io/wabbit-networks/net-monitor:v1",
-            Expected::Served(Some("acme-rockets.io/wabbit-networks/net-monitor")),
-        ),
-        by_developer(
-            "The same image straight from Wabbit Networks",
-            "registry.wabbit-networks.io/dev/net-monitor:v1",
-            Expected::Refused(403, &["no trusted signature"]),
-        ),
-    ]
+/// What ACME's gate let in is carried to the island, and pulled there.
+async fn carry(stage: &Stage, mut tell: impl FnMut(&Played) -> Result<(), Error>) -> Result<(), Error> {
+    let exported = scenes::exported();
+    let references = exported.iter().map(|step| step.reference.clone()).collect();
+    let came = stage.island.export(&stage.proxy, references).await?;
+    for step in exported {
+        tell(&step.carried(&came))?;
+    }
+    stage.island.carry_across(&Package::image("hello-world"))?;
+    let came = stage.island.import().await?;
+    for step in scenes::taken_in() {
+        tell(&step.carried(&came))?;
+    }
+    for step in scenes::on_the_island() {
+        tell(&stage.play(step).await?)?;
+    }
+    Ok(())
 }
 
 impl Stage {
@@ -259,13 +207,15 @@ impl Stage {
         let proxy = match step.by {
             By::Acme => &self.proxy,
             By::Developer => &self.developer.proxy,
+            By::Island => &self.island.proxy,
         };
         let pulled = pull(&Client::new(), &proxy.url(), &reference).await?;
         let origin = match pulled {
             Pulled::Whole { .. } => origin(proxy, &reference).await,
             _ => Vec::new(),
         };
-        Ok(Played { title: step.title, reference: step.reference, expected: step.expected, pulled, origin })
+        let Step { title, reference, expected, .. } = step;
+        Ok(Played { title, reference, expected, came: Came::Pulled(pulled), origin })
     }
 }
 

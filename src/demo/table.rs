@@ -48,7 +48,7 @@ impl<'a, W: Write> Table<'a, W> {
         self.printed += 1;
         let told = if played.as_told() { Colour::Good } else { Colour::Bad };
         let mark = if played.as_told() { "as told" } else { "NOT AS TOLD" };
-        let outcome = self.painted(&format!("{:8} {mark}", played.word()), told);
+        let outcome = self.painted(&format!("{:8} {mark}", played.came.word()), told);
         writeln!(
             self.out,
             "{:>2}  {:TITLE$}{:9} {outcome}",
@@ -57,7 +57,7 @@ impl<'a, W: Write> Table<'a, W> {
             played.expected.word()
         )?;
         writeln!(self.out, "{:INDENT$}{}", "", shortened(&played.reference))?;
-        let mut seen = played.pulled.to_string();
+        let mut seen = played.came.to_string();
         if !played.origin.is_empty() {
             seen.push_str(&format!("; origin {}", played.origin.join(", ")));
         }

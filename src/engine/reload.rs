@@ -87,17 +87,23 @@ impl Reloader {
             tracing::warn!("file changes cannot be watched here; send SIGHUP to reload");
             return std::future::pending().await;
         };
-        let mut watched = BTreeSet::new();
+        let (mut watched, mut named, mut followed) = (BTreeSet::new(), Vec::new(), None);
         loop {
-            let named = self.current.load().settings().paths();
-            follow(&named, &mut watcher, &mut watched);
-            let Some(changed) = changes.recv().await else { return };
-            if !changed.iter().any(|path| concerns(path, &named)) {
-                continue;
+            let engine = self.current.load_full();
+            // A log or a store in a folder of keys changes all the time: only what is named anew is looked for.
+            if !followed.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, &engine)) {
+                named = engine.settings().paths();
+                follow(&named, &mut watcher, &mut watched);
+                followed = Some(engine);
             }
-            tokio::time::sleep(SETTLE).await;
-            while changes.try_recv().is_ok() {}
-            self.reload_aside().await;
+            let Some(changed) = changes.recv().await else { return };
+            if changed.iter().any(|path| concerns(path, &named)) {
+                tokio::time::sleep(SETTLE).await;
+                while changes.try_recv().is_ok() {}
+                self.reload_aside().await;
+                // A folder may be another one now.
+                followed = None;
+            }
         }
     }
 }

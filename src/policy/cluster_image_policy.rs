@@ -8,6 +8,7 @@ mod document;
 mod glob;
 mod identity;
 mod object;
+mod source;
 mod trust_root;
 mod witnesses;
 
@@ -29,7 +30,7 @@ use self::object::Object;
 use self::trust_root::TrustRoot;
 use self::witnesses::TrustRoots;
 use super::{Demand, Mode, Reason, Require, Signer};
-use crate::oci::Repository;
+use crate::oci::{Repository, SignatureSource};
 use crate::setting::SettingError;
 use crate::signature::{Code, SignerName};
 
@@ -58,6 +59,7 @@ struct Policy {
     images: Vec<Glob>,
     warns: bool,
     asks: Asks,
+    sources: Vec<SignatureSource>,
 }
 
 /// What its authorities come to: one of them suffices.
@@ -94,9 +96,9 @@ impl ClusterImagePolicies {
             document.head().map_err(|fault| document.locate(text, "", &fault)).map(|head| (document, head))
         });
         let heads: Vec<(&Document, Head<'_>)> = heads.collect::<Result<_, _>>()?;
-        let roots = roots(text, &heads)?;
-        let stem = stem(file);
-        let mut reader = Reader { stem: &stem, roots: &roots, root, signers: BTreeMap::new() };
+        let (roots, stem) = (roots(text, &heads)?, stem(file));
+        let mut reader =
+            Reader { stem: &stem, roots: &roots, root, signers: BTreeMap::new(), sources: Vec::new() };
         let mut policies: Vec<Policy> = Vec::new();
         for (document, head) in heads.iter().filter(|(_, head)| head.kind == Kind::ClusterImagePolicy) {
             let locate = |fault| document.locate(text, &format!("ClusterImagePolicy {}", head.name), &fault);
@@ -115,15 +117,13 @@ impl ClusterImagePolicies {
         let signers = reader.signers;
         let limited = signers.values().filter_map(|signer| signer.verifier.limitation());
         let warnings = weak(&policies).into_iter().chain(limited).map(|w| format!("{file}: {w}")).collect();
-        let digest = Sha256::digest(text).into();
-        Ok(Self { file: file.to_owned(), policies, signers, warnings, digest })
+        Ok(Self { file: file.to_owned(), policies, signers, warnings, digest: Sha256::digest(text).into() })
     }
 
     /// What is asked of content of a repository, and the strictest mode that the file leaves for it: all policies
     /// that are about it, those that only warn left out where others enforce.
     pub fn of(&self, repository: &Repository) -> (Demand<'_>, Mode) {
-        let about = |policy: &&Policy| policy.images.iter().any(|glob| glob.matches(repository));
-        let matching: Vec<&Policy> = self.policies.iter().filter(about).collect();
+        let matching: Vec<&Policy> = self.about(repository).collect();
         if matching.is_empty() {
             return (Demand::Never(self.no_match()), Mode::Enforce);
         }
@@ -134,6 +134,20 @@ impl ClusterImagePolicies {
             (true, false) => (together(&warning), Mode::Audit),
             (true, true) => (Demand::Nothing, Mode::Allow),
         }
+    }
+
+    /// Where signatures of content of a repository may lie, beside the repository itself.
+    pub fn sources_of(&self, repository: &Repository) -> impl Iterator<Item = &SignatureSource> {
+        self.about(repository).flat_map(|policy| &policy.sources)
+    }
+
+    /// Where signatures of anything may lie.
+    pub fn sources(&self) -> impl Iterator<Item = &SignatureSource> {
+        self.policies.iter().flat_map(|policy| &policy.sources)
+    }
+
+    fn about(&self, repository: &Repository) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().filter(|policy| policy.images.iter().any(|glob| glob.matches(repository)))
     }
 
     /// The signers that its authorities became.
@@ -223,7 +237,8 @@ fn policy(head: &Head<'_>, reader: &mut Reader<'_>) -> Result<Policy, SettingErr
             return Err(SettingError::new(["images"], "is missing: name at least one glob"));
         }
         let authorities = spec.each("authorities", |i, value| reader.read(head.name, i, value))?;
-        Ok(Policy { name: head.name.to_owned(), images, warns, asks: asks(authorities)? })
+        let sources = std::mem::take(&mut reader.sources);
+        Ok(Policy { name: head.name.to_owned(), images, warns, asks: asks(authorities)?, sources })
     };
     read(reader).map_err(|fault| fault.under("spec"))
 }

@@ -106,9 +106,13 @@ impl Policy {
     }
 
     /// Where signatures of content of a repository are looked for beside the repository itself.
-    pub fn signature_sources(&self, repository: &Repository) -> impl Iterator<Item = &SignatureSource> {
+    pub fn signature_sources<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> impl Iterator<Item = &'a SignatureSource> {
         let of_upstream = self.settings.upstream_signatures.get(repository.registry());
-        self.settings.signatures.iter().chain(of_upstream.into_iter().flatten())
+        let of_file = self.terms.sources_of(repository);
+        self.settings.signatures.iter().chain(of_file).chain(of_upstream.into_iter().flatten())
     }
 
     /// What decisions under it depend on.
@@ -219,6 +223,12 @@ impl Policies {
     /// The policy that applies: the one with the most specific scope.
     pub fn matching(&self, repository: &Repository) -> Option<&Arc<Policy>> {
         self.scopes.iter().find(|(scope, _)| scope.matches(repository)).map(|(_, policy)| policy)
+    }
+
+    /// Where policies' files say that signatures lie, with each policy's name.
+    pub fn sources_of_files(&self) -> impl Iterator<Item = (&Arc<str>, &SignatureSource)> {
+        let policies = self.scopes.iter().map(|(_, policy)| policy);
+        policies.flat_map(|policy| policy.terms.sources().into_iter().map(|source| (&policy.name, source)))
     }
 
     /// The exception that covers a manifest at this moment.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{ClusterImagePolicies, Mode, Reason, Require};
-use crate::oci::Repository;
+use crate::oci::{Repository, SignatureSource};
 
 /// What a policy demands, before a repository is named.
 #[derive(Clone)]
@@ -22,6 +22,22 @@ impl Terms {
             Self::Same(Some(require)) => (Demand::Require(Cow::Borrowed(require)), Mode::Enforce),
             Self::Same(None) => (Demand::Nothing, Mode::Enforce),
             Self::ClusterImagePolicies(file) => file.of(repository),
+        }
+    }
+
+    /// Where a file says that signatures of content of a repository lie.
+    pub(super) fn sources_of<'a>(&'a self, repository: &'a Repository) -> Vec<&'a SignatureSource> {
+        match self {
+            Self::Same(_) => Vec::new(),
+            Self::ClusterImagePolicies(file) => file.sources_of(repository).collect(),
+        }
+    }
+
+    /// The same of any repository.
+    pub(super) fn sources(&self) -> Vec<&SignatureSource> {
+        match self {
+            Self::Same(_) => Vec::new(),
+            Self::ClusterImagePolicies(file) => file.sources().collect(),
         }
     }
 }

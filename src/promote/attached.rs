@@ -37,6 +37,37 @@ pub(super) struct Attached {
     passed_over: usize,
 }
 
+impl Attached {
+    /// Passes over what names a blob that is `gone`, and what lists such.
+    pub(super) fn pass_over(&mut self, gone: &HashSet<Digest>) {
+        let mut lost = gone.clone();
+        let mut is_whole = |piece: &Piece| {
+            let manifest = &piece.manifest;
+            let mut named = manifest.config().into_iter().chain(manifest.blobs()).chain(manifest.manifests());
+            let Some(missing) = named.find(|named| lost.contains(&named.digest)) else { return true };
+            let (artifact, missing) = (manifest.digest(), &missing.digest);
+            tracing::warn!(%artifact, %missing, "what is attached is passed over: the source lacks a part of it");
+            lost.insert(*artifact);
+            false
+        };
+        self.referrers.retain(&mut is_whole);
+        for tagged in &mut self.tagged {
+            tagged.pieces.retain(&mut is_whole);
+        }
+        self.tagged.retain(|tagged| !tagged.pieces.is_empty());
+    }
+
+    /// Takes what lists manifests out: those may be the content's, which has to be there before.
+    pub(super) fn without_indexes(&mut self) -> Self {
+        let lists = |piece: &Piece| !piece.manifest.manifests().is_empty();
+        Self {
+            referrers: self.referrers.extract_if(.., |piece| lists(piece)).collect(),
+            tagged: self.tagged.extract_if(.., |tagged| tagged.pieces.iter().any(lists)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What one manifest has.
 struct Named {
     referrers: Vec<Digest>,
@@ -77,17 +108,9 @@ impl Promotion<'_> {
 
     /// Takes along what manifests have, first what is proven. Says which referrers may have some of their own.
     async fn take_all(&self, named: Vec<Named>, all: &mut Attached) -> Result<Vec<Digest>, Error> {
-        let own: HashSet<Digest> = named.iter().flat_map(|named| &named.referrers).copied().collect();
         let mut new = Vec::new();
         for digest in named.iter().flat_map(|named| &named.proven) {
-            if !all.named.insert(*digest) {
-                continue;
-            }
-            // The gate has bounds of its own.
-            all.left += 1;
-            // The source may name what only the gate has.
-            let goes = own.contains(digest) && self.take(*digest, false, 0, all).await?;
-            if goes || self.take(*digest, true, 0, all).await? {
+            if all.named.insert(*digest) && self.take(*digest, true, 0, all).await? {
                 new.push(*digest);
             }
         }

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{AT_ONCE, Error, Piece, Promotion};
 use crate::oci::{Digest, Manifest, Tag, Target};
 use crate::signing::{self, cosign};
-use crate::upstream::Amended;
+use crate::upstream::{Amended, Amendment};
 
 /// The tags under which cosign has signatures and attestations as layers of one image.
 const UNITED: [&str; 2] = [".sig", ".att"];
@@ -57,9 +57,10 @@ pub enum Why {
 }
 
 impl Promotion<'_> {
-    /// Writes the tags. Says what is not under them then.
+    /// Writes the tags, but for those of [`unions`]. Says what is not under them then.
     pub(super) async fn write_tags(&self, tagged: &[Tagged]) -> Result<Vec<Left>, Error> {
-        let writing = stream::iter(tagged.iter().map(|tagged| self.write_tag(tagged)));
+        let alone = tagged.iter().filter(|tagged| !is_united(&tagged.tag));
+        let writing = stream::iter(alone.map(|tagged| self.write_tag(tagged)));
         let taken: Vec<Option<Left>> = writing.buffer_unordered(AT_ONCE).try_collect().await?;
         let unproven = tagged.iter().filter_map(|Tagged { tag, left_out, .. }| {
             Some(Left { tag: tag.clone(), artifact: (*left_out)?, why: Why::Unproven })
@@ -69,11 +70,6 @@ impl Promotion<'_> {
 
     async fn write_tag(&self, Tagged { tag, pieces, .. }: &Tagged) -> Result<Option<Left>, Error> {
         let target = Target::Tag(tag.clone());
-        if is_united(tag) {
-            let unite = |present| united(present, pieces);
-            let united = self.writer.amend::<signing::Error>(self.destination, tag, unite).await;
-            return united.map(|()| None).map_err(|e| self.failed(&target, &e));
-        }
         let Some(piece) = pieces.first() else { return Ok(None) };
         let present = self.writer.manifest(self.destination, &target).await;
         match present.map_err(|e| self.failed(&target, &e))? {
@@ -95,6 +91,13 @@ impl Promotion<'_> {
         }
         Ok(Left { tag: tag.clone(), artifact, why: Why::Taken { admitted } })
     }
+}
+
+/// What is to be united with what the destination has.
+pub(super) fn unions(tagged: &[Tagged]) -> impl Iterator<Item = Amendment<'_, signing::Error>> {
+    let shared = tagged.iter().filter(|tagged| is_united(&tagged.tag));
+    shared
+        .map(|Tagged { tag, pieces, .. }| Amendment::new(tag.clone(), move |present| united(present, pieces)))
 }
 
 fn is_united(tag: &Tag) -> bool {

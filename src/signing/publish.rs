@@ -2,8 +2,8 @@
 
 use super::cosign::Layer;
 use super::{Artifact, Error};
-use crate::oci::{Repository, Tag};
-use crate::upstream::Writer;
+use crate::oci::{Manifest, Repository, Tag};
+use crate::upstream::{Amendment, Writer};
 
 /// A signature that is ready to be published.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ impl Signed {
             }
             Self::Tagged(layer) => {
                 let tag = Tag::about(&layer.subject, ".sig");
-                writer.amend(repository, &tag, |present| layer.missing_in(present.as_ref())).await?;
+                let change = |present: Option<Manifest>| layer.missing_in(present.as_ref());
+                writer.amend(repository, vec![Amendment::new(tag.clone(), change)]).await?.settled().await?;
                 Ok(format!("{repository}:{tag}"))
             }
         }

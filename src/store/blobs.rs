@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Error;
+use super::settling::Settling;
+use super::{Error, SMALL};
 use crate::oci::Digest;
 use crate::oci::digest::Algorithm;
 
@@ -32,6 +33,7 @@ pub(super) struct Blobs {
     next: AtomicU64,
     /// A write found no room. A quota may be in force that free space does not tell of.
     ran_out: AtomicBool,
+    pub(super) settling: Settling,
 }
 
 /// A file that is being written. Goes when it is dropped, unless it was put in its place.
@@ -58,6 +60,7 @@ impl Blobs {
             quarantine: folder(root, "quarantine")?,
             next: AtomicU64::new(0),
             ran_out: AtomicBool::new(false),
+            settling: Settling::default(),
         };
         for name in names(&opened.incoming)? {
             rustix::fs::unlinkat(&opened.incoming, name, AtFlags::empty())?;
@@ -78,7 +81,10 @@ impl Blobs {
         let file = rustix::fs::openat(&self.incoming, &name, flags, Mode::RUSR | Mode::WUSR)?;
         let temporary =
             Temporary { file: Arc::new(file.into()), named: Named { name: Some(name), blobs: self.clone() } };
-        allocate(&temporary.file, size, (!self.ran_out.load(Ordering::Relaxed)).then_some(promised))?;
+        // What is small is written in one step, which says so itself where there is no room.
+        if size > SMALL {
+            allocate(&temporary.file, size, (!self.ran_out.load(Ordering::Relaxed)).then_some(promised))?;
+        }
         Ok(temporary)
     }
 

@@ -1,7 +1,7 @@
 //! Content that is kept from eviction in somebody's name.
 
 use super::incoming::blocking;
-use super::{Error, Store};
+use super::{Change, Error, Store};
 use crate::oci::Digest;
 
 impl Store {
@@ -10,17 +10,26 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn hold(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        let (store, digest, owner) = (self.clone(), *digest, owner.to_owned());
-        blocking("hold content", move || store.0.ledger.hold(&digest, &owner)).await
+    pub async fn hold(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        let (store, digests, owner) = (self.clone(), digests.to_vec(), owner.to_owned());
+        blocking("hold content", move || store.0.ledger.hold(&digests, &owner)).await
     }
 
     /// As [`Store::hold`], on a thread that may wait.
     ///
     /// # Errors
     /// As [`Store::hold`].
-    pub fn hold_now(&self, digest: &Digest, owner: &str) -> Result<(), Error> {
-        self.0.ledger.hold(digest, owner)
+    pub fn hold_now(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        self.0.ledger.hold(digests, owner)
+    }
+
+    /// Ends all that `owner` holds, but for these.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn hold_only(&self, digests: &[Digest], owner: &str) -> Result<(), Error> {
+        let (store, digests, owner) = (self.clone(), digests.to_vec(), owner.to_owned());
+        blocking("release content", move || store.0.ledger.hold_only(&digests, &owner)).await
     }
 
     /// Ends `owner`'s hold.
@@ -40,12 +49,17 @@ impl Store {
         self.0.ledger.holdings(owner)
     }
 
-    /// Ends all that `owner` holds, on a thread that may wait. Gives back what nobody holds any more.
+    /// Ends all that the owners hold, on a thread that may wait: `write` is given the changes, which it applies as
+    /// one with whatever else goes with them. Gives back what nobody holds any more.
     ///
     /// # Errors
-    /// [`Error::Records`].
-    pub fn release_all_now(&self, owner: &str) -> Result<Vec<Digest>, Error> {
-        self.0.ledger.release_all(owner)
+    /// [`Error::Records`]; nothing was written then.
+    pub fn release_all_now(
+        &self,
+        owners: &[&str],
+        write: impl FnOnce(Vec<Change>),
+    ) -> Result<Vec<Digest>, Error> {
+        self.0.ledger.release_all(owners, write)
     }
 
     /// Ready once content found no room because too much is held: its owners should let go.

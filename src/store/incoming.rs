@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::blobs::Temporary;
+use super::settling::Settling;
 use super::{Error, Inner, StoredBlob};
 use crate::oci::{Digest, Hasher};
 
@@ -130,25 +131,37 @@ fn hashed(mut hasher: Hasher, pieces: &[Bytes]) -> Hasher {
 }
 
 impl Proven {
-    /// Makes the content durable, then visible, then enters it in the records.
+    /// Makes the content durable, then visible, then enters it in the records. What is small is durable before those
+    /// are, and no sooner.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Full`]: nothing is kept.
     pub async fn commit(self) -> Result<StoredBlob, Error> {
-        blocking("keep content", move || self.commit_now()).await
+        let store = Arc::clone(&self.store);
+        let kept = blocking("keep content", move || self.commit_now()).await?;
+        store.settle_in_time().await;
+        Ok(kept)
     }
 
     pub(super) fn commit_now(self) -> Result<StoredBlob, Error> {
         let Self { digest, size, temporary, reserved, store } = self;
         let file = temporary.file.clone();
-        file.sync_all().map_err(Error::io("make content durable"))?;
+        let settles = Settling::takes(size);
+        if !settles {
+            file.sync_all().map_err(Error::io("make content durable"))?;
+        }
         let place = || {
             // Another fetch may have kept the same content before: its file has no name any more.
             store.opened.forget(&digest);
             store.blobs.place(temporary, &digest)
         };
         store.ledger.quietly(place).map_err(Error::io("name content"))?;
-        let synced = store.blobs.sync(&digest).map_err(Error::io("make a name durable"));
+        let synced = if settles {
+            store.blobs.settle_later(&digest, file.clone());
+            Ok(())
+        } else {
+            store.blobs.sync(&digest).map_err(Error::io("make a name durable"))
+        };
         let entered = synced.and_then(|()| store.ledger.added(&digest, size, reserved.keep()));
         if let Err(error) = entered {
             // What the books do not have must not take room.
@@ -156,6 +169,16 @@ impl Proven {
             return Err(error);
         }
         Ok(StoredBlob { file, size })
+    }
+}
+
+impl Inner {
+    /// Waits for the disk, where more small content waits for it than should.
+    pub(super) async fn settle_in_time(&self) {
+        if self.blobs.is_crowded() {
+            // A refusal is told in the log, and says nothing of what was just kept.
+            let _ = self.records.flush().await;
+        }
     }
 }
 

@@ -285,15 +285,15 @@ impl Ledger {
     }
 
     fn commit(&self, state: &State, mut changes: Vec<Change>) {
-        for (name, value) in [
-            ("total", state.total),
-            ("held", state.held),
-            ("last_use", self.last_use.load(Ordering::Relaxed)),
-        ] {
-            changes.push(self.totals.putting(name, value.to_be_bytes()));
-        }
+        changes.extend(self.totalling(state));
         self.records.apply(changes);
         self.show(state);
+    }
+
+    fn totalling(&self, state: &State) -> [Change; 3] {
+        let last_use = self.last_use.load(Ordering::Relaxed);
+        [("total", state.total), ("held", state.held), ("last_use", last_use)]
+            .map(|(name, value)| self.totals.putting(name, value.to_be_bytes()))
     }
 
     fn row(&self, digest: &Digest) -> Result<Option<Row>, Error> {

@@ -1,7 +1,8 @@
 //! Opening a store: its folder, its lock, its records, and making the books anew where they were
 //! lost.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use super::incoming::blocking;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::opened::Opened;
-use super::records::{OpenFile, Records};
-use super::{Error, Inner, OpenError, Settings, Store};
+use super::records::{Before, OpenFile, Records};
+use super::settling::Settling;
+use super::{Error, Inner, OpenError, SMALL, Settings, Store};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
 
@@ -47,8 +49,9 @@ impl Store {
         std::fs::create_dir_all(path).map_err(failed(path, "make the folder"))?;
         let place = Place::take(path, None)?;
         let unclean = place.mark().map_err(failed(path, "mark it as open"))?;
-        let (records, fresh) = place.records(path)?;
-        let store = Self::assemble(place, records, settings.max_size, metrics, path)?;
+        let blobs = place.blobs(path)?;
+        let (records, fresh) = place.records(path, &blobs)?;
+        let store = Self::assemble(place, blobs, records, settings.max_size, metrics, path)?;
         let reconcile = |store: &Self| {
             store
                 .reconcile()
@@ -86,21 +89,22 @@ impl Store {
         let path = std::env::temp_dir().join(format!("portcullis-{}", ulid::Ulid::generate()));
         rustix::fs::mkdir(&path, Mode::RWXU).map_err(|e| failed(&path, "make the folder")(e.into()))?;
         let place = Place::take(&path, Some(path.clone()))?;
-        let records = Records::in_memory().map_err(|e| broken(&path, &e))?;
-        Self::assemble(place, records, u64::MAX, metrics, &path)
+        let blobs = place.blobs(&path)?;
+        let records = Records::in_memory(settling(&blobs)).map_err(|e| broken(&path, &e))?;
+        Self::assemble(place, blobs, records, u64::MAX, metrics, &path)
     }
 
     fn assemble(
         mut place: Place,
+        blobs: Arc<Blobs>,
         records: Records,
         max: u64,
         metrics: &Arc<Metrics>,
         path: &Path,
     ) -> Result<Self, OpenError> {
-        let blobs = Blobs::open(&place.root).map_err(failed(path, "open the folders in it"))?;
         let ledger = Ledger::open(&records, max, metrics).map_err(|e| broken(path, &e))?;
         place.up = true;
-        let (blobs, opened) = (Arc::new(blobs), Opened::default());
+        let opened = Opened::default();
         Ok(Self(Arc::new(Inner { blobs, ledger, opened, records, metrics: metrics.clone(), place })))
     }
 
@@ -116,8 +120,37 @@ impl Store {
     fn reconcile(&self) -> Result<u64, Error> {
         let blobs = &self.0.blobs;
         let exists = |digest: &Digest| !matches!(blobs.find(digest), Ok(None));
-        blobs.each(|digest, size| self.0.ledger.found(digest, size, exists))?;
+        blobs.each(|digest, size| {
+            if self.is_torn(digest, size)? { Ok(()) } else { self.0.ledger.found(digest, size, exists) }
+        })?;
         self.0.ledger.strike_missing(exists)
+    }
+
+    /// Whether it is small content that the books do not have and of which a crash left a name without all that belongs
+    /// there. That is taken away: it is had anew.
+    fn is_torn(&self, digest: &Digest, size: u64) -> Result<bool, Error> {
+        if !Settling::takes(size) || self.0.ledger.size_of(digest)? == Some(size) {
+            return Ok(false);
+        }
+        let Some(file) = self.0.blobs.find(digest).map_err(Error::io("open content"))? else {
+            return Ok(false);
+        };
+        let mut bytes = Vec::new();
+        let read = (&file).take(SMALL + 1).read_to_end(&mut bytes);
+        if read.is_ok() && digest.matches(&bytes) {
+            return Ok(false);
+        }
+        self.take_torn(digest, &file).map(|()| true)
+    }
+
+    /// Takes away what is not what its name says and has no row: it was never made durable.
+    pub(super) fn take_torn(&self, digest: &Digest, file: &File) -> Result<(), Error> {
+        tracing::warn!(%digest, "content that a crash left incomplete is taken away");
+        let take = || match self.0.blobs.is_named(digest, file) {
+            Ok(true) => self.0.blobs.take(digest).map(drop),
+            other => other.map(drop),
+        };
+        self.0.ledger.quietly(take).map_err(Error::io("take incomplete content away"))
     }
 
     /// The same beside the work: after a crash a few files may be missing in the books, which
@@ -167,11 +200,15 @@ impl Place {
         }
     }
 
+    fn blobs(&self, path: &Path) -> Result<Arc<Blobs>, OpenError> {
+        Blobs::open(&self.root).map(Arc::new).map_err(failed(path, "open the folders in it"))
+    }
+
     /// Opens the records. Damaged ones are moved aside: they can be asked for again, and an operator
     /// may want to see them. Says whether they are new.
-    fn records(&self, path: &Path) -> Result<(Records, bool), OpenError> {
+    fn records(&self, path: &Path, blobs: &Arc<Blobs>) -> Result<(Records, bool), OpenError> {
         let fresh = !self.has_records().map_err(failed(path, "look for the records"))?;
-        match self.open_records() {
+        match self.open_records(blobs) {
             Ok(records) => Ok((records, fresh)),
             Err(Error::Records(why)) if !fresh => {
                 let aside = self.move_records_aside().map_err(failed(path, "move damaged records aside"))?;
@@ -179,7 +216,7 @@ impl Place {
                     store = %path.display(), %why,
                     "the store's records cannot be used and are made anew; the old ones are in {aside}"
                 );
-                let records = self.open_records().map_err(|e| broken(path, &e))?;
+                let records = self.open_records(blobs).map_err(|e| broken(path, &e))?;
                 self.carry_over(&records, path);
                 Ok((records, true))
             }
@@ -206,8 +243,8 @@ impl Place {
         }
     }
 
-    fn open_records(&self) -> Result<Records, Error> {
-        Records::in_file(self.records_file(RECORDS))
+    fn open_records(&self, blobs: &Arc<Blobs>) -> Result<Records, Error> {
+        Records::in_file(self.records_file(RECORDS), settling(blobs))
     }
 
     fn records_file(&self, name: &'static str) -> OpenFile {
@@ -234,6 +271,11 @@ impl Drop for Place {
             let _ = rustix::fs::unlinkat(&self.root, OPEN_MARK, rustix::fs::AtFlags::empty());
         }
     }
+}
+
+fn settling(blobs: &Arc<Blobs>) -> Before {
+    let blobs = Arc::clone(blobs);
+    Box::new(move || blobs.settle())
 }
 
 fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {

@@ -19,6 +19,9 @@ use writer::Writer;
 /// Opens the records' file, again too after the disk has failed.
 pub(super) type OpenFile = Box<dyn Fn() -> io::Result<File> + Send + Sync>;
 
+/// Makes durable what the records tell of.
+pub(super) type Before = Box<dyn Fn() -> Result<(), Error> + Send + Sync>;
+
 /// So many pending changes are looked through at a time, at least.
 const LEAST_NEWS: usize = 64;
 /// How many rows are read at a time when all are.
@@ -47,6 +50,8 @@ struct Inner {
 struct Shared {
     backend: Backend,
     pending: Pending,
+    /// Runs before each group is made durable.
+    before: Before,
 }
 
 /// One table of the records.
@@ -64,23 +69,24 @@ pub struct Change {
 }
 
 impl Records {
-    /// Records in the file that `open` gives.
-    pub(super) fn in_file(open: OpenFile) -> Result<Self, Error> {
-        Self::start(Backend::in_file(open)?)
+    /// Records in the file that `open` gives. `before` runs before each group of them is made durable, and one that it
+    /// refuses is not.
+    pub(super) fn in_file(open: OpenFile, before: Before) -> Result<Self, Error> {
+        Self::start(Backend::in_file(open)?, before)
     }
 
     /// Records that end with the process.
-    pub(super) fn in_memory() -> Result<Self, Error> {
-        Self::start(Backend::in_memory()?)
+    pub(super) fn in_memory(before: Before) -> Result<Self, Error> {
+        Self::start(Backend::in_memory()?, before)
     }
 
-    fn start(backend: Backend) -> Result<Self, Error> {
+    fn start(backend: Backend, before: Before) -> Result<Self, Error> {
         let is_known = match backend.get(FORMAT_TABLE, FORMAT)? {
             Some(version) if version == [VERSION] => true,
             None if backend.counts()?.0.is_empty() => false,
             _ => return Err(Error::Records("they were written by another version".to_owned())),
         };
-        let shared = Arc::new(Shared { backend, pending: Pending::default() });
+        let shared = Arc::new(Shared { backend, pending: Pending::default(), before });
         let writer = Writer::start(&shared).map_err(Error::io("start the records' thread"))?;
         let records = Self(Arc::new(Inner { shared, writer }));
         if !is_known {
@@ -111,7 +117,7 @@ impl Records {
         self.0.writer.wake();
     }
 
-    /// Waits until everything written so far is durable.
+    /// Waits until everything written so far is durable, small content too.
     ///
     /// # Errors
     /// [`Error::Records`] when the disk refuses; the changes stay pending.

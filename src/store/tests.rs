@@ -1,4 +1,5 @@
 mod bounds;
+mod settling;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -175,9 +176,9 @@ async fn what_is_held_stays_until_its_last_owner_lets_go() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 8);
     let held = Digest::sha256(b"aaaa");
-    store.hold(&held, "one").await.unwrap();
-    store.hold(&held, "one").await.unwrap();
-    store.hold(&held, "two").await.unwrap();
+    store.hold(&[held], "one").await.unwrap();
+    store.hold(&[held], "one").await.unwrap();
+    store.hold(&[held], "two").await.unwrap();
     keep(&store, b"aaaa").await;
     keep(&store, b"bbbb").await;
     keep(&store, b"cccc").await;
@@ -190,6 +191,42 @@ async fn what_is_held_stays_until_its_last_owner_lets_go() {
     store.release(&held, "two").await.unwrap();
     store.incoming(&Digest::sha256(b"x"), 8).await.unwrap();
     assert!(store.open_blob(&held).await.unwrap().is_none());
+}
+
+/// A crash finds all of it gone, with what was written beside it, or none.
+#[tokio::test]
+async fn all_holds_of_an_owner_end_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8);
+    let [first, second] = [keep(&store, b"aaaa").await, keep(&store, b"bbbb").await];
+    for (digest, owner) in [(&first, "one"), (&second, "one"), (&second, "two")] {
+        store.hold(&[*digest], owner).await.unwrap();
+    }
+    let write = |changes: Vec<Change>| {
+        assert_eq!(store.holdings_now("one").unwrap().len(), 2, "some of it is written by itself");
+        store.records().apply(changes);
+    };
+    assert_eq!(store.release_all_now(&["one"], write).unwrap(), [first]);
+    assert!(store.holdings_now("one").unwrap().is_empty());
+    assert_eq!(store.sizes().held, 4);
+    drop(store);
+    assert_eq!(open(folder.path(), 8).sizes().held, 4);
+}
+
+/// What belongs to a manifest is held in two names: nobody holds it any more when both let go at once.
+#[tokio::test]
+async fn what_two_owners_hold_is_free_when_both_let_go() {
+    let store = Store::ephemeral(&Metrics::new()).unwrap();
+    let [shared, own, others] =
+        [keep(&store, b"shared").await, keep(&store, b"own").await, keep(&store, b"others").await];
+    store.hold(&[shared, own, shared, others], "one").await.unwrap();
+    store.hold(&[shared], "two").await.unwrap();
+    store.hold(&[others], "three").await.unwrap();
+    assert_eq!(store.sizes().held, 15);
+    store.hold_only(&[shared, others], "one").await.unwrap();
+    assert_eq!((store.sizes().held, store.holdings_now("one").unwrap().len()), (12, 2));
+    let free = store.release_all_now(&["one", "two"], |changes| store.records().apply(changes)).unwrap();
+    assert_eq!((free, store.sizes().held), (vec![shared], 6));
 }
 
 #[tokio::test]
@@ -316,7 +353,7 @@ fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
     let whole = std::fs::read(&path).unwrap();
     // A handle that may not read fails as a disk does, and not as damage would.
     let unreadable = Box::new(move || std::fs::File::options().write(true).open(&path));
-    assert!(matches!(Records::in_file(unreadable).err(), Some(Error::Io { .. })));
+    assert!(matches!(Records::in_file(unreadable, Box::new(|| Ok(()))).err(), Some(Error::Io { .. })));
     assert_eq!(std::fs::read(folder.path().join("records.redb")).unwrap(), whole);
 }
 

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// `upstream_requests_total`
     pub upstream_requests: UpstreamRequests,
+    /// `token_requests_total`
+    pub token_requests: UpstreamRequests,
     /// `upstream_duration_seconds`: time to an upstream's response head.
     pub upstream_duration: Histogram,
     /// `upstream_rate_limit_remaining`: what the upstream said is left.
@@ -112,6 +114,7 @@ impl Metrics {
             bytes_served: make.bytes_served(),
             connections: make.gauge("connections", "Client connections that are open."),
             upstream_requests: make.upstream_requests(),
+            token_requests: make.token_requests(),
             upstream_duration: make.upstream_duration(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             fetch_failures: make.fetch_failures(),

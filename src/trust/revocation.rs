@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::flight::Flight;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RevocationStatus;
 use crate::x509::revocation::{Question, Status};
@@ -137,6 +137,14 @@ impl Revocations {
             answers.extend(record.map(|record| Answer::of(&key, &record)));
         }
         Ok(answers)
+    }
+
+    /// How many bytes of the store answers hold, on a thread that may wait.
+    ///
+    /// # Errors
+    /// What the store cannot read.
+    pub fn held_now(&self) -> Result<u64, store::Error> {
+        self.0.kept.held_now()
     }
 
     /// Rises whenever a revocation is learned or undone: what was decided before has to be decided

@@ -35,6 +35,8 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     outages: u32,
+    /// What the last one was.
+    last: String,
     open_until: Option<Instant>,
     /// The upstream asked not to be asked before.
     throttled_until: Option<Instant>,
@@ -60,10 +62,10 @@ pub(super) struct Pass<'a> {
 }
 
 /// Why there is no leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shut {
-    /// It was out too often.
-    LeftAlone,
+    /// It was out too often; the last time like this.
+    LeftAlone(String),
     /// It asked for a pause, of which so much is left.
     Throttled(Duration),
 }
@@ -118,7 +120,7 @@ impl State {
             return Some(Shut::Throttled(until - now));
         }
         let until = self.open_until?;
-        (now < until || self.probing).then_some(Shut::LeftAlone)
+        (now < until || self.probing).then(|| Shut::LeftAlone(self.last.clone()))
     }
 
     fn suspect(&mut self, from: Instant) {
@@ -185,11 +187,12 @@ impl Pass<'_> {
         }
     }
 
-    /// The upstream was out: it answered so, maybe saying for how long, or, `silent`, did not answer.
-    pub(super) fn failed(mut self, silent: bool, wait: Duration) {
+    /// The upstream was out, and `why`: it answered so, maybe saying for how long, or, `silent`, did not answer.
+    pub(super) fn failed(mut self, silent: bool, wait: Duration, why: &str) {
         let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = state.outages.saturating_add(1);
+        why.clone_into(&mut state.last);
         if silent {
             state.suspect(now);
         }
@@ -214,153 +217,4 @@ impl Drop for Pass<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OUTAGES: u32 = 5;
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn fail(pass: Pass<'_>) {
-        pass.failed(false, Duration::ZERO);
-    }
-
-    /// An open breaker, and the first moment at which it lets one try.
-    fn opened() -> (Breaker, Instant) {
-        let breaker = Breaker::after(OUTAGES);
-        for _ in 0..OUTAGES {
-            fail(breaker.enter().unwrap());
-        }
-        assert_eq!(breaker.enter().unwrap_err(), Shut::LeftAlone);
-        (breaker, Instant::now() + OPEN)
-    }
-
-    #[test]
-    fn it_opens_lets_one_try_and_closes_when_that_succeeds() {
-        let (breaker, later) = opened();
-        assert!(breaker.is_suspect());
-        let probe = breaker.enter_at(later).unwrap();
-        assert!(breaker.enter_at(later).is_err(), "one at a time");
-        probe.answered();
-        assert!(!breaker.is_suspect());
-        fail(breaker.enter().unwrap());
-        assert!(breaker.enter().is_ok(), "the count began anew");
-    }
-
-    #[test]
-    fn a_failed_try_opens_it_again_and_one_given_up_does_not_block() {
-        let (breaker, later) = opened();
-        drop(breaker.enter_at(later).unwrap());
-        fail(breaker.enter_at(later).unwrap());
-        assert!(breaker.enter().is_err());
-    }
-
-    #[test]
-    fn only_outages_in_a_row_count() {
-        let breaker = Breaker::after(OUTAGES);
-        for _ in 0..3 {
-            for _ in 1..OUTAGES {
-                fail(breaker.enter().unwrap());
-            }
-            breaker.enter().unwrap().answered();
-        }
-    }
-
-    #[test]
-    fn an_outage_that_names_its_length_is_believed_within_bounds() {
-        let breaker = Breaker::after(1);
-        let now = Instant::now();
-        breaker.enter().unwrap().failed(false, Duration::from_secs(3600));
-        assert!(breaker.enter_at(now + LONGEST_OPEN / 2).is_err());
-        assert!(breaker.enter_at(now + LONGEST_OPEN + OPEN).is_ok());
-    }
-
-    #[test]
-    fn a_pause_that_was_asked_for_is_kept_whatever_older_questions_bring() {
-        let breaker = Breaker::after(OUTAGES);
-        let older = breaker.enter().unwrap();
-        breaker.enter().unwrap().throttled(Some(MINUTE));
-        older.answered();
-        let Err(Shut::Throttled(left)) = breaker.enter() else { panic!("no pause") };
-        assert!(left <= MINUTE && left > MINUTE / 2 && breaker.is_suspect());
-        let probe = breaker.enter_at(Instant::now() + MINUTE).unwrap();
-        assert!(breaker.enter_at(Instant::now() + MINUTE).is_err(), "one at a time");
-        drop(probe);
-    }
-
-    #[test]
-    fn an_upstream_that_does_not_answer_is_suspect_until_it_does() {
-        let breaker = Breaker::after(OUTAGES);
-        fail(breaker.enter().unwrap());
-        assert!(!breaker.is_suspect(), "it answered, if only that it is out");
-        breaker.enter().unwrap().failed(true, Duration::ZERO);
-        assert!(breaker.is_suspect());
-        breaker.enter().unwrap().answered();
-        assert!(!breaker.is_suspect());
-        breaker.doubt();
-        assert!(breaker.is_suspect());
-        breaker.enter().unwrap().answered();
-        breaker.enter().unwrap().throttled(None);
-        assert!(breaker.is_suspect() && breaker.enter().is_ok());
-    }
-
-    #[test]
-    fn late_answers_and_long_waits_are_no_sign_of_health() {
-        let breaker = Breaker::after(OUTAGES);
-        let long_ago = Instant::now() - 2 * PATIENCE;
-        drop(breaker.enter_at(long_ago).unwrap());
-        assert!(breaker.is_suspect(), "given up after a long wait");
-        assert!(breaker.is_silent());
-        breaker.enter_at(long_ago).unwrap().answered();
-        assert!(breaker.is_suspect() && !breaker.is_silent(), "an answer, but late");
-        breaker.enter().unwrap().answered();
-        drop(breaker.enter().unwrap());
-        assert!(!breaker.is_suspect(), "given up at once");
-    }
-
-    #[test]
-    fn what_is_given_up_tells_nothing_unless_a_head_of_the_registry_is_missing() {
-        let breaker = Breaker::after(OUTAGES);
-        let long_ago = || breaker.enter_at(Instant::now() - 2 * PATIENCE).unwrap();
-        let mut with_a_slow_body = long_ago();
-        with_a_slow_body.heard();
-        drop(with_a_slow_body);
-        let mut in_its_second_attempt = long_ago();
-        in_its_second_attempt.asks();
-        drop(in_its_second_attempt);
-        let mut of_a_blob = long_ago();
-        of_a_blob.may_lead_elsewhere();
-        drop(of_a_blob);
-        assert!(!breaker.is_suspect());
-    }
-
-    #[test]
-    fn an_answer_is_late_by_its_own_attempt_alone() {
-        let breaker = Breaker::after(OUTAGES);
-        breaker.doubt();
-        let mut pass = breaker.enter_at(Instant::now() - 2 * PATIENCE).unwrap();
-        pass.asks();
-        pass.answered();
-        assert!(!breaker.is_suspect());
-    }
-
-    #[test]
-    fn a_question_that_our_rules_forbid_tells_nothing() {
-        let (breaker, later) = opened();
-        breaker.enter_at(later).unwrap().unasked();
-        assert!(breaker.is_suspect() && breaker.is_silent() && breaker.enter().is_err());
-        let healthy = Breaker::after(OUTAGES);
-        healthy.enter_at(Instant::now() - 2 * PATIENCE).unwrap().unasked();
-        assert!(!healthy.is_suspect());
-    }
-
-    #[test]
-    fn a_pause_of_a_day_lets_one_try_after_a_quarter_of_an_hour() {
-        let breaker = Breaker::after(OUTAGES);
-        breaker.enter().unwrap().throttled(Some(24 * 60 * MINUTE));
-        let now = Instant::now();
-        assert!(matches!(breaker.enter_at(now + 14 * MINUTE), Err(Shut::Throttled(_))));
-        let probe = breaker.enter_at(now + 15 * MINUTE).unwrap();
-        assert!(breaker.enter_at(now + 15 * MINUTE).is_err(), "one at a time");
-        drop(probe);
-    }
-}
+mod tests;

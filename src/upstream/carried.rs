@@ -3,31 +3,32 @@
 //! Opened once, read where they lie, never written; whoever made them is not trusted.
 
 mod archive;
+mod index;
 mod place;
 mod source;
 mod stream;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use super::error::Error;
 use super::layout::{INDEX, may_refer, path};
 use crate::oci::{
-    Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, Reference, Repository, Tag, Target,
+    Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, Repository,
+    Tag, Target,
 };
 use place::Place;
 
 pub use archive::fuzz as fuzz_archive;
+pub use index::CarriedLayout;
 pub use source::Source;
 
 /// The annotation of an index entry that is its name.
 const NAME: &str = "org.opencontainers.image.ref.name";
 /// To find what is attached, so many bytes of manifests without a name are read.
 const MAX_READ_BYTES: u64 = 256 << 20;
-/// Of so many files that cannot be read is told.
-const MAX_UNREAD: usize = 16;
 
 /// What was carried here.
 #[derive(Debug, Default)]
@@ -44,21 +45,6 @@ pub struct Carried {
     read: u64,
 }
 
-/// An index, and what it was made with.
-#[derive(Debug)]
-pub struct CarriedLayout {
-    /// The folder or archive that it stands in.
-    pub path: PathBuf,
-    /// What it lists under a full name, in its order.
-    pub named: Vec<(Reference, Digest)>,
-    /// What stands under a name that is no full one.
-    pub nameless: Vec<String>,
-    /// What of it could not be read, and why; of many, the first.
-    pub unread: Vec<String>,
-    /// The file that was asked for beside it.
-    pub beside: Option<Bytes>,
-}
-
 /// What was said of content before it is looked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Expected {
@@ -70,10 +56,10 @@ pub enum Expected {
 
 impl Carried {
     /// Opens folders and archives; from beside each index, `beside` is read too, to at most `limit` bytes. An entry whose
-    /// name is a tag alone is one of `repository`. Blocks.
+    /// name is a tag alone is one of `repository`. A broken index is told of in its layout, and the others are read. Blocks.
     ///
     /// # Errors
-    /// What cannot be read, or is no layout and no piece of one.
+    /// Folders and archives that are none or cannot be read to their end, and none with an index.
     pub fn open(
         paths: &[PathBuf],
         repository: Option<Repository>,
@@ -86,7 +72,14 @@ impl Carried {
             carried.places.push(place);
         }
         for (at, path) in paths.iter().enumerate() {
-            carried.read_index(at, path, beside, limit)?;
+            let mut layout = CarriedLayout::at(path);
+            match carried.read_index(at, &mut layout, beside, limit) {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(Error::Unavailable(why)) => layout.broken = Some(why),
+                Err(other) => layout.broken = Some(format!("{}: {INDEX}: {other}", path.display())),
+            }
+            carried.layouts.push(layout);
         }
         if carried.layouts.is_empty() {
             return Err(Error::Unavailable(format!("none of what was given has an {INDEX}")));
@@ -133,33 +126,41 @@ impl Carried {
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Bytes, Error> {
         for place in &self.places {
             if let Some(bytes) = place.read(&path(digest), limit)? {
-                return if digest.matches(&bytes) { Ok(bytes) } else { Err(other(digest)) };
+                return if digest.matches(&bytes) {
+                    Ok(bytes)
+                } else {
+                    Err(Error::Unavailable(something_else(digest)))
+                };
             }
         }
         Err(self.missing(digest))
     }
 
-    fn read_index(&mut self, at: usize, path: &Path, beside: &str, limit: u64) -> Result<(), Error> {
+    /// Whether there is an index.
+    fn read_index(
+        &mut self,
+        at: usize,
+        layout: &mut CarriedLayout,
+        beside: &str,
+        limit: u64,
+    ) -> Result<bool, Error> {
         let place = &self.places[at];
-        let Some(bytes) = place.read(&[INDEX], MAX_MANIFEST_BYTES)? else { return Ok(()) };
+        let Some(bytes) = place.read(&[INDEX], MAX_MANIFEST_BYTES)? else { return Ok(false) };
         let index =
             Manifest::parse(bytes, Algorithm::Sha256).map_err(|why| place.fault(INDEX, why.to_string()))?;
         if index.kind() != Kind::Index {
             return Err(place.fault(INDEX, "is no index".to_owned()));
         }
-        let beside = place.read(&[beside], limit)?;
-        let (path, named, nameless, unread) = (path.to_owned(), Vec::new(), Vec::new(), Vec::new());
-        let mut layout = CarriedLayout { path, named, nameless, unread, beside };
+        layout.beside = place.read(&[beside], limit)?;
         let mut seen = HashSet::new();
         for entry in index.manifests() {
             match entry.annotations.get(NAME) {
-                Some(name) => self.name(name, entry, &mut layout),
-                None if seen.insert(entry.digest) => self.note_subject(entry, &mut layout)?,
+                Some(name) => self.name(name, entry, layout),
+                None if seen.insert(entry.digest) => self.note_subject(entry, layout)?,
                 None => {}
             }
         }
-        self.layouts.push(layout);
-        Ok(())
+        Ok(true)
     }
 
     fn name(&mut self, name: &str, entry: &Descriptor, layout: &mut CarriedLayout) {
@@ -186,9 +187,8 @@ impl Carried {
             match place.read(&path(&entry.digest), MAX_MANIFEST_BYTES) {
                 Ok(Some(found)) => bytes = Some(found),
                 Ok(None) => continue,
-                // It is missed by whoever needs it.
-                Err(Error::Unavailable(why)) if layout.unread.len() < MAX_UNREAD => layout.unread.push(why),
-                Err(_) => {}
+                Err(Error::Unavailable(why)) => layout.damaged(why),
+                Err(other) => layout.damaged(other.to_string()),
             }
             break;
         }
@@ -197,7 +197,15 @@ impl Carried {
         if self.read > MAX_READ_BYTES {
             return Err(Error::TooLarge { limit: MAX_READ_BYTES });
         }
-        let Ok(manifest) = Manifest::parse_expecting(bytes.clone(), &entry.digest) else { return Ok(()) };
+        let manifest = match Manifest::parse_expecting(bytes.clone(), &entry.digest) {
+            Ok(manifest) => manifest,
+            Err(ManifestError::Digest { .. }) => {
+                layout.damaged(something_else(&entry.digest));
+                return Ok(());
+            }
+            // What is no manifest that may be judged carries no signature.
+            Err(_) => return Ok(()),
+        };
         if let Some(subject) = manifest.subject().map(|subject| subject.digest)
             && let Some(referrer) = may_refer(entry, Some(bytes), &subject)
         {
@@ -258,6 +266,10 @@ impl Carried {
     }
 }
 
-fn other(digest: &Digest) -> Error {
-    Error::Unavailable(format!("the content under {digest} is something else"))
+/// What is said of content that was damaged.
+fn something_else(digest: &Digest) -> String {
+    format!("the content under {digest} is something else")
 }
+
+#[cfg(test)]
+mod tests;

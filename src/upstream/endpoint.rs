@@ -160,10 +160,10 @@ impl Endpoint {
     fn unasked(&self, shut: Shut) -> Error {
         match shut {
             Shut::Throttled(left) => Error::Throttled { retry_after: Some(left) },
-            Shut::LeftAlone => {
-                let host = self.origin.host();
-                Error::Unavailable(format!("{host} failed several times and is left alone for a moment"))
-            }
+            Shut::LeftAlone(why) => Error::Unavailable(format!(
+                "{} failed several times and is left alone for a moment; the last time: {why}",
+                self.origin.host()
+            )),
         }
     }
 
@@ -297,7 +297,7 @@ impl Failure {
             Again::After(wait) => wait,
         };
         match &self.error {
-            Error::Unavailable(_) => pass.failed(self.silent, wait),
+            Error::Unavailable(why) => pass.failed(self.silent, wait, why),
             Error::Throttled { retry_after } => pass.throttled(*retry_after),
             Error::Forbidden(_) if self.silent => pass.unasked(),
             _ => pass.answered(),

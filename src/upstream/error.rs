@@ -1,5 +1,6 @@
 //! What can become of a request to an upstream, named by what the caller does next.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::egress;
@@ -43,6 +44,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same from a token server of the registry: it is another host that may have to be looked after.
+    pub(super) fn of_token_server(self, server: &str) -> Self {
+        let named = |why: &dyn Display| format!("its token server {server}: {why}");
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(named(&why)),
+            Self::Refused { status, message } => {
+                Self::Refused { status, message: Untrusted::new(named(&message)) }
+            }
+            // No word about content.
+            Self::NotFound => Self::Unavailable(named(&"it answered that there is no such page")),
+            other => other,
+        }
+    }
+
     /// An answer that makes no sense.
     pub(super) fn nonsense(what: &str) -> Self {
         Self::Unavailable(format!("its answer is not what the specification asks for: {what}"))

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use http::HeaderValue;
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::Url;
 use url::form_urlencoded::Serializer;
+use url::{Position, Url};
 
 use super::answer;
 use super::credentials::Login;
@@ -56,16 +56,22 @@ pub(super) async fn bearer(
     scope: &Scope<'_>,
     login: Option<&Login>,
 ) -> Result<Granted, Failure> {
-    let asked = Instant::now();
+    let server = realm[..Position::BeforePath].to_owned();
     let request = request(realm, service, scope, login)?;
-    let result = client.send(&request).await;
-    meter.count(asked.elapsed(), &result);
+    let granted = send(client, meter, &request).await;
+    granted.map_err(|failure| Failure { error: failure.error.of_token_server(&server), ..failure })
+}
+
+async fn send(client: &Client, meter: &Meter, request: &Request) -> Result<Granted, Failure> {
+    let asked = Instant::now();
+    let result = client.send(request).await;
+    meter.count_token(&result);
     let response = answer::success(result?).await?;
     let body = response.body.read(MAX_ANSWER).await?;
-    let answer: Answer = serde_json::from_slice(&body)
-        .map_err(|_| Error::nonsense("the token server's answer is no token"))?;
+    let answer: Answer =
+        serde_json::from_slice(&body).map_err(|_| Error::nonsense("it is no token's JSON"))?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
-    let token = token.ok_or_else(|| Error::nonsense("the token server's answer has no token"))?;
+    let token = token.ok_or_else(|| Error::nonsense("it has no token"))?;
     let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(MAX_LIFETIME);
     Ok(granted(&format!("Bearer {token}"), asked, lifetime)?)
 }

@@ -22,16 +22,24 @@ impl Meter {
         Self { registry, metrics }
     }
 
-    /// One exchange: how long its head took, and what became of it.
+    /// One exchange with the registry: how long its head took, and what became of it.
     pub(super) fn count(&self, took: Duration, result: &Result<egress::Response, egress::Error>) {
-        let code = result.as_ref().map_or("error", |response| status(response.status.as_u16()));
-        let labels = UpstreamRequest { registry: self.registry.as_str(), code };
-        self.metrics.upstream_requests.at(labels).inc();
+        self.metrics.upstream_requests.at(self.labels(result)).inc();
         self.metrics.upstream_duration.observe(took.as_secs_f64());
         if let Some(left) = result.as_ref().ok().and_then(|response| remaining(&response.headers)) {
             let labels = OfRegistry { registry: self.registry.as_str() };
             self.metrics.upstream_rate_limit_remaining.at(labels).set(left);
         }
+    }
+
+    /// One exchange with its token server.
+    pub(super) fn count_token(&self, result: &Result<egress::Response, egress::Error>) {
+        self.metrics.token_requests.at(self.labels(result)).inc();
+    }
+
+    fn labels(&self, result: &Result<egress::Response, egress::Error>) -> UpstreamRequest<'_> {
+        let code = result.as_ref().map_or("error", |response| status(response.status.as_u16()));
+        UpstreamRequest { registry: self.registry.as_str(), code }
     }
 }
 

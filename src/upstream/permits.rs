@@ -1,5 +1,5 @@
-//! How much is asked of an upstream at once. Bodies leave room for questions: those are short, and
-//! tags, manifests and signatures must not wait for layers.
+//! How much is asked of an upstream at once. Bodies leave room for questions, which are short: tags and
+//! manifests must not wait for blobs, nor small blobs for large ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,10 @@ const SMALL: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Permits {
     requests: Arc<Semaphore>,
-    /// Three quarters of them: so many may be held by bodies that are not small.
+    /// Seven eighths of them: so many may be held by bodies, however slowly they come.
     bodies: Arc<Semaphore>,
+    /// Three quarters of them: so many may be held by bodies that are not small.
+    large: Arc<Semaphore>,
 }
 
 /// Leave for a request, until it is dropped.
@@ -27,29 +29,30 @@ pub(super) struct Permits {
 pub(super) struct Permit {
     _request: OwnedSemaphorePermit,
     _body: Option<OwnedSemaphorePermit>,
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 impl Permits {
     /// At most `most` requests at once.
     pub(super) fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        let [requests, bodies] = [most, most - most / 4].map(|n| Arc::new(Semaphore::new(n)));
-        Self { requests, bodies }
+        let [requests, bodies, large] =
+            [most, most - most / 8, most - most / 4].map(|n| Arc::new(Semaphore::new(n)));
+        Self { requests, bodies, large }
     }
 
     /// Leave for a question.
     pub(super) async fn question(&self) -> Result<Permit, Error> {
-        in_time(async { Some(Permit { _request: taken(&self.requests).await?, _body: None }) }).await
+        in_time(async { Some(Permit { _request: taken(&self.requests).await?, _body: None, _large: None }) })
+            .await
     }
 
     /// Leave for a body of so many bytes.
     pub(super) async fn body(&self, size: u64) -> Result<Permit, Error> {
-        if size <= SMALL {
-            return self.question().await;
-        }
         in_time(async {
+            let large = if size > SMALL { Some(taken(&self.large).await?) } else { None };
             let body = taken(&self.bodies).await?;
-            Some(Permit { _request: taken(&self.requests).await?, _body: Some(body) })
+            Some(Permit { _request: taken(&self.requests).await?, _body: Some(body), _large: large })
         })
         .await
     }

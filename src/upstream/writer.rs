@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 use http::HeaderValue;
 
 use super::Error;
@@ -26,7 +25,7 @@ use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, Registry, Repository, Tar
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
 
-pub use amending::Amended;
+pub use amending::{Amended, Amendment, Settling};
 pub use uploads::Open;
 
 /// A registry and leave to write to it.
@@ -106,14 +105,21 @@ impl Writer {
     /// # Errors
     /// [`Error`].
     pub async fn attach(&self, repository: &Repository, manifest: &Manifest) -> Result<(), Error> {
-        self.attach_all(repository, &[manifest]).await
+        let lists = self.put_referrers(repository, &[manifest]).await?;
+        self.amend(repository, lists).await?.settled().await
     }
 
-    /// As [`Writer::attach`], several at once.
+    /// Writes manifests under their digests, in this order. What they refer to need not be there (distribution-spec
+    /// 1.1, "Pushing Manifests with Subject"). Gives the lists that they have yet to be entered in, where the registry
+    /// does not list them by itself.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn attach_all(&self, repository: &Repository, manifests: &[&Manifest]) -> Result<(), Error> {
+    pub async fn put_referrers<'a, E: From<Error>>(
+        &self,
+        repository: &Repository,
+        manifests: &[&'a Manifest],
+    ) -> Result<Vec<Amendment<'a, E>>, Error> {
         let mut unlisted: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
         for manifest in manifests {
             let by_digest = Target::Digest(*manifest.digest());
@@ -123,8 +129,7 @@ impl Writer {
                 unlisted.entry(subject.digest).or_default().push(manifest);
             }
         }
-        let listing = unlisted.iter().map(|(subject, all)| amending::list(self, repository, subject, all));
-        try_join_all(listing).await.map(drop)
+        Ok(unlisted.into_iter().map(|(subject, all)| amending::list(&subject, all)).collect())
     }
 
     /// Whether the registry lists a referrer by its API: some do, and do not say so when they are given it. Who does

@@ -36,6 +36,7 @@ pub const LAYERS: &[Row<'static>] = &[
     row(9, "engine", "0–8"),
     row(10, "http", "0, access, signature, policy, audit, admission, engine"),
     row(10, "promote", "0, egress, access, upstream, policy, signing, admission, engine"),
+    row(10, "export", "0, store, trust, signing, engine"),
     row(11, "demo", "all above"),
     row(12, "cli", "all"),
 ];

@@ -3,6 +3,8 @@
 
 #[path = "carry/attached.rs"]
 mod attached;
+#[path = "carry/bounds.rs"]
+mod bounds;
 #[path = "carry/changed.rs"]
 mod changed;
 #[path = "carry/crashes.rs"]
@@ -160,6 +162,25 @@ async fn a_folder_is_gone_on_with_and_healed() {
     assert_eq!(done.json()["written_bytes"], 0);
 }
 
+/// What rotted on the disk after it was admitted does not leave under the digest of what was admitted.
+#[tokio::test]
+async fn content_that_rotted_in_the_store_does_not_leave() {
+    // What is smaller is hashed whenever it is opened.
+    let package = large("app", 300_000);
+    let (layer, pushed) = (package.layer(), package.clone());
+    let mainland = mainland(move |registry| push_signed(registry, "app", "1", &pushed)).await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    export(&mainland, &out("first"), &["registry.test/app:1"]).await.ended(0);
+    damage(&mainland.folder.path().join("store/blobs/sha256").join(layer.hex()));
+    for to in ["second", "second.tar"] {
+        let done = export(&mainland, &out(to), &["registry.test/app:1"]).await.ended(2);
+        let why = format!("{layer} in the store is something else: see `portcullis store verify`");
+        assert!(done.err.contains(&why), "{}", done.err);
+    }
+    assert!(!blob(&out("second"), &layer).exists() && !out("second").join("index.json").exists());
+    assert!(!out("second.tar").exists() && !out("second.tar.partial").exists());
+}
+
 /// A folder that was on its way may hold links to what its next reader owns.
 #[tokio::test]
 async fn links_in_a_folder_are_not_written_through() {
@@ -182,6 +203,24 @@ async fn links_in_a_folder_are_not_written_through() {
     std::os::unix::fs::symlink(path("blobs"), to.join("blobs")).unwrap();
     let done = export(&mainland, &to, &references).await.ended(2);
     assert!(done.err.contains("blobs"), "{}", done.err);
+}
+
+/// Where one was stopped at its first file, and nowhere else, an export goes on.
+#[tokio::test]
+async fn an_export_that_had_only_begun_is_gone_on_with() {
+    let mainland = mainland(signed("app")).await;
+    let references = ["registry.test/app:1"];
+    let begun = |name: &str, files: &[&str]| {
+        let to = mainland.folder.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        files.iter().for_each(|file| std::fs::write(to.join(file), "{\"im").unwrap());
+        to
+    };
+    let to = begun("begun", &[".partial"]);
+    export(&mainland, &to, &references).await.ended(0);
+    assert!(to.join("index.json").exists() && !to.join(".partial").exists());
+    let done = export(&mainland, &begun("others", &[".partial", "letter"]), &references).await.ended(64);
+    assert!(done.err.contains("no earlier export"), "{}", done.err);
 }
 
 /// Other tools name an image by its tag alone, and leave out the registry.

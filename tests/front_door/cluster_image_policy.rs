@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use portcullis::demo::signing::{Key, KeyKind, cosign};
-use portcullis::demo::{Package, Registry};
+use portcullis::demo::{Fault, Package, Registry};
 
 use crate::test_proxy::{HOST, Running, TestProxy, policy, refused, unsigned};
 
@@ -69,6 +69,44 @@ async fn the_file_decides_what_is_served() {
     assert_eq!(proxy.get("team/app:1").await.status, 200);
     assert_eq!(proxy.get("elsewhere/app:1").await.status, 200);
     proxy.stop().await;
+}
+
+/// `source` of one policy counts for what that policy is about, and for nothing else.
+#[tokio::test]
+async fn signatures_are_looked_for_where_an_authority_says() {
+    let key = Key::generate(KeyKind::P256).unwrap();
+    let there = |name: &'static str| {
+        let image = Package::image(name);
+        let signature = cosign::image(&key, &cosign::payload("x", &image.digest())).unwrap();
+        move |registry: &Registry| {
+            registry.push("cosign", cosign::tag(&image.digest()).as_str(), &signature);
+        }
+    };
+    let (app, other) = (there("team/app"), there("other/app"));
+    let proxy = TestProxy::new().upstream(unsigned("team/app")).upstream(unsigned("other/app")).upstream_at(
+        "sigs.test",
+        move |registry| {
+            app(registry);
+            other(registry);
+        },
+    );
+    let source = |oci: &str| by(&[&key]).replace(" }]", &format!(", source: [{{ oci: {oci} }}] }}]"));
+    let team = |oci: &str| document("team", &format!("{HOST}/team/*"), &source(oci));
+    let file =
+        format!("{}{}", team("sigs.test/cosign"), document("all", &format!("{HOST}/other/*"), &by(&[&key])));
+    let proxy = start(proxy, &file).await;
+    assert_eq!(proxy.get("team/app:1").await.status, 200);
+    refused(&proxy.get("other/app:1").await, 403, "DENIED", "none found");
+    // Who cannot be asked is not configured, and who does not answer is not taken for one who has none.
+    proxy.folder.write("release.yaml", &team("absent.test/cosign")).unwrap();
+    assert!(!proxy.reload());
+    assert_eq!(proxy.get("team/app:1").await.status, 200);
+    proxy.folder.write("release.yaml", &team("sigs.test/other")).unwrap();
+    assert!(proxy.reload());
+    proxy.at("sigs.test").fault("/v2/other/", Fault::Status(500, None));
+    assert_eq!(proxy.get("team/app:1").await.status, 200, "what was proven is kept");
+    proxy.upstream().push("team/new", "1", &Package::image("team/new"));
+    refused(&proxy.get("team/new:1").await, 503, "UNAVAILABLE", "sigs.test/other");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! Counter-signing: what one proxy allowed, another believes by the organisation's key alone.
 
+#[path = "countersign/killed.rs"]
+mod killed;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -64,7 +67,11 @@ const SIGNERS: [(&str, &str); 5] = [
 ];
 
 async fn listed(proxy: &Running, subject: &Digest) -> Vec<Digest> {
-    let list = proxy.path(&format!("/v2/{HOST}/app/referrers/{subject}")).await;
+    listed_of(proxy, "app", subject).await
+}
+
+async fn listed_of(proxy: &Running, name: &str, subject: &Digest) -> Vec<Digest> {
+    let list = proxy.path(&format!("/v2/{HOST}/{name}/referrers/{subject}")).await;
     assert_eq!(list.status, 200, "{:?}", list.error_message());
     let list: Value = serde_json::from_slice(&list.body).unwrap();
     let entries = list["manifests"].as_array().unwrap().iter();
@@ -386,6 +393,29 @@ async fn a_key_that_is_replaced_signs_anew_and_the_old_signature_is_gone() {
     let gone: Vec<_> = before.iter().filter(|artifact| !after.contains(artifact)).collect();
     assert_eq!(gone.len(), 1);
     assert_ne!(proxy.get(&format!("app@{}", gone[0])).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_made_before_takes_no_room() {
+    let image = Package::image("app");
+    let mut proxy = acme(TestProxy::new()).policy("require: wabbit").upstream(signed("app")).start().await;
+    let held = async |proxy: &Running| {
+        served(&proxy.get("app:1").await, image.bytes());
+        proxy.metric("portcullis_store_held_bytes").await
+    };
+    let publishers = held(&proxy).await;
+    let signing = "require: wabbit, counter_sign: { key: acme.key, formats: [cosign, cosign_bundle], \
+                   attest: true, before_serving: true }";
+    assert!(proxy.change("policies", &policy(signing)));
+    let first = held(&proxy).await;
+    assert!(first > publishers + 1000.0, "{publishers} and {first}");
+    proxy.folder.write("acme.key", &WABBIT.key().private_pem()).unwrap();
+    assert!(proxy.reload());
+    let second = held(&proxy).await;
+    // Signatures differ by some bytes.
+    assert!((second - first).abs() < 100.0, "{first} and {second}");
+    assert!(proxy.change("policies", &policy("require: wabbit")));
+    assert_eq!(held(&proxy).await, publishers);
 }
 
 #[tokio::test]

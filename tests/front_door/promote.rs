@@ -1,10 +1,15 @@
 //! `portcullis promote` as people run it, from one registry in memory to another.
 
+#[path = "promote/attached.rs"]
+mod attached;
+#[path = "promote/bounds.rs"]
+mod bounds;
+
 use std::process::Command;
 
 use portcullis::demo::client::{Answer, Client};
 use portcullis::demo::folder::Folder;
-use portcullis::demo::signing::{Key, KeyKind, cosign, nv2};
+use portcullis::demo::signing::{Key, KeyKind, cosign};
 use portcullis::demo::{Fault, Package, Registry};
 use portcullis::oci::Digest;
 use serde_json::Value;
@@ -158,8 +163,8 @@ async fn what_broke_off_goes_on_where_it_was() {
     let own = signature(&WABBIT, image.descriptor());
     site.source.push("app", "1", &image);
     site.source.push("app", None, &own);
-    let of_signature = format!("PUT /v2/prod/app/manifests/{}", own.digest());
-    site.target.fault(&of_signature, Fault::Status(507, None));
+    let last = format!("PUT /v2/prod/app/manifests/{}", image.digest());
+    site.target.fault(&last, Fault::Status(507, None));
     let (code, text) = site.promote("app:1", "prod/app").await;
     assert!(code != 0, "{text}");
     assert_eq!(site.there("prod/app/manifests/1").await.status, 404, "no tag before all is there");
@@ -276,127 +281,4 @@ async fn what_the_policy_counter_signs_is_counter_signed_there() {
             .await;
         assert_eq!(proxy.get("certified/app:1").await.status, status);
     }
-}
-
-/// Where only one artifact can have a tag, it is the proven one, whatever somebody put there in the source.
-#[tokio::test(flavor = "multi_thread")]
-async fn under_one_tag_goes_what_is_proven() {
-    let image = Package::image("app");
-    let token = |who| nv2::jwt(who, &nv2::Claim::new(&["registry.test/app:1"]), image.descriptor()).unwrap();
-    let (good, bad) = (nv2::jwt_artifact(token(&WABBIT)), nv2::jwt_artifact(token(&STRANGER)));
-    let tag = nv2::tag(&image.digest());
-    let site = Site::new("require: wabbit, signatures: [{ repository: registry.corp/sigs }]").await;
-    site.source.push("app", "1", &image);
-    site.source.push("app", tag.as_str(), &bad);
-    site.target.push("sigs", tag.as_str(), &good);
-    for to in ["a", "b", "c", "d"] {
-        let (code, text) = site.promote("app:1", to).await;
-        assert_eq!(code, 0, "{text}");
-        assert!(text.contains("0 referrers, 1 tags"), "{text}");
-        assert!(text.contains(&format!("left out: {} under {tag}", bad.digest())), "{text}");
-        assert_eq!(site.there(&format!("{to}/manifests/{tag}")).await.body, good.bytes());
-        assert_eq!(site.target.count(&format!("PUT /v2/{to}/manifests/{tag}")), 1);
-    }
-    // What the destination has there of its own stays, and it is said what is not there therefore.
-    let site = Site::new("require: wabbit").await;
-    site.source.push("app", "1", &image);
-    site.source.push("app", tag.as_str(), &good);
-    site.target.push("prod/app", tag.as_str(), &bad);
-    let (code, text) = site.promote("app:1", "prod/app").await;
-    assert!(code == 0 && text.contains("0 tags"), "{text}");
-    assert!(text.contains(&format!("WITHOUT {}, which the policy admits", good.digest())), "{text}");
-    assert!(text.contains("does not go along"), "{text}");
-    assert_eq!(site.there(&format!("prod/app/manifests/{tag}")).await.body, bad.bytes());
-}
-
-/// Both the publisher's signatures in the source and those that are proven elsewhere come under one tag.
-#[tokio::test(flavor = "multi_thread")]
-async fn under_a_tag_of_signatures_go_both() {
-    let image = Package::image("app");
-    let (ours, theirs) = (Key::generate(KeyKind::P256).unwrap(), Key::generate(KeyKind::P256).unwrap());
-    let signed = |key| cosign::image(key, &cosign::payload("x", &image.digest())).unwrap();
-    let tag = cosign::tag(&image.digest());
-    let site =
-        Site::new("require: { any: [wabbit, corp] }, signatures: [{ repository: registry.corp/sigs }]").await;
-    let pem = ours.public_pem().replace('\n', "\\n");
-    let settings = site.folder.path().join("portcullis.yaml");
-    let corp = format!("signers: {{ corp: {{ cosign: {{ key: \"{pem}\", transparency_log: ignore }} }},");
-    let text = std::fs::read_to_string(&settings).unwrap().replace("signers: {", &corp);
-    std::fs::write(settings, text).unwrap();
-    site.source.push("app", "1", &image);
-    site.source.push("app", tag.as_str(), &signed(&theirs));
-    site.target.push("sigs", tag.as_str(), &signed(&ours));
-    for to in ["a", "b", "c", "d"] {
-        let (code, text) = site.promote("app:1", to).await;
-        assert_eq!(code, 0, "{text}");
-        let there = site.there(&format!("{to}/manifests/{tag}")).await;
-        let there: Value = serde_json::from_slice(&there.body).unwrap();
-        assert_eq!(there["layers"].as_array().unwrap().len(), 2);
-        assert_eq!(site.target.count(&format!("PUT /v2/{to}/manifests/{tag}")), 1);
-    }
-}
-
-/// Whoever can attach artifacts at the source holds nobody up.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_attached_beyond_the_bounds_is_passed_over() {
-    let image = Package::image("app");
-    let site = Site::new("require: wabbit").await;
-    push_signed(&site.source, "app", "1", &image);
-    let mut chain = vec![Package::sbom(image.descriptor())];
-    for at in 0..5 {
-        chain.push(Package::sbom(chain[at].descriptor()));
-    }
-    for sbom in &chain {
-        site.source.push("app", None, sbom);
-    }
-    let (code, text) = site.promote("app:1", "prod/app").await;
-    assert!(code == 0 && text.contains("the last of 4 artifacts, one upon the other"), "{text}");
-    for sbom in &chain[..4] {
-        site.holds("prod/app", sbom).await;
-    }
-    assert_eq!(site.there(&format!("prod/app/manifests/{}", chain[4].digest())).await.status, 404);
-
-    // A list of any number of artifacts; the proven one goes along all the same.
-    let site = Site::new("require: wabbit, signatures: [{ repository: registry.corp/sigs }]").await;
-    let own = signature(&WABBIT, image.descriptor());
-    site.source.referrers_api(false);
-    site.source.push("app", "1", &image);
-    site.target.push("sigs", None, &own);
-    let list = Package::index([]).edited(|list| {
-        let entry = |i: usize| {
-            let digest = Digest::sha256(i.to_string().as_bytes()).to_string();
-            serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9, "digest": digest})
-        };
-        list["manifests"] = (0..5000).map(entry).collect();
-        // Nor does it hide the proven one that it names, which the source does not have.
-        list["manifests"][0]["digest"] = own.digest().to_string().into();
-    });
-    site.source.push("app", format!("sha256-{}", image.digest().hex()).as_str(), &list);
-    let (code, text) = site.promote("app:1", "prod/app").await;
-    assert!(code == 0 && text.contains("more than 4096 artifacts"), "{text}");
-    site.holds("prod/app", &own).await;
-    let asked = site.source.count("GET /v2/app/manifests/sha256:");
-    assert!((4096..4300).contains(&asked), "{asked}");
-}
-
-/// Registries take no index without what it lists.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_attached_index_goes_along_with_all_that_it_lists_or_not_at_all() {
-    let image = Package::image("app");
-    let tag = |suffix: &str| format!("sha256-{}{suffix}", image.digest().hex());
-    let site = Site::new("require: wabbit").await;
-    push_signed(&site.source, "app", "1", &image);
-    let (bill, nested) = (Package::multi_arch("bill"), Package::index([Package::multi_arch("nested")]));
-    let nested = nested.about(image.descriptor());
-    site.source.push("app", tag(".sbom").as_str(), &bill);
-    site.source.push("app", None, &nested);
-    let gone = Package::multi_arch("gone");
-    site.source.push("app", tag(".nv2").as_str(), &gone);
-    site.source.delete("app", &gone.children()[1].digest());
-    let (code, text) = site.promote("app:1", "prod/app").await;
-    assert!(code == 0 && text.contains("an attached index is passed over"), "{text}");
-    site.holds("prod/app", &bill).await;
-    site.holds("prod/app", &nested).await;
-    assert_eq!(site.there(&format!("prod/app/manifests/{}", tag(".sbom"))).await.body, bill.bytes());
-    assert_eq!(site.there(&format!("prod/app/manifests/{}", tag(".nv2"))).await.status, 404);
 }

@@ -1,21 +1,21 @@
 //! The store as an operator looks after it: rot is found and healed, commands do their work here and through a
 //! running server, and no page in a browser can do it instead.
 
+#[path = "store/room.rs"]
+mod room;
+
 use std::net::TcpListener;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HOST};
 use portcullis::demo::client::{Answer, Client};
 use portcullis::demo::package::descriptor_of;
-use portcullis::demo::signing::nv2;
 use portcullis::demo::{Fault, Package};
 use serde_json::Value;
 
-use crate::test_proxy::{
-    Running, TestProxy, WABBIT, push_signed, served, signature, signature_with, signed, unsigned,
-};
+use crate::test_proxy::{Running, TestProxy, WABBIT, push_signed, served, signature, signed, unsigned};
 
 const JSON: (http::header::HeaderName, &str) = (CONTENT_TYPE, "application/json");
 
@@ -299,62 +299,6 @@ async fn a_platform_is_one_or_is_refused() {
         err.contains("expected OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/amd64"),
         "{err}"
     );
-}
-
-/// What passes through a store without room is not there afterwards.
-#[tokio::test]
-async fn what_a_store_has_no_room_for_is_not_told_as_kept() {
-    let large = image_with("large", 100 << 10);
-    let digest = large.layer();
-    let mut proxy = TestProxy::new()
-        .with("store", "{ path: store, max_size: 64KiB }")
-        .with("admin", &admin())
-        .upstream(move |registry| {
-            signed("app")(registry);
-            push_signed(registry, "large", "1", &large);
-        })
-        .start()
-        .await;
-    proxy.stop().await;
-    let list = "registry.test/app:1\nregistry.test/large:1\n";
-    let (code, out, err) = store(&proxy, &["prefetch", "-"], list).await;
-    assert_eq!(code, 2, "{out}{err}");
-    assert!(out.contains("registry.test/app:1: kept"), "{out}{err}");
-    let why = format!(
-        "registry.test/large:1: trouble: the store has no room for blob {digest}: see store.max_size"
-    );
-    assert!(out.contains(&why), "{out}{err}");
-}
-
-/// No server's jobs retire what was used longest ago when nothing else is left to give up, so the command does.
-#[tokio::test]
-async fn a_prefetch_without_a_server_finds_room_as_one_does() {
-    let long_ago = SystemTime::now() - Duration::from_secs(55 * 60);
-    let large = image_with("large", 80 << 10);
-    let layer = large.layer();
-    let mut proxy = TestProxy::new()
-        .with("store", "{ path: store, max_size: 128KiB }")
-        .with("admin", &admin())
-        .upstream(move |registry| {
-            push_signed(registry, "large", "1", &large);
-            let mut claim = nv2::Claim::new(&["registry.test/app:1"]);
-            claim.issued = long_ago;
-            for at in 0..4 {
-                registry.push(&format!("app{at}"), "1", &heavy(at));
-                let signature = signature_with(&WABBIT, &claim, heavy(at).descriptor());
-                registry.push(&format!("app{at}"), None, &signature);
-            }
-        })
-        .start_at(long_ago)
-        .await;
-    for at in 0..4 {
-        served(&proxy.get(&format!("app{at}:1")).await, heavy(at).bytes());
-    }
-    assert!(proxy.metric("portcullis_store_held_bytes").await > f64::from(80 << 10));
-    proxy.stop().await;
-    let (code, out, err) = store(&proxy, &["prefetch", "-"], "registry.test/large:1").await;
-    assert_eq!(code, 0, "{out}{err}");
-    assert!(proxy.folder.path().join("store/blobs/sha256").join(layer.hex()).exists());
 }
 
 /// A store that is full of images goes on, and what it gave up is judged again.

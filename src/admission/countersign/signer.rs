@@ -38,6 +38,12 @@ pub(super) struct Made {
     pub(super) tagged: Option<Artifact>,
 }
 
+impl Made {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Artifact> {
+        self.referrers.iter().chain(&self.tagged)
+    }
+}
+
 impl CounterSigner {
     pub(super) fn of(key: Arc<SigningKey>, settings: &CounterSign) -> Result<Self, SettingError> {
         let fault = |key: &str, why: &dyn std::fmt::Display| SettingError::new([key], why.to_string());

@@ -183,6 +183,30 @@ async fn there_are_no_more_manifests_than_the_store_has_room_for() {
     assert_eq!(stand.rows().await[0], ("manifests", 2));
 }
 
+/// Lists of revoked certificates are large and no manifest's: none goes for them.
+#[tokio::test]
+async fn revocation_answers_take_no_manifests_room() {
+    let stand = Stand::new("require: acme").await;
+    stand.push_signed("1", &Package::image("image"));
+    stand.pull(":1").await.unwrap();
+    stand.retire().await;
+    let (store, manifests) = (&stand.memory().store, stand.held());
+    let crl = vec![7; 1 << 20];
+    let digest = Digest::sha256(&crl);
+    store.records().table("revocation").put(*b"key", *b"a record");
+    store.hold(&[digest], &format!("revocation:{}", hex::encode("key"))).await.unwrap();
+    store.write(&digest, crl.into()).await.unwrap();
+    assert_eq!(stand.held(), manifests + (1 << 20));
+    stand.clock.advance(HOUR);
+    store.set_max_size((16 << 10) + 4 * manifests);
+    let before = stand.rows().await;
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], before[0]);
+    store.set_max_size((16 << 10) + 4 * manifests - (16 << 10) - 1);
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], ("manifests", 0));
+}
+
 /// Who pulls an image while it is being retired gets all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_and_retiring_do_not_break_each_other() {

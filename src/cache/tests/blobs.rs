@@ -1,3 +1,5 @@
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 
 async fn whole(bed: &Bed, path: &str, blob: &Descriptor) -> (Vec<u8>, bool) {
@@ -39,6 +41,29 @@ async fn a_cold_blob_is_fetched_once_for_any_number_of_readers() {
     assert_eq!((opened.source(), opened.size()), (Source::Store, blob.size));
     assert_eq!(drain(opened.read(10..2000, None)).await, (bytes[10..2000].to_vec(), true));
     assert_eq!(bed.asked(&["/blobs/"]), 1);
+}
+
+/// A row that leads to content that is only being kept yet is none that leads nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_beside_a_fetch_takes_nothing_of_what_it_brings() {
+    let bed = Bed::new().await;
+    let (cache, done) = (bed.cache.clone(), CancellationToken::new());
+    let ended = done.clone();
+    let sweeping = std::thread::spawn(move || {
+        while !ended.is_cancelled() {
+            cache.sweep_now(&mut |_, _, _| Ok(())).unwrap();
+        }
+    });
+    let lengths = (100 << 10)..(100 << 10) + 20;
+    for length in lengths.clone() {
+        let bytes = noise(length);
+        bed.registry.push_blob("a", &bytes);
+        assert!(whole(&bed, "a", &blob_of(&bytes)).await.1);
+        settled(&bed).await;
+    }
+    done.cancel();
+    sweeping.join().unwrap();
+    assert_eq!(bed.cache.0.seen.table().scan(&[], 99).await.unwrap().len(), lengths.len());
 }
 
 /// It is committed behind its readers, and in that moment is neither arriving nor of another

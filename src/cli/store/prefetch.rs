@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Common, Output, bar};
 use crate::cli::references;
 use crate::cli::store::Place;
-use crate::engine::upkeep::{Order, Platform, Prefetch, Progress};
+use crate::engine::upkeep::{Order, Platform, Prefetch, Progress, Pulled};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -27,12 +27,16 @@ pub(super) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
     let bar = bar::of_references(references.len());
     let prefetch =
         Prefetch { references, platform: arguments.platform.clone(), at_once: arguments.jobs.into() };
-    let mut all = Vec::new();
+    let mut all: Vec<Pulled> = Vec::new();
     let step = |progress| {
         if let Progress::Pulled(pulled) = progress {
             bar.set_message(pulled.reference.clone());
-            bar.inc(1);
-            all.push(pulled);
+            // What is told again is there no more.
+            match all.iter_mut().find(|told| told.reference == pulled.reference) {
+                Some(told) => *told = pulled,
+                None => all.push(pulled),
+            }
+            bar.set_position(all.len() as u64);
         }
         Ok(())
     };

@@ -226,6 +226,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_so_many_signatures_are_looked_at() {
+        let key = SigningKey::from(Key::generate(KeyKind::P256, None).unwrap().0);
+        let mut envelope = Sealed::read(&contents().seal(Some(&key)).await.unwrap()).unwrap().envelope;
+        let own = envelope.signatures.pop().unwrap();
+        let foreign = Signature { sig: STANDARD.encode("none"), ..own.clone() };
+        envelope.signatures = vec![foreign.clone(); MAX_SIGNATURES - 1];
+        envelope.signatures.push(own);
+        let sealed = Sealed::read(&serde_json::to_vec(&envelope).unwrap()).unwrap();
+        assert!(matches!(sealed.standing(&[key.public().clone()]), Standing::Trusted { .. }));
+        envelope.signatures.push(foreign);
+        let why = Sealed::read(&serde_json::to_vec(&envelope).unwrap()).unwrap_err();
+        assert!(why.contains("more than 8 signatures"), "{why}");
+    }
+
+    #[tokio::test]
     async fn another_payload_or_type_is_signed_by_nobody() {
         let key = SigningKey::from(Key::generate(KeyKind::P256, None).unwrap().0);
         let bytes = contents().seal(Some(&key)).await.unwrap();

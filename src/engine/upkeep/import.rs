@@ -57,6 +57,13 @@ pub struct Layout {
     pub since: Option<Digest>,
     /// How many references it names.
     pub references: usize,
+    /// Why nothing of it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+    /// How many artifacts of it, which no name leads to, are not what their digests say or cannot be read. Somebody or
+    /// something damaged what was carried.
+    #[serde(default)]
+    pub damaged: usize,
     /// Pieces of which content is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_pieces: Vec<u32>,
@@ -75,6 +82,22 @@ struct Wanted {
     trusted: bool,
 }
 
+impl Layout {
+    /// Whether something of it was damaged, whatever became of its references.
+    pub fn is_damaged(&self) -> bool {
+        self.broken.is_some() || self.damaged > 0
+    }
+
+    fn warn(&self) {
+        let (path, damaged) = (self.path.display(), self.damaged);
+        if let Some(why) = &self.broken {
+            tracing::warn!(layout = %path, %why, "nothing of what was carried here can be read");
+        } else if damaged > 0 {
+            tracing::warn!(layout = %path, damaged, "artifacts were damaged on the way here");
+        }
+    }
+}
+
 pub(super) async fn run(
     import: Import,
     state: &Arc<State>,
@@ -86,6 +109,7 @@ pub(super) async fn run(
     let opening = move || Opened::open(&paths, import.repository, &keys, now);
     let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
     for layout in opened.layouts {
+        layout.warn();
         told(tell, Progress::Layout(layout)).await?;
     }
     for refused in opened.refused {

@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Found, Progress, Tell, told};
 use crate::access::Principal;
 use crate::admission::{Gate, Refusal, Trouble};
@@ -51,6 +53,10 @@ struct Pull<'a> {
     refused: Vec<Refused>,
     /// What was looked at for what is attached to it.
     around: HashSet<Digest>,
+    /// All that belongs to it and has content.
+    content: HashSet<Digest>,
+    /// Until when counter-signatures are waited for, from the first one on.
+    until: Option<Instant>,
 }
 
 impl<'a> Course<'a> {
@@ -102,22 +108,35 @@ impl<'a> Course<'a> {
 
 /// Pulls what a reference names, and all that belongs to it.
 pub(super) async fn pull(course: &Course<'_>, reference: String) -> Pulled {
+    pull_listing(course, reference).await.0
+}
+
+/// As [`pull`], and lists the content that was there or came.
+pub(super) async fn pull_listing(course: &Course<'_>, reference: String) -> (Pulled, HashSet<Digest>) {
     let parsed = match Reference::parse(&reference) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let reason = Some(format!("this is no reference: {error}"));
-            return Pulled { reason, ..Pulled::nothing(reference, Outcome::Refused) };
+            let why = format!("this is no reference: {error}");
+            return (Pulled::refused(reference, why), HashSet::new());
         }
     };
     let repository = &parsed.repository;
-    let (refused, around) = (Vec::new(), HashSet::new());
-    let mut pull = Pull { course, repository, manifests: 0, bytes: 0, refused, around };
+    let mut pull = Pull {
+        course,
+        repository,
+        manifests: 0,
+        bytes: 0,
+        refused: Vec::new(),
+        around: HashSet::new(),
+        content: HashSet::new(),
+        until: None,
+    };
     let done = pull.patiently(&parsed.target).await;
-    let Pull { manifests, bytes, refused, .. } = pull;
+    let Pull { manifests, bytes, refused, content, .. } = pull;
     let pulled = Pulled { reference, outcome: Outcome::Kept, reason: None, manifests, bytes, refused };
     match done {
-        Ok(()) => pulled,
-        Err(fault) => fault.of(pulled),
+        Ok(()) => (pulled, content),
+        Err(fault) => (fault.of(pulled), content),
     }
 }
 
@@ -145,7 +164,7 @@ impl Fault {
     fn of(self, pulled: Pulled) -> Pulled {
         let (outcome, why) = match self {
             Self::Refused(why) => (Outcome::Refused, why),
-            Self::Trouble(why) => (Outcome::Trouble, why),
+            Self::Trouble(why) | Self::Unsigned(why) => (Outcome::Trouble, why),
         };
         Pulled { outcome, reason: Some(why), ..pulled }
     }
@@ -154,6 +173,8 @@ impl Fault {
 enum Fault {
     Refused(String),
     Trouble(String),
+    /// A counter-signature that was waited for is not there.
+    Unsigned(String),
 }
 
 impl Pull<'_> {
@@ -171,6 +192,7 @@ impl Pull<'_> {
     async fn tree(&mut self, target: &Target) -> Result<(), Fault> {
         (self.manifests, self.refused) = (0, Vec::new());
         self.around.clear();
+        self.content.clear();
         let top = self.manifest(target).await?;
         self.around(&top).await?;
         let mut seen = HashSet::from([*top.digest()]);
@@ -178,12 +200,14 @@ impl Pull<'_> {
         for _ in 0..MAX_DEPTH {
             let mut below = Vec::new();
             for index in &level {
-                for child in self.wanted(index)?.into_iter().filter(|child| seen.insert(child.digest)) {
+                let mut wanted = self.wanted(index)?;
+                wanted.retain(|child| seen.insert(child.digest));
+                if seen.len() > MAX_MANIFESTS {
+                    return Err(Fault::Refused(format!("it has more than {MAX_MANIFESTS} manifests")));
+                }
+                for child in wanted {
                     let pulled = self.child(child).await;
                     below.extend(self.unless_refused(child, pulled)?);
-                }
-                if seen.len() > MAX_MANIFESTS {
-                    return Err(Fault::Refused(format!("it lists more than {MAX_MANIFESTS} manifests")));
                 }
             }
             level = below;
@@ -242,6 +266,7 @@ impl Pull<'_> {
         let admitted = self.course.gate.manifest(&reference, &Principal::Process).await;
         let admitted = admitted.map_err(|refusal| self.course.fault(&refusal))?;
         self.manifests += 1;
+        self.content.insert(*admitted.content().digest());
         Ok(admitted.into_content())
     }
 

@@ -10,8 +10,10 @@ use super::super::{Require, Signer};
 use super::attestation;
 use super::identity;
 use super::object::Object;
+use super::source;
 use super::trust_root::inline;
 use super::witnesses::{TrustRoots, Witnesses};
+use crate::oci::SignatureSource;
 use crate::setting::SettingError;
 use crate::signature::cosign::{Keyless, Layout, Pem, Settings};
 use crate::signature::{self, SignerName, SignerSettings};
@@ -51,6 +53,8 @@ pub(super) struct Reader<'a> {
     /// Sigstore's trusted root where the file names none.
     pub(super) root: Option<&'a Path>,
     pub(super) signers: BTreeMap<SignerName, Signer>,
+    /// Where signatures of the policy that is being read lie.
+    pub(super) sources: Vec<SignatureSource>,
 }
 
 impl Reader<'_> {
@@ -64,6 +68,7 @@ impl Reader<'_> {
             Means::Signers(signers) => signers,
             Means::Fixed(answer) => return Ok(answer),
         };
+        self.sources.extend(source::all(&authority)?);
         let name = format!("{}/{policy}/{}", self.stem, name(&authority, i)?);
         let several = signers.len() > 1;
         let mut vouchers = Vec::new();
@@ -107,7 +112,6 @@ fn signers(authority: &Object<'_>, roots: &TrustRoots) -> Result<Means, SettingE
         (None, None, None) => return Err(SettingError::here("one of key, keyless and static is needed")),
         _ => return Err(SettingError::here("one of key, keyless and static is needed, not several")),
     };
-    authority.refuse("source", "signatures are looked for beside the image and where `signatures` of our own settings says: write it there")?;
     let layout = layout(authority)?;
     let witnesses = Witnesses::read(authority, keyless.as_ref(), layout, roots)?;
     for settings in &mut signers {

@@ -4,9 +4,15 @@ use super::*;
 
 fn in_file(path: &std::path::Path) -> Result<Records, Error> {
     let path = path.to_owned();
-    Records::in_file(Box::new(move || {
-        File::options().read(true).write(true).create(true).truncate(false).open(&path)
-    }))
+    Records::in_file(
+        Box::new(move || File::options().read(true).write(true).create(true).truncate(false).open(&path)),
+        nothing(),
+    )
+}
+
+/// What has nothing to do before records are durable.
+fn nothing() -> Before {
+    Box::new(|| Ok(()))
 }
 
 #[tokio::test]
@@ -59,7 +65,7 @@ async fn a_disk_that_refuses_for_a_while_loses_nothing() {
             File::options().read(true).write(true).create(true).truncate(false).open(&path)
         }
     };
-    let records = Records::in_file(Box::new(open)).unwrap();
+    let records = Records::in_file(Box::new(open), nothing()).unwrap();
     refuses.store(true, Ordering::SeqCst);
     // As after a failed write: the database has been closed and does not come up again yet.
     records.0.shared.backend.reopen();
@@ -74,6 +80,29 @@ async fn a_disk_that_refuses_for_a_while_loses_nothing() {
     records.flush().await.unwrap();
     let stored = records.0.shared.backend.get("t", b"k").unwrap();
     assert_eq!(stored.as_deref(), Some(&b"v"[..]));
+}
+
+/// Records tell of content that is durable, or they are not durable themselves.
+#[tokio::test]
+async fn no_group_is_durable_whose_content_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records");
+    let refuses = Arc::new(AtomicBool::new(true));
+    let disk = Arc::clone(&refuses);
+    let before = move || if disk.load(Ordering::SeqCst) { Err(Error::Full) } else { Ok(()) };
+    let open = move || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let records = Records::in_file(Box::new(open), Box::new(before)).unwrap();
+    records.table("t").put("k", "v");
+    assert!(matches!(records.flush().await, Err(Error::Full)));
+    assert_eq!(records.0.shared.backend.get("t", b"k").unwrap(), None);
+    assert_eq!(
+        records.table("t").get(b"k").await.unwrap().as_deref(),
+        Some(&b"v"[..]),
+        "it is seen all the same"
+    );
+    refuses.store(false, Ordering::SeqCst);
+    records.flush().await.unwrap();
+    assert_eq!(records.0.shared.backend.get("t", b"k").unwrap().as_deref(), Some(&b"v"[..]));
 }
 
 #[test]

@@ -100,8 +100,11 @@ fn wait(bell: &Bell) -> (Vec<oneshot::Sender<Result<(), Error>>>, bool) {
 }
 
 fn commit(shared: &Shared) -> Result<(), Error> {
-    let Some(group) = shared.pending.leave() else { return Ok(()) };
-    match shared.backend.commit(&group) {
+    let group = shared.pending.leave();
+    // Afterwards: what the group tells of was there before it.
+    let settled = (shared.before)();
+    let Some(group) = group else { return settled };
+    match settled.and_then(|()| shared.backend.commit(&group)) {
         Ok(()) => {
             shared.pending.committed();
             Ok(())

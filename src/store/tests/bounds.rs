@@ -35,10 +35,12 @@ async fn write(store: Store, seed: u64) -> usize {
             }
         }
         match chance.u8(..4) {
-            0 => store.hold(&digest, &owner).await.unwrap(),
+            0 => store.hold(&[digest], &owner).await.unwrap(),
             1 => {
                 let store = store.clone();
-                tokio::task::spawn_blocking(move || store.release_all_now(&owner)).await.unwrap().unwrap();
+                let release =
+                    move || store.release_all_now(&[&owner], |changes| store.records().apply(changes));
+                tokio::task::spawn_blocking(release).await.unwrap().unwrap();
             }
             _ => drop(store.read(&digest, u64::MAX).await.unwrap()),
         }
@@ -81,7 +83,7 @@ async fn room_that_holds_take_is_asked_back() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 8);
     let held = keep(&store, b"aaaa").await;
-    store.hold(&held, "one").await.unwrap();
+    store.hold(&[held], "one").await.unwrap();
     let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), store.pressed());
     assert!(nobody.await.is_err(), "nothing was wanted yet");
     assert!(matches!(store.incoming(&Digest::sha256(b"x"), 5).await, Err(Error::Full)));

@@ -68,9 +68,9 @@ family! {
 }
 
 family! {
-    /// Requests sent upstream.
+    /// Requests sent upstream, or to an upstream's token server.
     UpstreamRequests: IntCounterVec => Counter, UpstreamRequest {
-        registry: "The registry that was asked.",
+        registry: "The registry that was asked, or for which a token was.",
         code: "The answer's status as [`super::status`] gives it, or `error` where none came.",
     }
 }

@@ -77,6 +77,12 @@ impl Maker {
         UpstreamRequests::over(vector, &self.known)
     }
 
+    pub(super) fn token_requests(&self) -> UpstreamRequests {
+        let help = "Requests sent to the token servers of upstream registries.";
+        let vector = self.counters("token_requests_total", help, UpstreamRequests::LABELS);
+        UpstreamRequests::over(vector, &self.known)
+    }
+
     pub(super) fn upstream_duration(&self) -> Histogram {
         let opts = histogram("upstream_duration_seconds", "Seconds to an upstream's response head.")
             .buckets(REQUEST_BUCKETS.to_vec());

@@ -3,6 +3,7 @@
 //!
 //! Proves nothing: what is read here is verified by whoever uses it.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,8 @@ const MEMORY_LISTS: usize = 256;
 const MOURNED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// So many records are looked at in one sweep.
 const MAX_SWEPT: usize = 100_000;
+/// At most one part in so many of the store is held by answers, beside what manifests hold.
+const HELD_SHARE: u64 = 8;
 
 pub(super) struct Kept {
     store: Store,
@@ -145,7 +148,7 @@ impl Kept {
         let digest = Digest::sha256(&new.der);
         let owner = key.owner();
         // Held first, so that nothing evicts it between the two.
-        self.store.hold(&digest, &owner).await.map_err(|e| unwritable(&e))?;
+        self.store.hold(&[digest], &owner).await.map_err(|e| unwritable(&e))?;
         self.store.write(&digest, new.der).await.map_err(|e| unwritable(&e))?;
         let record = Record { digest, asked: unix(now), ends: unix(new.ends), version: new.version };
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
@@ -156,21 +159,55 @@ impl Kept {
         Ok(Keeping::Newest)
     }
 
-    /// Drops what ended long ago. A revocation that it told of is noted apart.
+    /// How many bytes of the store answers hold, on a thread that may wait.
+    ///
+    /// # Errors
+    /// What the store cannot read.
+    pub(super) fn held_now(&self) -> Result<u64, Error> {
+        let mut held = 0;
+        self.table.walk_now(|(key, _)| {
+            for digest in self.store.holdings_now(&Key(key).owner())? {
+                held += self.store.size_now(&digest)?.unwrap_or_default();
+            }
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    /// Drops what ended long ago; a revocation that it told of is noted apart. Beyond their share of the store,
+    /// the answers that were given longest ago are held no more.
     ///
     /// # Errors
     /// What the store cannot read.
     pub(super) async fn sweep(&self, now: SystemTime) -> Result<(), String> {
         let all = self.table.scan(&[], MAX_SWEPT).await.map_err(|e| unreadable(&e))?;
+        let mut kept = Vec::new();
         for (key, value) in all {
             let record: Option<Record> = serde_json::from_slice(&value).ok();
             let ended = record.as_ref().is_none_or(|r| r.ends.saturating_add(MOURNED.as_secs()) < unix(now));
-            if ended {
-                let key = Key(key);
-                if let Some(record) = record {
-                    self.release(&record.digest, &key.owner()).await;
+            let key = Key(key);
+            match record {
+                Some(record) if !ended => kept.push((key, record)),
+                ended => {
+                    if let Some(record) = ended {
+                        self.release(&record.digest, &key.owner()).await;
+                    }
+                    self.table.delete(key.0);
                 }
-                self.table.delete(key.0);
+            }
+        }
+        self.bound(kept).await.map_err(|e| unreadable(&e))
+    }
+
+    /// What is held no more goes by its last use, and is had anew. Its record stays, so that nothing older takes
+    /// its place.
+    async fn bound(&self, mut kept: Vec<(Key, Record)>) -> Result<(), Error> {
+        kept.sort_by_key(|(_, record)| Reverse(record.asked));
+        let (mut held, most) = (0, self.store.sizes().limit / HELD_SHARE);
+        for (key, record) in kept {
+            held += self.store.size_now(&record.digest)?.unwrap_or_default();
+            if held > most {
+                self.release(&record.digest, &key.owner()).await;
             }
         }
         Ok(())

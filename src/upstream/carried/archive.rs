@@ -35,7 +35,7 @@ impl Archive {
     /// What is no whole archive of plain files and folders, each there once.
     pub(super) fn read(path: &Path, file: File, beside: &str) -> Result<Self, String> {
         let length = file.metadata().map_err(|e| e.to_string())?.len();
-        let files = files(&file, length, beside)?;
+        let files = files(&file, length, beside, MAX_FILES)?;
         Ok(Self { path: path.to_owned(), file: Arc::new(file), files })
     }
 
@@ -52,7 +52,7 @@ impl Archive {
 
 /// Reads arbitrary bytes as an archive, for the fuzzer: every file that is found lies within them.
 pub fn fuzz(bytes: &[u8]) -> bool {
-    match files(&bytes, bytes.len() as u64, "") {
+    match files(&bytes, bytes.len() as u64, "", MAX_FILES) {
         Ok(files) => files
             .values()
             .all(|(start, size)| start.checked_add(*size).is_some_and(|e| e <= bytes.len() as u64)),
@@ -82,15 +82,16 @@ impl Bytes for &[u8] {
 /// Where each file is, in bytes from the archive's start, and how long.
 type Files = HashMap<String, (u64, u64)>;
 
-fn files(bytes: &impl Bytes, length: u64, beside: &str) -> Result<Files, String> {
+/// At most so many of them.
+fn files(bytes: &impl Bytes, length: u64, beside: &str, most: usize) -> Result<Files, String> {
     let mut reading = Reading { bytes, length, beside, at: 0, name: None, size: None, files: HashMap::new() };
     loop {
         let at = reading.at;
         if !reading.next().map_err(|why| format!("at byte {at}: {why}"))? {
             return Ok(reading.files);
         }
-        if reading.files.len() > MAX_FILES {
-            return Err(format!("more than {MAX_FILES} files"));
+        if reading.files.len() > most {
+            return Err(format!("more than {most} files"));
         }
     }
 }

@@ -266,9 +266,39 @@ async fn indexes_that_mislead_are_refused() {
     fs::remove_file(folder.path("index.json")).unwrap();
     assert!(manifest(&folder, tag("v1")).await.unwrap_err().to_string().contains("not there"));
     let many: Vec<_> = (0..=MAX_READ).map(|i| (Digest::sha256(&i.to_be_bytes()), None)).collect();
+    folder.index(&many[1..]);
+    assert_eq!(referrers(&folder, &many[0].0).await.unwrap().len(), MAX_READ, "those that are not there");
     folder.index(&many);
     let error = referrers(&folder, &many[0].0).await.unwrap_err().to_string();
     assert!(error.contains("more than 4096 manifests"), "{error}");
+}
+
+#[tokio::test]
+async fn only_so_much_is_read_to_find_referrers() {
+    let folder = Folder::new();
+    let most = MAX_READ_BYTES / MAX_MANIFEST_BYTES;
+    let all: Vec<_> = (0..=most).map(|n| (Digest::sha256(&n.to_be_bytes()), None)).collect();
+    for (digest, _) in &all {
+        folder.write(&file_of(digest), "");
+        let file = fs::File::create(folder.path(&file_of(digest))).unwrap();
+        file.set_len(MAX_MANIFEST_BYTES).unwrap();
+    }
+    folder.index(&all[1..]);
+    assert_eq!(referrers(&folder, &all[0].0).await.unwrap().len(), all.len() - 1);
+    folder.index(&all);
+    let error = referrers(&folder, &all[0].0).await.unwrap_err().to_string();
+    assert!(error.contains(&MAX_READ_BYTES.to_string()), "{error}");
+}
+
+#[test]
+fn the_file_that_makes_a_layout_has_an_end() {
+    let folder = Folder::new();
+    let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
+    let most = usize::try_from(MAX_MARKER_BYTES).unwrap();
+    folder.write("oci-layout", format!("{marker}{}", " ".repeat(most - marker.len())));
+    assert!(open(folder.0.path()).is_ok());
+    folder.write("oci-layout", format!("{marker}{}", " ".repeat(most + 1 - marker.len())));
+    assert!(open(folder.0.path()).unwrap_err().to_string().contains("more than 4096 bytes"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::server::{Reply, Server};
 use super::{MANIFEST, digest, layer, pull, repository, short, upstream};
 use crate::oci::{Descriptor, MAX_MANIFEST_BYTES};
-use crate::upstream::Error;
+use crate::upstream::{BlobStream, Error, Upstream};
 
 #[tokio::test]
 async fn a_manifest_is_read_up_to_4_mib() {
@@ -116,24 +116,53 @@ async fn requests_carry_our_headers_and_no_others() {
     assert!(!accept.contains('*'));
 }
 
-#[tokio::test]
-async fn questions_do_not_wait_for_bodies() {
-    let server = Server::start(|seen| match seen.target.contains("/blobs/") {
+/// A registry whose blobs come to a halt.
+async fn with_stalled_blobs() -> Server {
+    Server::start(|seen| match seen.target.contains("/blobs/") {
         true => Reply::ok("some").stalled(),
         false => Reply::ok(MANIFEST),
-    });
-    let upstream = upstream(json!({"url": server.await.url(), "max_requests": 4}));
-    let repository = repository("team/app");
-    let mut bodies = Vec::new();
+    })
+    .await
+}
+
+/// As many bodies of `blob` as there is leave for.
+async fn bodies_of(upstream: &Upstream, blob: &Descriptor) -> Vec<BlobStream> {
+    let (repository, mut bodies) = (repository("team/app"), Vec::new());
     while let Ok(body) =
-        tokio::time::timeout(Duration::from_millis(300), upstream.blob(&repository, &layer(), 0)).await
+        tokio::time::timeout(Duration::from_millis(300), upstream.blob(&repository, blob, 0)).await
     {
         bodies.push(body.unwrap());
     }
+    bodies
+}
+
+fn payload() -> Descriptor {
+    Descriptor::new("application/octet-stream", digest(), 1 << 20)
+}
+
+#[tokio::test]
+async fn questions_do_not_wait_for_bodies() {
+    let server = with_stalled_blobs().await;
+    let upstream = upstream(json!({"url": server.url(), "max_requests": 4}));
+    let bodies = bodies_of(&upstream, &layer()).await;
     assert_eq!(bodies.len(), 3);
-    let payload = Descriptor::new("application/octet-stream", digest(), 1 << 20);
-    let payload = tokio::time::timeout(Duration::from_secs(5), upstream.blob(&repository, &payload, 0)).await;
-    drop(payload.expect("a small one has its turn").unwrap());
+    let small = bodies_of(&upstream, &payload()).await;
+    assert_eq!(small.len(), 1, "a small one has its turn");
+    drop(small);
+    tokio::time::timeout(Duration::from_secs(5), pull(&upstream)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn small_bodies_that_come_slowly_leave_an_eighth_to_questions() {
+    let server = with_stalled_blobs().await;
+    let upstream = upstream(json!({"url": server.url(), "max_requests": 16}));
+    let large = bodies_of(&upstream, &layer()).await;
+    let small = bodies_of(&upstream, &payload()).await;
+    assert_eq!((large.len(), small.len()), (12, 2));
+    tokio::time::timeout(Duration::from_secs(5), pull(&upstream)).await.unwrap().unwrap();
+    drop(large);
+    let more = bodies_of(&upstream, &payload()).await;
+    assert_eq!(small.len() + more.len(), 14);
     tokio::time::timeout(Duration::from_secs(5), pull(&upstream)).await.unwrap().unwrap();
 }
 

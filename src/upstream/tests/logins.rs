@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::server::{Reply, Seen, Server};
-use super::{MANIFEST, in_environment, pull, repository, tag, upstream};
-use crate::upstream::Error;
+use super::{MANIFEST, in_environment, pull, repository, short, tag, upstream};
+use crate::egress;
+use crate::telemetry::Metrics;
+use crate::upstream::{Error, Settings, Upstream};
 
 /// A registry that wants a token; `realm` gives the token server's URL, or this one where it is empty.
 async fn registry(realm: &str, token: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
@@ -193,15 +196,17 @@ async fn a_kept_token_that_is_refused_is_replaced_with_the_login_of_now() {
 #[tokio::test]
 async fn a_token_servers_answer_is_bounded_and_must_be_a_token() {
     let large = format!(r#"{{"token":"good","x":"{}"}}"#, "a".repeat(64 * 1024));
-    let answers: [(Reply, fn(&Error) -> bool); 6] = [
+    let answers: [(Reply, fn(&Error) -> bool); 7] = [
         (Reply::ok(large), |e| matches!(e, Error::TooLarge { limit: 65536 })),
         (Reply::ok("{}"), |e| matches!(e, Error::Unavailable(_))),
         (Reply::ok("good"), |e| matches!(e, Error::Unavailable(_))),
         (Reply::ok(r#"{"token":"a\nb"}"#), |e| matches!(e, Error::Unavailable(_))),
         (
             Reply::new(403, r#"{"errors":[{"code":"DENIED","message":"no"}]}"#),
-            |e| matches!(e, Error::Refused { status: 403, message } if message.to_string() == "DENIED: no"),
+            |e| matches!(e, Error::Refused { status: 403, message } if message.to_string().ends_with(": DENIED: no")),
         ),
+        // It says nothing about content: who looks for signatures must not take it for "there are none".
+        (Reply::new(404, ""), |e| matches!(e, Error::Unavailable(_))),
         // Logins do not travel on.
         (Reply::redirect("/elsewhere"), |e| matches!(e, Error::Unavailable(_))),
     ];
@@ -210,14 +215,50 @@ async fn a_token_servers_answer_is_bounded_and_must_be_a_token() {
         let server = registry("", move |_| answer.clone()).await;
         let error = pull(&upstream(json!({"url": server.url()}))).await.unwrap_err();
         assert!(is_expected(&error), "{shown}: {error}");
+        let names_it = error.to_string().contains(&format!("its token server {}: ", server.url()));
+        assert!(names_it || matches!(error, Error::TooLarge { .. }), "{error}");
         assert_eq!(server.count("/elsewhere"), 0);
     }
 }
 
+/// The registry cannot be asked then, but another server has to be looked after.
+#[tokio::test]
+async fn a_token_server_that_hangs_is_named_and_counted_apart() {
+    let hangs = Duration::from_secs(60);
+    let elsewhere = Server::start(move |_| Reply::ok(r#"{"token":"good"}"#).late(hangs)).await;
+    let server = registry(&format!("{}/token", elsewhere.url()), good).await;
+    let (metrics, egress) = (Metrics::new(), egress::Settings::default());
+    metrics.know_registries(["r.test"]);
+    let settings = json!({
+        "url": server.url(), "allowed_hosts": [elsewhere.address.to_string()], "timeouts": short(),
+    });
+    let settings: Settings = serde_json::from_value(settings).unwrap();
+    let name = crate::oci::Registry::parse("r.test").unwrap();
+    let upstream = Upstream::build_in(&|_| None, name, &settings, &egress, &metrics, None).unwrap();
+    let token_server = format!("its token server {}: ", elsewhere.url());
+    let mut asked = 0;
+    let left_alone = loop {
+        let error = pull(&upstream).await.unwrap_err().to_string();
+        assert!(error.contains(&token_server), "{error}");
+        if error.contains("left alone") {
+            break error;
+        }
+        asked += 1;
+    };
+    assert!(left_alone.contains("the last time: its token server"), "{left_alone}");
+    let text = metrics.render();
+    for line in [
+        format!(r#"portcullis_token_requests_total{{code="error",registry="r.test"}} {asked}"#),
+        format!(r#"portcullis_upstream_requests_total{{code="401",registry="r.test"}} {asked}"#),
+    ] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+    assert!(!text.contains(r#"portcullis_upstream_requests_total{code="error""#), "{text}");
+}
+
 #[tokio::test]
 async fn callers_at_the_same_time_share_one_token() {
-    let server =
-        registry("", |_| Reply::ok(r#"{"token":"good"}"#).late(std::time::Duration::from_millis(100))).await;
+    let server = registry("", |_| Reply::ok(r#"{"token":"good"}"#).late(Duration::from_millis(100))).await;
     let upstream = upstream(json!({"url": server.url()}));
     let pulls = (0..8).map(|_| pull(&upstream));
     assert!(futures_util::future::join_all(pulls).await.iter().all(Result::is_ok));

@@ -3,58 +3,73 @@
 //! where it is still what was read, so whoever writes may overwrite what another has just added. Nothing is lost
 //! all the same, among those who keep the same two times: what was read is written back within [`WINDOW`] and sent
 //! once, else read anew; and who wrote looks again after [`SETTLED`], when everybody who had read before that has
-//! written, and adds what is missing.
+//! written, and adds what is missing. The wait is the caller's to spend: nothing need stand still meanwhile.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Error, Scope, Writer, is_listed};
 use crate::oci::media_type::OCI_INDEX;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, Repository, Tag, Target};
 
-const WINDOW: Duration = Duration::from_millis(1000);
+const WINDOW: Duration = Duration::from_millis(500);
 /// Longer than the window: the request that writes needs its time too.
-const SETTLED: Duration = Duration::from_millis(1500);
+const SETTLED: Duration = Duration::from_millis(1000);
 /// So often it is written. Among twenty who begin at once, each is done after a few.
 const ATTEMPTS: u32 = 30;
+/// So many tags are looked at at once.
+const AT_ONCE: usize = 6;
 
 /// What is to stand under a tag: a manifest, and the blobs that it newly names.
 pub type Amended = (Vec<Bytes>, Manifest);
 
+type Change<'a, E> = Box<dyn Fn(Option<Manifest>) -> Result<Option<Amended>, E> + Send + Sync + 'a>;
+
+/// A change of what stands under a tag.
+pub struct Amendment<'a, E> {
+    tag: Tag,
+    change: Change<'a, E>,
+    sent: HashSet<Digest>,
+}
+
+impl<'a, E> Amendment<'a, E> {
+    /// `change` is given what stands there now, and says what should, or nothing where that is so already.
+    pub fn new(
+        tag: Tag,
+        change: impl Fn(Option<Manifest>) -> Result<Option<Amended>, E> + Send + Sync + 'a,
+    ) -> Self {
+        Self { tag, change: Box::new(change), sent: HashSet::new() }
+    }
+}
+
+/// Changes that were written and may yet be overwritten, by who had read before.
+#[must_use = "what was written may yet be lost"]
+pub struct Settling<'a, E> {
+    writer: &'a Writer,
+    repository: &'a Repository,
+    unsettled: Vec<Amendment<'a, E>>,
+    /// When to look again.
+    at: Instant,
+}
+
 impl Writer {
-    /// Changes what stands under a tag, until it is there to stay. `change` is given what stands there now, and says
-    /// what should, or nothing where that is so already.
+    /// Changes what stands under tags, all of which settle at the same time.
     ///
     /// # Errors
-    /// [`Error`], and those of `change`.
-    pub async fn amend<E: From<Error>>(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        change: impl Fn(Option<Manifest>) -> Result<Option<Amended>, E>,
-    ) -> Result<(), E> {
-        let target = Target::Tag(tag.clone());
-        for attempt in 0..ATTEMPTS {
-            let read = Instant::now();
-            let present = self.manifest(repository, &target).await?.map(parsed).transpose()?;
-            let Some((blobs, manifest)) = change(present)? else { return Ok(()) };
-            for blob in &blobs {
-                self.put_bytes(repository, blob).await?;
-            }
-            if read.elapsed() <= WINDOW {
-                sleep(self.put_once(repository, &target, &manifest).await?).await;
-            }
-            if attempt > 0 {
-                // Those who overwrote each other do not meet again.
-                sleep(WINDOW.mul_f64(fastrand::f64())).await;
-            }
-        }
-        let why =
-            format!("others overwrite {tag} again and again, or it takes longer than {WINDOW:?} to write");
-        Err(Error::Unavailable(why).into())
+    /// [`Error`], and those of the changes.
+    pub async fn amend<'a, E: From<Error>>(
+        &'a self,
+        repository: &'a Repository,
+        amendments: Vec<Amendment<'a, E>>,
+    ) -> Result<Settling<'a, E>, E> {
+        let mut settling = Settling { writer: self, repository, unsettled: amendments, at: Instant::now() };
+        settling.look().await?;
+        Ok(settling)
     }
 
     /// Writes a manifest, or fails to in a way that may pass. What failed may have been written all the same, so that
@@ -74,18 +89,73 @@ impl Writer {
     }
 }
 
+impl<'a, E: From<Error>> Settling<'a, E> {
+    /// Waits, looks again and adds what is missing, until all of it is there to stay.
+    ///
+    /// # Errors
+    /// [`Error`], and those of the changes.
+    pub async fn settled(self) -> Result<(), E> {
+        self.settled_within(ATTEMPTS).await
+    }
+
+    async fn settled_within(mut self, attempts: u32) -> Result<(), E> {
+        for _ in 1..attempts {
+            sleep_until(self.at).await;
+            self.look().await?;
+            // Those who overwrote each other do not meet again.
+            self.at += SETTLED.mul_f64(fastrand::f64());
+            if self.unsettled.is_empty() {
+                return Ok(());
+            }
+        }
+        let tags: Vec<_> = self.unsettled.iter().map(|amendment| amendment.tag.as_str()).collect();
+        let why = format!(
+            "others overwrite {} again and again, or it takes longer than {WINDOW:?} to write",
+            tags.join(", ")
+        );
+        Err(Error::Unavailable(why).into())
+    }
+
+    /// Looks at each tag, and writes what is missing there. What had to be written has to settle.
+    async fn look(&mut self) -> Result<(), E> {
+        let amendments = std::mem::take(&mut self.unsettled);
+        let this = &*self;
+        let looking: Vec<_> = amendments.into_iter().map(|amendment| this.written(amendment)).collect();
+        let written: Vec<_> = stream::iter(looking).buffer_unordered(AT_ONCE).try_collect().await?;
+        let (unsettled, pauses): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
+        self.unsettled = unsettled;
+        self.at = Instant::now() + pauses.into_iter().max().unwrap_or_default();
+        Ok(())
+    }
+
+    /// A change that was not there, and how long it has to settle.
+    async fn written(
+        &self,
+        mut amendment: Amendment<'a, E>,
+    ) -> Result<Option<(Amendment<'a, E>, Duration)>, E> {
+        let (read, target) = (Instant::now(), Target::Tag(amendment.tag.clone()));
+        let present = self.writer.manifest(self.repository, &target).await?.map(parsed).transpose()?;
+        let Some((blobs, manifest)) = (amendment.change)(present)? else { return Ok(None) };
+        for blob in &blobs {
+            if amendment.sent.insert(Digest::sha256(blob)) {
+                self.writer.put_bytes(self.repository, blob).await?;
+            }
+        }
+        let pause = match read.elapsed() <= WINDOW {
+            true => self.writer.put_once(self.repository, &target, &manifest).await?,
+            false => Duration::ZERO,
+        };
+        Ok(Some((amendment, pause)))
+    }
+}
+
 fn parsed(bytes: Bytes) -> Result<Manifest, Error> {
     Manifest::parse(bytes, Algorithm::Sha256).map_err(|why| Error::nonsense(&why.to_string()))
 }
 
 /// Sees to it that all of the `referrers` are in the list of what refers to `subject`.
-pub(super) async fn list(
-    writer: &Writer,
-    repository: &Repository,
-    subject: &Digest,
-    referrers: &[&Manifest],
-) -> Result<(), Error> {
-    writer.amend(repository, &Tag::about(subject, ""), |present| with(present, referrers)).await
+pub(super) fn list<'a, E: From<Error>>(subject: &Digest, referrers: Vec<&'a Manifest>) -> Amendment<'a, E> {
+    Amendment::new(Tag::about(subject, ""), move |present| Ok(with(present, &referrers)?))
 }
 
 /// The list with the referrers, or nothing where they are in it.
@@ -117,3 +187,6 @@ fn with(present: Option<Manifest>, referrers: &[&Manifest]) -> Result<Option<Ame
     }
     Ok(Some((Vec::new(), parsed(list.to_string().into())?)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,12 +15,12 @@ fn settings(registry: &Demo) -> Settings {
     Settings { url: Some(registry.url()), credentials, ..Settings::default() }
 }
 
-fn writer(registry: &Demo) -> Writer {
+pub(super) fn writer(registry: &Demo) -> Writer {
     let name = Registry::parse("reg.test").unwrap();
     Writer::build(&name, &settings(registry), &egress::Settings::default(), &Metrics::new()).unwrap()
 }
 
-fn app() -> Repository {
+pub(super) fn app() -> Repository {
     Repository::parse("reg.test/app").unwrap()
 }
 
@@ -28,7 +28,7 @@ fn parsed(package: &Package) -> Manifest {
     Manifest::parse(package.bytes().clone(), Algorithm::Sha256).unwrap()
 }
 
-async fn push(writer: &Writer, package: &Package) -> Result<bool, Error> {
+pub(super) async fn push(writer: &Writer, package: &Package) -> Result<bool, Error> {
     for blob in package.blobs() {
         writer.put_bytes(&app(), blob).await?;
     }
@@ -212,7 +212,7 @@ async fn a_list_of_referrers_that_is_none_is_not_written_over() {
 }
 
 /// Lists a note about the image, as a client of its own.
-async fn list(registry: &Demo, image: &Package, text: &'static str) -> Result<Digest, Error> {
+pub(super) async fn list(registry: &Demo, image: &Package, text: &'static str) -> Result<Digest, Error> {
     let note = Package::artifact("text/plain", [("text/plain", Bytes::from(text))]).about(image.descriptor());
     let writer = writer(registry);
     for blob in note.blobs() {

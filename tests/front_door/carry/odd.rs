@@ -9,7 +9,7 @@ use portcullis::demo::Package;
 use portcullis::oci::Digest;
 use serde_json::{Value, json};
 
-use super::{attached, blob, export, import, island, mainland};
+use super::{attached, blob, damage, export, import, island, mainland};
 use crate::test_proxy::{served, signed};
 
 /// Changes what nobody signed.
@@ -123,4 +123,84 @@ async fn a_signature_s_tag_that_the_contents_do_not_list_is_not_there() {
     let done = import(&island, &[&to], &[]).await.ended(1);
     assert!(done.line("registry.test/app:1: refused").contains("no trusted signature"), "{}", done.out);
     assert_ne!(island.get("app:1").await.status, 200);
+}
+
+/// Whoever gives many layouts learns which of them is broken, and has the others.
+#[tokio::test]
+async fn a_broken_index_keeps_out_its_own_layout_alone() {
+    let mainland = mainland(signed("app")).await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    for name in ["good", "torn", "none"] {
+        export(&mainland, &out(name), &["registry.test/app:1"]).await.ended(0);
+    }
+    let index = fs::read(out("torn").join("index.json")).unwrap();
+    fs::write(out("torn").join("index.json"), &index[..index.len() / 2]).unwrap();
+    fs::write(out("none").join("index.json"), Package::image("app").bytes()).unwrap();
+    let island = island().await;
+    let done = import(&island, &[out("torn"), out("good"), out("none")], &[]).await.ended(2);
+    for (name, why) in [("torn", "not well-formed"), ("none", "is no index")] {
+        let told = done.line(&format!("{}: trouble: ", out(name).display()));
+        assert!(told.contains("index.json") && told.contains(why), "{told}");
+    }
+    assert!(done.line("registry.test/app:1: taken in").contains("manifests"), "{}", done.out);
+    served(&island.get("app:1").await, Package::image("app").bytes());
+    let done = import(&island, &[out("torn")], &["--output", "json"]).await.ended(2);
+    assert!(done.json()["layouts"][0]["broken"].as_str().unwrap().contains("not well-formed"));
+}
+
+/// Nobody can tell what it was about, so that nobody misses it: but for the damage, this would be "unsigned".
+#[tokio::test]
+async fn damage_to_what_no_name_leads_to_is_told() {
+    let mainland = mainland(signed("app")).await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    let signature = attached(&to, "app", &Package::image("app").digest());
+    // As a tool leaves it that knows of no list of referrers.
+    fs::remove_file(to.join("contents.json")).unwrap();
+    let name = "org.opencontainers.image.ref.name";
+    edit_index(&to, |entries| {
+        entries.retain(|entry| !entry["annotations"][name].to_string().contains(":sha256-"));
+    });
+    let island = island().await;
+    import(&island, &[&to], &[]).await.ended(0);
+
+    damage(&blob(&to, &signature));
+    let island = self::island().await;
+    let done = import(&island, &[&to], &[]).await.ended(2);
+    assert!(done.out.contains("  damaged: 1 artifacts"), "{}", done.out);
+    assert!(done.out.contains(&format!("the content under {signature} is something else")), "{}", done.out);
+    assert!(done.line("registry.test/app:1: refused").contains("no trusted signature"), "{}", done.out);
+    let done = import(&island, &[&to], &["--output", "json"]).await.ended(2);
+    assert_eq!(done.json()["layouts"][0]["damaged"], 1);
+}
+
+/// Whoever made a layout does not decide how much is told of it, nor how much is read.
+#[tokio::test]
+async fn what_is_told_of_a_layout_has_an_end() {
+    let mainland = mainland(signed("app")).await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    let island = island().await;
+    let entry = |entries: &[Value], name: String| {
+        let mut entry = entries[0].clone();
+        entry["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+        entry
+    };
+    for (count, told) in [(32, 32), (33, 32)] {
+        edit_index(&to, |entries| {
+            entries.retain(|entry| !entry.to_string().contains("no-name-"));
+            let more: Vec<_> = (0..count).map(|n| entry(entries, format!("no-name-{n}"))).collect();
+            entries.extend(more);
+        });
+        let done = import(&island, &[&to], &[]).await.ended(0);
+        assert_eq!(done.out.matches("passed over: ").count(), told, "{}", done.out);
+    }
+    let contents = to.join("contents.json");
+    for (length, why) in
+        [(64 << 20, "registry.test/app:1: refused"), ((64 << 20) + 1, "more than 67108864 bytes")]
+    {
+        fs::File::create(&contents).unwrap().set_len(length).unwrap();
+        let done = import(&island, &[&to], &[]).await;
+        assert!(done.code != 0 && done.out.contains(why), "{}{}", done.out, done.err);
+    }
 }

@@ -61,7 +61,7 @@ async fn pieces_come_in_any_order_and_a_missing_one_is_named() {
     let again = export(&mainland, &to, &references).await.ended(64);
     assert!(again.err.contains("it is there already"), "{}", again.err);
     let large = mainland.folder.path().join("small.tar");
-    let done = export(&mainland, &large, &["registry.test/a:1", "--split", "0"]).await.ended(64);
+    let done = export(&mainland, &large, &["registry.test/a:1", "--split", "1048575"]).await.ended(64);
     assert!(done.err.contains("at least 1MiB"), "{}", done.err);
 
     let island = island().await;
@@ -102,4 +102,19 @@ async fn no_piece_is_written_over() {
     assert!(done.err.contains("another export writes it"), "{}", done.err);
     assert_eq!(std::fs::read_to_string(path("victim")).unwrap(), "precious");
     assert!(path("busy.1.tar.partial").is_symlink() && !path("busy.1.tar").exists());
+}
+
+/// A blob is never cut.
+#[tokio::test]
+async fn a_blob_that_fits_into_no_piece_ends_the_export() {
+    // What a piece has beside it: the marker, two headers, and the end.
+    let room = (1 << 20) - 1024 - 512 - 1024;
+    for (size, code) in [(room, 0), (room + 1, 2)] {
+        let package = large("a", size);
+        let pushed = package.clone();
+        let mainland = mainland(move |registry| push_signed(registry, "a", "1", &pushed)).await;
+        let to = mainland.folder.path().join("out.tar");
+        let done = export(&mainland, &to, &["registry.test/a:1", "--split", "1MiB"]).await.ended(code);
+        assert_eq!(done.err.contains("split into larger ones"), code == 2, "{}", done.err);
+    }
 }

@@ -38,8 +38,8 @@ pub(super) struct Opened {
 struct Read {
     named: Vec<(Reference, Digest)>,
     contents: Option<Contents>,
-    /// Why they cannot be read.
-    broken: Option<String>,
+    /// Why the contents cannot be read.
+    illegible: Option<String>,
     layout: Layout,
 }
 
@@ -58,7 +58,7 @@ impl Opened {
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
         let mut opened = Self { layouts, wanted, refused, carried, brought, confirmed };
-        let mut answers = Vec::new();
+        let (mut answers, mut room) = (Vec::new(), MAX_BROUGHT);
         for mut read in read {
             if let Some((outcome, why)) = read.barred(!keys.is_empty(), now)? {
                 opened.leave(read, outcome, &why);
@@ -66,7 +66,7 @@ impl Opened {
             }
             if let Some(contents) = &read.contents {
                 opened.expect(contents, &mut read.layout);
-                opened.answers(contents, &mut read.layout, &mut answers)?;
+                answers.extend(opened.answers(contents, &mut read.layout, &mut room)?);
             }
             opened.choose(read);
         }
@@ -94,26 +94,26 @@ impl Opened {
         layout.missing_pieces = missing.into_iter().collect();
     }
 
+    /// The answers of revocation servers that were brought, in no more than `room` bytes.
     fn answers(
         &self,
         contents: &Contents,
         layout: &mut Layout,
-        answers: &mut Vec<(Answer, Bytes)>,
-    ) -> Result<(), String> {
-        let mut total: usize = answers.iter().map(|(_, der)| der.len()).sum();
+        room: &mut usize,
+    ) -> Result<Vec<(Answer, Bytes)>, String> {
+        let mut answers = Vec::new();
         for answer in &contents.revocation {
             match self.carried.read(&answer.digest, crl::MAX_DER as u64) {
                 Ok(der) => {
-                    total += der.len();
+                    let left = room.checked_sub(der.len());
+                    *room =
+                        left.ok_or_else(|| format!("more than {MAX_BROUGHT} bytes of revocation data"))?;
                     answers.push((answer.clone(), der));
                 }
                 Err(why) => layout.pass_over(format!("revocation data: {}", shown(&why))),
             }
-            if total > MAX_BROUGHT {
-                return Err(format!("more than {MAX_BROUGHT} bytes of revocation data"));
-            }
         }
-        Ok(())
+        Ok(answers)
     }
 
     /// Looks at nothing of a layout.
@@ -168,7 +168,7 @@ impl Opened {
 
 impl Read {
     fn of(layout: &CarriedLayout, keys: &[PublicKey]) -> Self {
-        let (sealed, broken) = match layout.beside.as_deref().map(Sealed::read) {
+        let (sealed, illegible) = match layout.beside.as_deref().map(Sealed::read) {
             Some(Ok(sealed)) => (Some(sealed), None),
             Some(Err(why)) => (None, Some(format!("{}: {}", contents::FILE, Untrusted::new(why)))),
             None => (None, None),
@@ -181,8 +181,10 @@ impl Read {
             made: contents.as_ref().map(|contents| time::show(contents.made)),
             since: contents.as_ref().and_then(|contents| contents.since),
             references: layout.named.iter().filter(|(reference, _)| !is_subject_tag(reference)).count(),
+            broken: layout.broken.clone(),
+            damaged: layout.damaged,
             missing_pieces: Vec::new(),
-            passed_over: broken.iter().chain(&layout.unread).cloned().collect(),
+            passed_over: illegible.iter().chain(&layout.unread).cloned().collect(),
         };
         for name in &layout.nameless {
             let name = Untrusted::new(name);
@@ -190,7 +192,7 @@ impl Read {
                 "an entry called {name:?}, which is no full name, such as docker.io/library/nginx:1.27"
             ));
         }
-        Self { named: layout.named.clone(), contents, broken, layout: about }
+        Self { named: layout.named.clone(), contents, illegible, layout: about }
     }
 
     fn is_trusted(&self) -> bool {
@@ -202,11 +204,14 @@ impl Read {
     /// # Errors
     /// A clock that cannot be right, by the word of somebody trusted.
     fn barred(&self, must_be_signed: bool, now: SystemTime) -> Result<Option<(Outcome, String)>, String> {
+        if let Some(why) = &self.layout.broken {
+            return Ok(Some((Outcome::Trouble, why.clone())));
+        }
         if must_be_signed && !self.is_trusted() {
             let why = "no trusted key signed the contents that it is listed in";
             return Ok(Some((Outcome::Refused, why.to_owned())));
         }
-        if let Some(why) = &self.broken {
+        if let Some(why) = &self.illegible {
             return Ok(Some((Outcome::Refused, why.clone())));
         }
         let in_time = self.contents.as_ref().map_or(Ok(()), |contents| in_time(contents, &self.layout, now));
@@ -251,3 +256,6 @@ fn shown(error: &crate::upstream::Error) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use super::{Fault, MAX_MANIFESTS, Pull};
 use crate::access::Principal;
@@ -15,10 +16,13 @@ use crate::signature::Format;
 
 /// How long the first and the last pause is for content that is being made durable.
 const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
+/// How long the counter-signatures of one reference are waited for: a failure's first repetition falls into it.
+const SIGNING: Duration = Duration::from_secs(10);
 
 impl Pull<'_> {
     pub(super) async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
         self.content(manifest).await?;
+        self.counter_signed(manifest).await?;
         let mut subjects = self.attached(manifest.digest()).await?;
         for _ in 1..self.course.attached {
             let mut further = Vec::new();
@@ -33,6 +37,23 @@ impl Pull<'_> {
             subjects = further;
         }
         Ok(())
+    }
+
+    /// What the gate signs behind its answers is to be whole elsewhere too.
+    async fn counter_signed(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        if self.course.watch.is_none() {
+            return Ok(());
+        }
+        let until = *self.until.get_or_insert_with(|| Instant::now() + SIGNING);
+        let signed = self.course.gate.is_counter_signed(self.repository, manifest, until).await;
+        match signed.map_err(|refusal| self.course.fault(&refusal))? {
+            true => Ok(()),
+            false => Err(Fault::Unsigned(format!(
+                "the counter-signature of {} that its policy wants is not there: the log says why; export it again when \
+                 it is",
+                manifest.digest()
+            ))),
+        }
     }
 
     /// What is attached and admitted: signatures and, where the policy lists them, all others.
@@ -134,6 +155,8 @@ impl Pull<'_> {
     async fn blob(&mut self, blob: &Descriptor) -> Result<(), Fault> {
         let admitted = self.course.gate.blob(self.repository, &blob.digest, &Principal::Process).await;
         let blob = admitted.map_err(|refusal| self.course.fault(&refusal))?.into_content();
+        // The empty blob is kept nowhere.
+        self.content.extend((blob.size() > 0).then_some(*blob.digest()));
         if blob.source() == Source::Store {
             return Ok(());
         }
@@ -170,4 +193,33 @@ fn no_room(digest: &Digest) -> Fault {
     Fault::Trouble(format!(
         "the store has no room for blob {digest}: see store.max_size, and what is free on its disk"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Settings;
+    use crate::engine::upkeep::pulling::Course;
+    use crate::engine::{Engine, State};
+    use crate::oci::Repository;
+
+    /// Whatever is attached to whatever: the gate, which does not know this registry, is not asked about one more.
+    #[tokio::test]
+    async fn only_so_many_manifests_belong_to_one_reference() {
+        let state = State::ephemeral(Clock::system()).await.unwrap();
+        let engine = Engine::build(Settings::built_in(), &state, None).unwrap();
+        let course = &Course::prefetch(engine.gate(), state.memory.store(), &[]);
+        let repository = &Repository::parse("nowhere.test/app").unwrap();
+        for (known, too_many) in [(MAX_MANIFESTS - 1, false), (MAX_MANIFESTS, true)] {
+            let around: HashSet<Digest> = (0..known).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
+            let (manifests, bytes, refused, until) = (0, 0, Vec::new(), None);
+            let content = HashSet::new();
+            let mut pull = Pull { course, repository, manifests, bytes, refused, around, content, until };
+            let Err(Fault::Refused(why)) = pull.attached(&Digest::sha256(b"more")).await else { panic!() };
+            assert_eq!(why.contains("more than 1024 manifests belong to it"), too_many, "{why}");
+        }
+    }
 }

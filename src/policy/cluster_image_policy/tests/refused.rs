@@ -48,10 +48,23 @@ fn refused_authorities() {
         (&format!("{{ key: {{ data: {key} }}, keyless: {{ {identity} }} }}"), "", "not several"),
         (&format!("{{ key: {{ data: {key} }}, static: {{ action: pass }} }}"), "", "not several"),
         (
-            &format!("{{ key: {{ data: {key} }}, source: [{{ oci: ghcr.io/sigs }}] }}"),
-            ".source",
-            "beside the image",
+            &format!("{{ key: {{ data: {key} }}, source: [{{ oci: ghcr.io/a }}, {{ oci: Sigs }}] }}"),
+            ".source[1].oci",
+            "Sigs",
         ),
+        (
+            &format!("{{ key: {{ data: {key} }}, source: [{{ oci: ghcr.io/a, tagPrefix: x }}] }}"),
+            ".source[0].tagPrefix",
+            "leave it out",
+        ),
+        (
+            &format!(
+                "{{ key: {{ data: {key} }}, source: [{{ oci: ghcr.io/a, signaturePullSecrets: [{{ name: s }}] }}] }}"
+            ),
+            ".source[0].signaturePullSecrets",
+            "`upstreams`",
+        ),
+        (&format!("{{ key: {{ data: {key} }}, source: [{{}}] }}"), ".source[0].oci", "is missing"),
         (
             &format!("{{ key: {{ data: {key} }}, signatureFormat: v3 }}"),
             ".signatureFormat",

@@ -166,3 +166,31 @@ async fn a_certificate_that_names_nobody_is_not_revocable() {
     let asked = site.by_ocsp();
     assert_unknown(&RevocationData::default().status(&asked.certificate, &asked.issuer, *NOW, None), "");
 }
+
+/// What is not held any more may go; that it was newer is known on.
+#[tokio::test]
+async fn answers_hold_an_eighth_of_the_store_at_most() {
+    let site = Site::new().await;
+    let [older, newer] = ["a.crl", "b.crl"].map(|path| site.authority.issue(&[], &[site.server.url(path)]));
+    for (path, need) in [("a.crl", &older), ("b.crl", &newer)] {
+        site.server.give(path, site.authority.crl(List::new(1).with(need, *NOW, None)));
+        site.status(need).await;
+        site.clock.advance(MINUTE);
+    }
+    let local = RevocationSources::local();
+    let revocations = site.revocations();
+    let both = site.store().sizes().held;
+    assert_eq!(revocations.held_now().unwrap(), both);
+    site.store().set_max_size(8 * both);
+    revocations.refresh(&local).await;
+    assert_eq!(site.store().sizes().held, both, "both fit");
+    site.store().set_max_size(8 * both - 8);
+    site.clock.advance(HOUR);
+    revocations.refresh(&local).await;
+    let held = site.store().records().table("blob_holds").scan(&[], 9).await.unwrap().len();
+    assert_eq!((held, site.store().sizes().held), (1, revocations.held_now().unwrap()));
+    assert_eq!(site.store().records().table("revocation").scan(&[], 9).await.unwrap().len(), 2);
+    let url = url::Url::parse(&site.server.url("b.crl")).unwrap();
+    let owner = format!("revocation:{}", Key::crl(&newer.issuer, &url));
+    assert_eq!(site.store().holdings_now(&owner).unwrap().len(), 1, "the newer one stays");
+}

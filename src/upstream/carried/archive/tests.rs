@@ -19,7 +19,7 @@ fn entry(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
 
 fn read(entries: &[Vec<u8>]) -> Result<HashMap<String, (u64, u64)>, String> {
     let bytes = [entries.concat(), vec![0; 1024]].concat();
-    files(&bytes.as_slice(), bytes.len() as u64, "a")
+    files(&bytes.as_slice(), bytes.len() as u64, "a", MAX_FILES)
 }
 
 #[test]
@@ -79,11 +79,32 @@ fn what_could_lead_an_unpacker_astray_is_refused() {
 }
 
 #[test]
+fn what_a_header_says_of_the_next_file_has_an_end() {
+    let comment = |length: u64| {
+        let start = format!("{length} comment=");
+        let rest = usize::try_from(length).unwrap() - start.len() - 1;
+        entry(b'x', "x", format!("{start}{}\n", "c".repeat(rest)).as_bytes())
+    };
+    assert!(read(&[comment(MAX_EXTENSION), entry(b'0', "a", b"")]).is_ok());
+    let error = read(&[comment(MAX_EXTENSION + 1), entry(b'0', "a", b"")]).unwrap_err();
+    assert!(error.contains("a header of more than 65536 bytes"), "{error}");
+}
+
+#[test]
+fn an_archive_of_too_many_files_is_not_read() {
+    let blob = |n: usize| entry(b'0', &format!("blobs/sha256/{n:064x}"), b"");
+    let bytes = [(0..3).flat_map(blob).collect(), vec![0; 512]].concat();
+    let read = |most| files(&bytes.as_slice(), bytes.len() as u64, "", most);
+    assert_eq!(read(3).unwrap().len(), 3);
+    assert_eq!(read(2).unwrap_err(), "more than 2 files");
+}
+
+#[test]
 fn an_archive_that_was_cut_is_refused_wherever_it_was() {
     let whole = [entry(b'0', "a", &[1; 600]), vec![0; 512]].concat();
-    assert!(files(&whole.as_slice(), whole.len() as u64, "a").is_ok());
+    assert!(files(&whole.as_slice(), whole.len() as u64, "a", MAX_FILES).is_ok());
     for length in 0..whole.len() {
-        assert!(files(&&whole[..length], length as u64, "a").is_err(), "{length}");
+        assert!(files(&&whole[..length], length as u64, "a", MAX_FILES).is_err(), "{length}");
     }
 }
 

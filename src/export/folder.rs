@@ -6,19 +6,19 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::writer::{Content, MARKER, Put};
+use super::content::Content;
+use super::{Error, INDEX, MARKER, Put, system, taken};
 use crate::engine::upkeep::contents;
 use crate::oci::{Digest, Hasher};
 
 /// What is being written.
 const PARTIAL: &str = ".partial";
-const INDEX: &str = "index.json";
 
-pub(super) struct Folder {
+/// A folder that is being written.
+pub struct Folder {
     path: PathBuf,
     /// Holds the lock.
     opened: File,
@@ -29,18 +29,21 @@ impl Folder {
     ///
     /// # Errors
     /// A folder with something else in it, one that another export writes into, what the system says.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        let text = || path.display().to_string();
-        fs::create_dir_all(path).with_context(text)?;
-        let opened = File::open(path).with_context(text)?;
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(system(path.display()))?;
+        let opened = File::open(path).map_err(system(path.display()))?;
         rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| anyhow::anyhow!("{}: another export writes into it", text()))?;
+            .map_err(|_| taken(path, "another export writes into it"))?;
         let has = |name: &str| path.join(name).symlink_metadata().is_ok();
         if has(INDEX) && !has(contents::FILE) {
-            bail!("{}: another tool's layout is there: name another folder", text());
+            return Err(taken(path, "another tool's layout is there: name another folder"));
         }
-        if !has(MARKER.0) && fs::read_dir(path).with_context(text)?.next().is_some() {
-            bail!("{}: it is not empty, and no earlier export: name another folder", text());
+        let entries = fs::read_dir(path).map_err(system(path.display()))?;
+        // What an export had begun that was stopped at its first file.
+        let is_begun =
+            |entry: &io::Result<fs::DirEntry>| entry.as_ref().is_ok_and(|entry| entry.file_name() == PARTIAL);
+        if !has(MARKER.0) && !entries.into_iter().all(|entry| is_begun(&entry)) {
+            return Err(taken(path, "it is not empty, and no earlier export: name another folder"));
         }
         let folder = Self { path: path.to_owned(), opened };
         folder.write(MARKER.0, MARKER.1)?;
@@ -48,44 +51,46 @@ impl Folder {
     }
 
     /// Content that is there already is compared with its digest, and written anew where it is something else.
-    pub(super) fn put(&mut self, digest: &Digest, content: Content<'_>) -> anyhow::Result<Put> {
+    pub(super) fn put(&mut self, digest: &Digest, content: Content<'_>) -> Result<Put, Error> {
         let (algorithm, hex) = (digest.algorithm().as_str(), digest.hex());
-        let text = || self.path.join("blobs").join(algorithm).join(&hex).display().to_string();
-        let folder = self.blobs(algorithm).with_context(text)?;
-        if is_whole(&folder, &hex, digest, content.size()).with_context(text)? {
+        let path = self.path.join("blobs").join(algorithm).join(&hex);
+        let folder = self.blobs(algorithm).map_err(system(path.display()))?;
+        if is_whole(&folder, &hex, digest, content.size()).map_err(system(path.display()))? {
             return Ok(Put::Present);
         }
-        let written = self.partial().map_err(Into::into).and_then(|mut to| content.write(digest, &mut to));
+        let partial = self.partial().map_err(system(path.display()));
+        let written = partial.and_then(|mut to| content.write(digest, &mut to, &path));
         let renamed = || rustix::fs::renameat(&self.opened, PARTIAL, &folder, &hex);
-        if let Err(error) = written.and_then(|()| Ok(renamed()?)) {
+        if let Err(error) = written.and_then(|()| renamed().map_err(system(path.display()))) {
             let _ = rustix::fs::unlinkat(&self.opened, PARTIAL, AtFlags::empty());
-            return Err(error.context(text()));
+            return Err(error);
         }
         Ok(Put::Written(1))
     }
 
     /// Writes the indexes, when all else is on disk.
-    pub(super) fn finish(self, index: &[u8], contents: &[u8]) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn finish(self, index: &[u8], contents: &[u8]) -> Result<Vec<PathBuf>, Error> {
         // Whoever is stopped in between leaves no index whose contents are another's.
-        match fs::remove_file(self.path.join(INDEX)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context(INDEX),
+        let former = self.path.join(INDEX);
+        match fs::remove_file(&former) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(system(former.display())(error)),
             _ => {}
         }
-        rustix::fs::syncfs(&self.opened).context("sync")?;
+        rustix::fs::syncfs(&self.opened).map_err(system(self.path.display()))?;
         self.write(contents::FILE, contents)?;
         self.write(INDEX, index)?;
-        self.opened.sync_all().context("sync")?;
+        self.opened.sync_all().map_err(system(self.path.display()))?;
         Ok(vec![self.path])
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let write = || -> io::Result<()> {
             let mut file = self.partial()?;
             file.write_all(bytes)?;
             file.sync_all()?;
             Ok(rustix::fs::renameat(&self.opened, PARTIAL, &self.opened, name)?)
         };
-        write().with_context(|| self.path.join(name).display().to_string())
+        write().map_err(system(self.path.join(name).display()))
     }
 
     /// The folder of an algorithm, made where there is none.

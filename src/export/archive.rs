@@ -2,21 +2,24 @@
 //! last has the indexes. Each gets its name when it is whole.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::tar;
-use super::writer::{Content, MARKER, Put};
+use super::content::Content;
+use super::{Error, INDEX, MARKER, Put, system, taken, tar};
 use crate::engine::upkeep::contents;
 use crate::oci::Digest;
 
-const INDEX: &str = "index.json";
+/// The least that pieces hold, in bytes: the marker, the indexes and something beside them.
+const MIN_PIECE: u64 = 1 << 20;
+const IS_THERE: &str = "it is there already: remove it, or name another";
+const IS_WRITTEN: &str = "another export writes it, or was stopped: remove it where none is running";
 
-pub(super) struct Archive {
+/// Archives that are being written.
+pub struct Archive {
     /// The name without `.tar`.
     stem: PathBuf,
     limit: Option<u64>,
@@ -36,22 +39,22 @@ struct Piece {
 impl Archive {
     /// # Errors
     /// An archive that is there already, or that another export writes; a limit that holds nothing.
-    pub(super) fn create(path: &Path, limit: Option<u64>) -> anyhow::Result<Self> {
-        if let Some(limit) = limit {
-            ensure!(limit >= 1 << 20, "--split: pieces have at least 1MiB");
+    pub(super) fn create(path: &Path, limit: Option<u64>) -> Result<Self, Error> {
+        if limit.is_some_and(|limit| limit < MIN_PIECE) {
+            return Err(Error::TooLarge("pieces have at least 1MiB: split into larger ones".to_owned()));
         }
         let mut archive = Self { stem: path.with_extension(""), limit, done: Vec::new(), piece: None };
         archive.piece = Some(Piece::create(&archive.name(1))?);
         Ok(archive)
     }
 
-    pub(super) fn put(&mut self, digest: &Digest, content: Content<'_>) -> anyhow::Result<Put> {
+    pub(super) fn put(&mut self, digest: &Digest, content: Content<'_>) -> Result<Put, Error> {
         let name = format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex());
         let size = content.size();
         let needed = tar::length(&name, size);
         let piece = self.piece_for(needed, &name)?;
         piece.begin(&name, size)?;
-        content.write(digest, &mut piece.file)?;
+        content.write(digest, &mut piece.file, &piece.partial)?;
         piece.end(size)?;
         piece.has_content = true;
         Ok(Put::Written(self.pieces()))
@@ -63,7 +66,7 @@ impl Archive {
     }
 
     /// Sees that both indexes fit into the last piece. Whether that needs another one.
-    pub(super) fn make_room(&mut self, lengths: &[usize]) -> anyhow::Result<bool> {
+    pub(super) fn make_room(&mut self, lengths: &[usize]) -> Result<bool, Error> {
         // With another piece the contents count one more.
         let needed = lengths.iter().map(|length| tar::length(INDEX, *length as u64 + 16)).sum();
         let before = self.pieces();
@@ -71,7 +74,7 @@ impl Archive {
         Ok(self.pieces() != before)
     }
 
-    pub(super) fn finish(mut self, index: &[u8], contents: &[u8]) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn finish(mut self, index: &[u8], contents: &[u8]) -> Result<Vec<PathBuf>, Error> {
         let piece = self.piece_for(0, INDEX)?;
         piece.add(contents::FILE, contents)?;
         piece.add(INDEX, index)?;
@@ -80,7 +83,7 @@ impl Archive {
     }
 
     /// The piece that has room for so many bytes more.
-    fn piece_for(&mut self, needed: u64, what: &str) -> anyhow::Result<&mut Piece> {
+    fn piece_for(&mut self, needed: u64, what: &str) -> Result<&mut Piece, Error> {
         let room = self.limit.unwrap_or(u64::MAX) - tar::END;
         let is_full = |piece: &Piece| piece.length.saturating_add(needed) > room;
         if self.piece.as_ref().is_some_and(|piece| is_full(piece) && piece.has_content) {
@@ -91,12 +94,14 @@ impl Archive {
             None => Piece::create(&self.name(self.done.len() + 1))?,
         };
         if is_full(&piece) {
-            bail!("{what} needs {needed} bytes, and --split leaves pieces of {room}");
+            return Err(Error::TooLarge(format!(
+                "{what} needs {needed} bytes, and pieces have room for {room}: split into larger ones"
+            )));
         }
         Ok(self.piece.insert(piece))
     }
 
-    fn close(&mut self) -> anyhow::Result<()> {
+    fn close(&mut self) -> Result<(), Error> {
         let Some(piece) = self.piece.take() else { return Ok(()) };
         let name = self.name(self.done.len() + 1);
         piece.close(&name)?;
@@ -123,74 +128,70 @@ impl Drop for Piece {
 }
 
 impl Piece {
-    fn create(name: &Path) -> anyhow::Result<Self> {
+    fn create(name: &Path) -> Result<Self, Error> {
         let mut partial = name.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         // Seen now rather than when it is written.
         if name.symlink_metadata().is_ok() {
-            return Err(is_there(name));
+            return Err(taken(name, IS_THERE));
         }
         let file = match File::create_new(&partial) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
-                "{}: another export writes it, or was stopped: remove it where none is running",
-                partial.display()
-            ),
-            created => created.with_context(|| partial.display().to_string())?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(taken(&partial, IS_WRITTEN));
+            }
+            created => created.map_err(system(partial.display()))?,
         };
         let mut piece = Self { file, partial, length: 0, has_content: false, is_named: false };
         piece.add(MARKER.0, MARKER.1)?;
         Ok(piece)
     }
 
-    fn add(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        use std::io::Write as _;
+    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.begin(name, bytes.len() as u64)?;
-        self.file.write_all(bytes)?;
+        self.write(bytes)?;
         self.end(bytes.len() as u64)
     }
 
-    fn begin(&mut self, name: &str, size: u64) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        self.file.write_all(&tar::header(name, size))?;
+    fn begin(&mut self, name: &str, size: u64) -> Result<(), Error> {
+        self.write(&tar::header(name, size))?;
         self.length += tar::length(name, size);
         Ok(())
     }
 
-    fn end(&mut self, size: u64) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        Ok(self.file.write_all(tar::padding(size))?)
+    fn end(&mut self, size: u64) -> Result<(), Error> {
+        self.write(tar::padding(size))
     }
 
-    fn close(mut self, name: &Path) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        self.file.write_all(&[0; tar::END as usize])?;
-        self.file.sync_all()?;
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(system(self.partial.display()))
+    }
+
+    fn close(mut self, name: &Path) -> Result<(), Error> {
+        self.write(&[0; tar::END as usize])?;
+        self.file.sync_all().map_err(system(self.partial.display()))?;
         self.name(name)?;
         if let Some(folder) = name.parent() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            File::open(folder)?.sync_all()?;
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(system(folder.display()))?;
         }
         Ok(())
     }
 
     /// Puts it where nothing is.
-    fn name(&mut self, name: &Path) -> anyhow::Result<()> {
+    fn name(&mut self, name: &Path) -> Result<(), Error> {
         match renameat_with(CWD, &self.partial, CWD, name, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Err(is_there(name)),
+            Err(Errno::EXIST) => return Err(taken(name, IS_THERE)),
             // Not every medium's file system can tell at once.
             Err(Errno::INVAL | Errno::NOSYS) if name.symlink_metadata().is_err() => {
-                fs::rename(&self.partial, name)?;
+                fs::rename(&self.partial, name).map_err(system(name.display()))?;
             }
-            Err(Errno::INVAL | Errno::NOSYS) => return Err(is_there(name)),
-            Err(error) => return Err(error.into()),
+            Err(Errno::INVAL | Errno::NOSYS) => return Err(taken(name, IS_THERE)),
+            Err(error) => return Err(system(name.display())(error)),
         }
         self.is_named = true;
         Ok(())
     }
-}
-
-fn is_there(name: &Path) -> anyhow::Error {
-    anyhow::anyhow!("{}: it is there already: remove it, or name another", name.display())
 }

@@ -1,35 +1,27 @@
 //! What an export consists of, as it is found, and the indexes that end it.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
-use super::archive::Archive;
-use super::folder::Folder;
+use super::content::Content;
+use super::{Destination, Error, Put, system};
 use crate::clock::Clock;
 use crate::engine::upkeep::{Contents, Found, Listed, Named, Platform, Sealed};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, media_type};
 use crate::signing::SigningKey;
-use crate::store;
+use crate::store::{SMALL, peek};
 use crate::trust::revocation::Answer;
 
 /// The annotation of an index entry that is its name.
 const NAME: &str = "org.opencontainers.image.ref.name";
-pub(super) const MARKER: (&str, &[u8]) = ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
 
-/// Where it is written.
-pub(super) enum Sink {
-    Folder(Folder),
-    Archive(Archive),
-}
-
-pub(super) struct Writer {
+/// An export on its way into a layout.
+pub struct Writer {
     store: PathBuf,
-    sink: Sink,
+    to: Destination,
     /// What an earlier export has, and what that one's contents are called.
     earlier: HashMap<Digest, u64>,
     since: Option<Digest>,
@@ -43,25 +35,17 @@ pub(super) struct Writer {
 }
 
 /// What came of it.
-pub(super) struct Summary {
-    pub(super) paths: Vec<PathBuf>,
+pub struct Summary {
+    /// The folder, or the pieces in their order.
+    pub paths: Vec<PathBuf>,
     /// What other contents call these by.
-    pub(super) contents: Digest,
-    pub(super) written: u64,
-    pub(super) left_out: u64,
-    pub(super) present: u64,
-}
-
-/// Whether content had to be written, and to which piece.
-pub(super) enum Put {
-    Written(u32),
-    Present,
-}
-
-/// Content on its way.
-pub(super) enum Content<'a> {
-    File(&'a mut File, u64),
-    Bytes(&'a [u8]),
+    pub contents: Digest,
+    /// So many bytes of content were written.
+    pub written: u64,
+    /// So many were left out, since an earlier export has them.
+    pub left_out: u64,
+    /// So many were there already.
+    pub present: u64,
 }
 
 #[derive(Serialize)]
@@ -73,14 +57,15 @@ struct Index<'a> {
 }
 
 impl Writer {
-    pub(super) fn new(folder: &Path, sink: Sink, earlier: Option<Sealed>, platforms: Vec<Platform>) -> Self {
+    /// Into `to` from the store at `store`; layers that `earlier` has are left out.
+    pub fn new(store: &Path, to: Destination, earlier: Option<Sealed>, platforms: Vec<Platform>) -> Self {
         let since = earlier.as_ref().map(|sealed| sealed.digest);
         let earlier = earlier.into_iter().flat_map(|sealed| sealed.contents.blobs);
         // What is small weighs nothing, and may be a signature: each export can be judged by itself.
-        let earlier = earlier.filter(|listed| listed.size > store::SMALL);
+        let earlier = earlier.filter(|listed| listed.size > SMALL);
         Self {
-            store: folder.to_owned(),
-            sink,
+            store: store.to_owned(),
+            to,
             earlier: earlier.map(|listed| (listed.digest, listed.size)).collect(),
             since,
             made: Clock::system().now(),
@@ -97,7 +82,7 @@ impl Writer {
     ///
     /// # Errors
     /// What the system says; content that the store has lost meanwhile.
-    pub(super) fn take(&mut self, found: Found) -> anyhow::Result<()> {
+    pub fn take(&mut self, found: Found) -> Result<(), Error> {
         match found {
             Found::Manifest { descriptor, listed, name } => {
                 self.copy(&descriptor.digest)?;
@@ -135,31 +120,26 @@ impl Writer {
         self.entries.push(entry);
     }
 
-    fn copy(&mut self, digest: &Digest) -> anyhow::Result<()> {
+    fn copy(&mut self, digest: &Digest) -> Result<(), Error> {
         if self.blobs.get(digest).is_some_and(|listed| listed.piece.is_some()) {
             return Ok(());
         }
         if digest.matches(b"") {
             return self.put(digest, Content::Bytes(b""));
         }
-        let opened = store::peek(&self.store, digest).with_context(|| format!("{digest} in the store"))?;
-        let mut file = opened.with_context(|| {
-            format!("{digest} went from the store before it was written: is store.max_size large enough?")
-        })?;
-        let size = file.metadata()?.len();
+        let opened = peek(&self.store, digest).map_err(system(format_args!("{digest} in the store")))?;
+        let why = "went from the store before it was written: is store.max_size large enough?";
+        let mut file = opened.ok_or(Error::Lost { digest: *digest, why })?;
+        let size = file.metadata().map_err(system(digest))?.len();
         self.put(digest, Content::File(&mut file, size))
     }
 
-    fn put(&mut self, digest: &Digest, content: Content<'_>) -> anyhow::Result<()> {
+    fn put(&mut self, digest: &Digest, content: Content<'_>) -> Result<(), Error> {
         if self.blobs.get(digest).is_some_and(|listed| listed.piece.is_some()) {
             return Ok(());
         }
         let size = content.size();
-        let put = match &mut self.sink {
-            Sink::Folder(folder) => folder.put(digest, content)?,
-            Sink::Archive(archive) => archive.put(digest, content)?,
-        };
-        let piece = match put {
+        let piece = match self.to.put(digest, content)? {
             Put::Written(piece) => piece,
             Put::Present => {
                 self.present += size;
@@ -174,21 +154,18 @@ impl Writer {
     ///
     /// # Errors
     /// What the system says; a key that does not sign; more names than an index may have.
-    pub(super) async fn finish(mut self, key: Option<&SigningKey>) -> anyhow::Result<Summary> {
+    pub async fn finish(mut self, key: Option<&SigningKey>) -> Result<Summary, Error> {
         let index = self.index()?;
         let mut contents = self.contents();
         let mut sealed = contents.seal(key).await?;
-        if let Sink::Archive(archive) = &mut self.sink
+        if let Destination::Archive(archive) = &mut self.to
             && archive.make_room(&[sealed.len(), index.len()])?
         {
             contents.pieces = archive.pieces();
             sealed = contents.seal(key).await?;
         }
-        let digest = Sealed::read(&sealed).map_err(anyhow::Error::msg)?.digest;
-        let paths = match self.sink {
-            Sink::Folder(folder) => folder.finish(&index, &sealed)?,
-            Sink::Archive(archive) => archive.finish(&index, &sealed)?,
-        };
+        let digest = Sealed::read(&sealed).map_err(Error::Contents)?.digest;
+        let paths = self.to.finish(&index, &sealed)?;
         let sum = |is_here: bool| -> u64 {
             let all = self.blobs.values().filter(|listed| listed.piece.is_some() == is_here);
             all.map(|listed| listed.size).sum()
@@ -197,7 +174,7 @@ impl Writer {
         Ok(Summary { paths, contents: digest, written: sum(true) - present, left_out, present })
     }
 
-    fn index(&mut self) -> anyhow::Result<Vec<u8>> {
+    fn index(&mut self) -> Result<Vec<u8>, Error> {
         let name = |entry: &Descriptor| entry.annotations.get(NAME).cloned();
         let named: HashSet<Digest> =
             self.entries.iter().filter(|e| name(e).is_some()).map(|e| e.digest).collect();
@@ -206,13 +183,14 @@ impl Writer {
         self.entries.sort_by_cached_key(key);
         self.entries.dedup_by_key(|entry| key(entry));
         let index = Index { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: &self.entries };
-        let index = serde_json::to_vec(&index)?;
-        ensure!(
-            index.len() as u64 <= MAX_MANIFEST_BYTES,
-            "an index of {} entries is longer than the {MAX_MANIFEST_BYTES} bytes that tools read: export fewer \
-             references at once",
-            self.entries.len()
-        );
+        let index = serde_json::to_vec(&index).map_err(|e| Error::Contents(e.to_string()))?;
+        if index.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Error::TooLarge(format!(
+                "an index of {} entries is longer than the {MAX_MANIFEST_BYTES} bytes that tools read: export fewer \
+                 references at once",
+                self.entries.len()
+            )));
+        }
         Ok(index)
     }
 
@@ -221,15 +199,11 @@ impl Writer {
         blobs.sort_by_cached_key(|listed| listed.digest.to_string());
         self.references.sort_by(|a, b| a.name.cmp(&b.name));
         self.references.dedup();
-        let pieces = match &self.sink {
-            Sink::Folder(_) => 1,
-            Sink::Archive(archive) => archive.pieces(),
-        };
         Contents {
             made: self.made,
             since: self.since,
             platforms: self.platforms.clone(),
-            pieces,
+            pieces: self.to.pieces(),
             references: self.references.clone(),
             blobs,
             revocation: self.answers.clone(),
@@ -237,41 +211,24 @@ impl Writer {
     }
 }
 
-impl Content<'_> {
-    pub(super) fn size(&self) -> u64 {
-        match self {
-            Self::File(_, size) => *size,
-            Self::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Writes it all, and sees that it is what its digest says.
-    ///
-    /// # Errors
-    /// What the system says; other content.
-    pub(super) fn write(self, digest: &Digest, to: &mut File) -> anyhow::Result<()> {
-        use std::io::{Read as _, Write as _};
-        let mut hasher = crate::oci::Hasher::new(digest.algorithm());
-        match self {
-            Self::Bytes(bytes) => {
-                hasher.update(bytes);
-                to.write_all(bytes)?;
-            }
-            Self::File(file, size) => {
-                let (mut piece, mut left) = (vec![0; 1 << 20], size);
-                while left > 0 {
-                    let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-                    let read = file.read(&mut piece[..most])?;
-                    ensure!(read > 0, "{digest} in the store is shorter than it was");
-                    hasher.update(&piece[..read]);
-                    to.write_all(&piece[..read])?;
-                    left -= read as u64;
-                }
-            }
-        }
-        if hasher.finish() != *digest {
-            bail!("{digest} in the store is something else: see `portcullis store verify`");
-        }
-        Ok(())
+    /// An index is a manifest, and tools read none that is longer.
+    #[test]
+    fn an_index_is_no_longer_than_a_manifest_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = |name: usize| {
+            let to = Destination::folder(&folder.path().join("out")).unwrap();
+            let mut writer = Writer::new(folder.path(), to, None, Vec::new());
+            let descriptor = Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(b""), 0);
+            writer.enter(&descriptor, Some("n".repeat(name)));
+            writer.index()
+        };
+        let most = usize::try_from(MAX_MANIFEST_BYTES).unwrap() - index(0).unwrap().len();
+        assert_eq!(index(most).unwrap().len() as u64, MAX_MANIFEST_BYTES);
+        let error = index(most + 1).unwrap_err().to_string();
+        assert!(error.contains("export fewer references at once"), "{error}");
     }
 }

@@ -1,0 +1,85 @@
+//! Small content that is durable a moment after it is visible.
+
+use super::*;
+
+fn waiting(store: &Store) -> usize {
+    store.0.blobs.settling.waiting()
+}
+
+#[tokio::test]
+async fn small_content_is_durable_with_the_records_that_tell_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 30);
+    let digest = keep(&store, b"small").await;
+    let large = Bytes::from(vec![7; 1 + usize::try_from(SMALL).unwrap()]);
+    store.write(&Digest::sha256(&large), large.clone()).await.unwrap();
+    // The records' thread may have been there already, but not with what comes now.
+    store.records().flush().await.unwrap();
+    assert_eq!(waiting(&store), 0);
+    let settles = Incoming::start(Digest::sha256(b"other"), store.reserve_now(5).unwrap()).unwrap();
+    settles.append_now(&[Bytes::from_static(b"other")]).unwrap().prove().unwrap().commit_now().unwrap();
+    assert_eq!(store.read(&digest, 100).await.unwrap().as_deref(), Some(&b"small"[..]));
+    store.records().flush().await.unwrap();
+    assert_eq!(waiting(&store), 0);
+    assert_eq!(sizes(&store), (5 + 5 + large.len() as u64, 0));
+}
+
+/// Between its name and its records the machine went down.
+#[tokio::test]
+async fn content_that_a_crash_left_incomplete_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let [torn, empty, whole] = [&b"torn"[..], b"empty", b"whole"].map(Digest::sha256);
+    drop(open(folder.path(), 1 << 20));
+    std::fs::write(file_of(folder.path(), &torn), "to\0\0").unwrap();
+    std::fs::write(file_of(folder.path(), &empty), "").unwrap();
+    std::fs::write(file_of(folder.path(), &whole), "whole").unwrap();
+    let store = open(folder.path(), 1 << 20);
+    // Whoever comes before the books are compared with the disk finds nothing either.
+    assert!(store.open_blob(&torn).await.unwrap().is_none());
+    assert!(store.read(&torn, 100).await.unwrap().is_none());
+    assert!(!file_of(folder.path(), &torn).exists());
+    std::fs::write(file_of(folder.path(), &torn), "to\0\0").unwrap();
+    store.reconcile_now().await.unwrap();
+    for digest in [&torn, &empty] {
+        assert!(store.open_blob(digest).await.unwrap().is_none());
+        assert!(!file_of(folder.path(), digest).exists());
+    }
+    assert_eq!(store.open_blob(&whole).await.unwrap().map(|blob| blob.size()), Some(5));
+    assert_eq!(sizes(&store), (5, 0));
+    assert_eq!(names(&folder.path().join("quarantine")), 0, "nothing has rotted");
+}
+
+/// Where the disk is slower than what comes, it is waited for: no more files stay open than that.
+#[tokio::test]
+async fn who_brings_more_than_may_wait_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 30);
+    let mut most = 0;
+    for number in 0..600_u32 {
+        let bytes = Bytes::from(number.to_string());
+        store.write(&Digest::sha256(&bytes), bytes).await.unwrap();
+        most = most.max(waiting(&store));
+    }
+    assert!(most < 256, "{most} files wait");
+}
+
+/// An empty config comes with every signature.
+#[tokio::test]
+async fn what_is_kept_already_is_not_written_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let digest = keep(&store, b"content").await;
+    let file = file_of(folder.path(), &digest);
+    let before = std::fs::metadata(&file).unwrap().ino();
+    keep(&store, b"content").await;
+    assert_eq!((std::fs::metadata(&file).unwrap().ino(), sizes(&store)), (before, (7, 0)));
+    let wrong = store.write(&digest, Bytes::from_static(b"CONTENT")).await;
+    assert!(matches!(wrong, Err(Error::Corrupt { .. })), "of the same length");
+    for lost in [None, Some("short")] {
+        std::fs::remove_file(&file).unwrap();
+        lost.map(|bytes| std::fs::write(&file, bytes).unwrap());
+        keep(&store, b"content").await;
+        assert_eq!((std::fs::read(&file).unwrap(), sizes(&store)), (b"content".to_vec(), (7, 0)));
+    }
+}
