@@ -94,6 +94,29 @@ pub enum Error {
     Unasked(#[from] std::io::Error),
 }
 
+impl Error {
+    /// Whether nobody answered, so that nothing is known of the key.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            // "Common Errors" and "Errors" of KMS' API reference: those that are not about the key.
+            Self::Refused { code, .. } => matches!(
+                code.as_raw(),
+                "ThrottlingException"
+                    | "KMSInternalException"
+                    | "DependencyTimeoutException"
+                    | "InternalFailure"
+                    | "ServiceUnavailable"
+                    | "status 500"
+                    | "status 502"
+                    | "status 503"
+                    | "status 504"
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// A key of KMS.
 #[derive(Debug)]
 pub struct Kms {
