@@ -192,6 +192,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_is_told_from_silence() {
+        let of = |rv| Error::Failed(Failure::Pkcs11(rv, cryptoki::context::Function::Login));
+        let absent = Error::Tokens { found: 0, all: 1, hint: String::new() };
+        for silence in
+            [Error::TimedOut(OPENING), absent, of(RvError::DeviceError), of(RvError::DeviceRemoved)]
+        {
+            assert!(silence.is_unanswered(), "{silence}");
+        }
+        let several = Error::Tokens { found: 2, all: 2, hint: String::new() };
+        for refusal in [Error::WrongPin, Error::Pin(""), Error::Keys(0), several, of(RvError::PinExpired)] {
+            assert!(!refusal.is_unanswered(), "{refusal}");
+        }
+    }
+
+    #[test]
     fn what_is_no_module_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let module = folder.path().join("module.so");

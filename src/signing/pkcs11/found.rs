@@ -74,13 +74,8 @@ impl Found {
             Some(public) => public,
             None => beside(session, key)?,
         };
-        // In one call alone is signed by it, and between two the PIN would have to be entered.
-        if asks_always && public.kind() == KeyKind::Ed25519 {
-            return Err(Error::Use("an Ed25519 key that asks for a PIN with each signature does not serve"));
-        }
-        // Without one, the token would wait for it at keys that it does not have.
-        if asks_always && pin.is_none() && !self.pad {
-            return Err(Error::Use("it asks for a PIN with each signature: name its file in pin-source"));
+        if asks_always {
+            enterable(public.kind(), pin.is_some() || self.pad)?;
         }
         Ok(Opened { at, key, public, asks_always, pin })
     }
@@ -106,6 +101,18 @@ impl Found {
         }
         self.open(inside, uri, pin).map(|opened| opened.public)
     }
+}
+
+/// Whether a PIN can be entered with each signature.
+fn enterable(kind: KeyKind, has_pin: bool) -> Result<(), Error> {
+    // In one call alone is signed by it, and between two the PIN would have to be entered.
+    if kind == KeyKind::Ed25519 {
+        return Err(Error::Use("an Ed25519 key that asks for a PIN with each signature does not serve"));
+    }
+    // Without one, the token would wait for it at keys that it does not have.
+    has_pin
+        .then_some(())
+        .ok_or(Error::Use("it asks for a PIN with each signature: name its file in pin-source"))
 }
 
 fn labels(tokens: &[(Slot, TokenInfo)]) -> String {
@@ -159,4 +166,17 @@ fn beside(session: &Session, key: ObjectHandle) -> Result<PublicKey, Error> {
         }
     }
     Err(Error::Hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_asks_with_each_signature_is_told_or_does_not_serve() {
+        assert!(enterable(KeyKind::P256, true).is_ok());
+        let why = |kind, has_pin| enterable(kind, has_pin).unwrap_err().to_string();
+        assert!(why(KeyKind::P256, false).contains("name its file in pin-source"));
+        assert!(why(KeyKind::Ed25519, true).contains("does not serve"));
+    }
 }
