@@ -14,7 +14,7 @@ mod signing_key;
 mod timestamp;
 
 pub use artifact::Artifact;
-pub use key::{AskPassword, Key, KeyError};
+pub use key::{AskPassword, Key, KeyError, Password};
 pub use publish::Signed;
 pub use signing_key::SigningKey;
 pub use timestamp::{Stamp, TimestampAuthority};

@@ -228,17 +228,6 @@ impl Gate {
         &self.0.policies
     }
 
-    /// Who signs what it allows.
-    pub fn counter_signers(&self) -> &CounterSigners {
-        &self.0.counter_signers
-    }
-
-    /// Whether what it allows of a repository is signed here.
-    pub fn counter_signs(&self, repository: &Repository) -> bool {
-        let policy = self.0.policies.matching(repository);
-        policy.is_some_and(|policy| self.0.counter_signers.of(policy.name()).is_some())
-    }
-
     pub(super) fn memory(&self) -> &Arc<Memory> {
         &self.0.memory
     }

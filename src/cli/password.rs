@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use crate::signing::SigningKey;
+use crate::signing::{Password, SigningKey};
 use crate::trust::files;
 
 #[derive(clap::Args)]
@@ -31,7 +31,8 @@ impl Flags {
     /// As [`SigningKey::open`], with its name.
     pub(super) fn open(&self, name: &str) -> anyhow::Result<SigningKey> {
         let shown = SigningKey::shown(name);
-        SigningKey::open(name, &|| self.ask(shown)).with_context(|| format!("the key {shown}"))
+        let asked = || Ok(Password { text: self.ask(shown)?, typed: !self.is_given() });
+        SigningKey::open(name, &asked).with_context(|| format!("the key {shown}"))
     }
 
     /// The password for the key called `name`.

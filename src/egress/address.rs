@@ -29,6 +29,10 @@ pub(super) enum Zone {
 impl Zone {
     /// The zone of the host that is reached in the end: IPv4 addresses inside IPv6 ones are unwrapped.
     pub(super) fn of(address: IpAddr) -> Self {
+        // Those of IPv6 look like a site's own.
+        if METADATA.contains(&address) {
+            return Self::Never("where a machine gets its credentials");
+        }
         match address {
             IpAddr::V4(v4) => of_v4(v4),
             IpAddr::V6(v6) => match embedded(v6) {
@@ -104,7 +108,7 @@ mod tests {
             "100.64.0.1",
             "100.100.100.200",
             "fc00::1",
-            "fd00:ec2::254",
+            "fd00:ec2::253",
             "fec0::1",
             "::ffff:10.0.0.1",
             "64:ff9b::10.0.0.1",
@@ -129,6 +133,8 @@ mod tests {
             "0.0.0.0",
             "0.1.2.3",
             "169.254.169.254",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
             "224.0.0.1",
             "255.255.255.255",
             "240.0.0.1",

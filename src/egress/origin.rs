@@ -7,6 +7,8 @@ use http::Uri;
 use http::uri::Authority;
 use url::Url;
 
+use super::address::Zone;
+
 /// Scheme, host and port (RFC 6454, section 4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
@@ -57,6 +59,11 @@ impl Origin {
     /// The host, if it is written as an address.
     pub(super) fn literal(&self) -> Option<IpAddr> {
         literal(&self.host)
+    }
+
+    /// Whether this machine itself is meant, whatever DNS says.
+    pub fn says_loopback(&self) -> bool {
+        self.is_localhost() || self.literal().map(Zone::of) == Some(Zone::Loopback)
     }
 
     /// Whether the name itself says loopback (RFC 6761, section 6.3).

@@ -51,7 +51,7 @@ impl Rules {
     /// The rules for the service that gives this machine its credentials, at one of the addresses that are known for that, or
     /// on this machine itself; `None` for any other.
     pub(super) fn for_metadata(own: Origin) -> Option<Self> {
-        let known = own.literal().is_some_and(|ip| METADATA.contains(&ip)) || says_loopback(&own);
+        let known = own.literal().is_some_and(|ip| METADATA.contains(&ip)) || own.says_loopback();
         known.then(|| Self::new(Some(own), Vec::new(), Vec::new(), Reach::Metadata))
     }
 
@@ -75,7 +75,7 @@ impl Rules {
 
     /// Whether this is a service on this machine that is meant, and that no proxy can reach.
     pub(super) fn is_meant_here(&self, to: &Origin) -> bool {
-        (self.loopback && self.is_own(to)) || (says_loopback(to) && self.may_ask_here(to))
+        (self.loopback && self.is_own(to)) || (to.says_loopback() && self.may_ask_here(to))
     }
 
     /// Judges a name before anything is asked about it.
@@ -133,7 +133,7 @@ impl Rules {
     fn may_ask_here(&self, to: &Origin) -> bool {
         match self.reach {
             Reach::Service | Reach::Metadata => false,
-            Reach::Revocation => says_loopback(to) && self.is_allowed(to),
+            Reach::Revocation => to.says_loopback() && self.is_allowed(to),
             Reach::Everywhere => true,
         }
     }
@@ -152,10 +152,6 @@ impl Rules {
     fn is_allowed(&self, to: &Origin) -> bool {
         self.allowed.iter().any(|pattern| pattern.matches(to))
     }
-}
-
-fn says_loopback(to: &Origin) -> bool {
-    to.is_localhost() || to.literal().map(Zone::of) == Some(Zone::Loopback)
 }
 
 #[cfg(test)]
@@ -270,6 +266,7 @@ mod tests {
             rules.permit_name(&origin(own)).unwrap();
             assert!(permits(&rules, own, &address), "{own}");
             assert!(!permits(&rules, "http://169.254.170.9", "169.254.170.9"));
+            assert!(!permits(&rules, "http://169.254.169.254:81", "169.254.169.254"), "not the own one");
             assert!(!permits(&rules, "https://r.io", "1.1.1.1"), "another host is not reached");
         }
         let here = rules("http://localhost:51679").unwrap();
@@ -284,9 +281,10 @@ mod tests {
             assert!(rules(other).is_none(), "{other}");
         }
         // No setting leads there.
-        let upstream =
-            Rules::for_service(origin("http://169.254.169.254"), Vec::new(), patterns(&["169.254.169.254"]));
-        assert!(upstream.permit_name(&origin("http://169.254.169.254")).is_err());
+        for own in ["http://169.254.169.254", "http://[fd00:ec2::254]"] {
+            let upstream = Rules::for_service(origin(own), Vec::new(), patterns(&[&own[7..]]));
+            assert!(upstream.permit_name(&origin(own)).is_err(), "{own}");
+        }
     }
 
     #[test]

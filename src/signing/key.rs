@@ -76,8 +76,36 @@ pub enum KeyError {
     Failed,
 }
 
-/// Asks for the password of an encrypted key.
-pub type AskPassword<'a> = &'a dyn Fn() -> io::Result<Zeroizing<String>>;
+impl KeyError {
+    /// Whether nobody answered for the key, so that nothing is known of it. Who refuses it has answered.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Token(error) => error.is_unanswered(),
+            Self::Kms(error) => error.is_unanswered(),
+            Self::Plugin(error) => error.is_unanswered(),
+            _ => false,
+        }
+    }
+}
+
+/// The password of an encrypted key, or a token's PIN.
+#[derive(Clone)]
+pub struct Password {
+    /// What it is.
+    pub text: Zeroizing<String>,
+    /// Somebody typed it, who is there to see that it was wrong.
+    pub typed: bool,
+}
+
+impl Password {
+    /// One that a file has.
+    pub fn kept(text: Zeroizing<String>) -> Self {
+        Self { text, typed: false }
+    }
+}
+
+/// Asks for a password.
+pub type AskPassword<'a> = &'a dyn Fn() -> io::Result<Password>;
 
 /// A private key in memory, which the library wipes when it is dropped. Nothing shows it.
 pub struct Key {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Ungiven};
 pub use reference::Reference;
 
 use self::service::Service;
@@ -32,20 +32,15 @@ pub enum Error {
     Region,
     /// An endpoint that is none. What stands there is not shown: it could be a password.
     #[error(
-        "expected an http or https URL without user and path in AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL"
+        "expected an https URL, or an http URL of this machine, without user and path in AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL"
     )]
     Endpoint,
     /// Nobody says who asks.
     #[error("no AWS credentials: {0}")]
     Credentials(String),
     /// Who gives credentials gives none.
-    #[error("no AWS credentials from {by}: {why}")]
-    Ungiven {
-        /// Who was asked.
-        by: String,
-        /// What went wrong, without a word of what was given.
-        why: String,
-    },
+    #[error(transparent)]
+    Ungiven(#[from] Ungiven),
     /// The client could not be set up.
     #[error("KMS cannot be asked: {0}")]
     Client(String),
@@ -92,6 +87,36 @@ pub enum Error {
     /// No runtime.
     #[error("KMS cannot be asked: {0}")]
     Unasked(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether nobody answered, so that nothing is known of the key.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => is_silence(source),
+            Self::Ungiven(ungiven) => ungiven.unanswered,
+            // "Common Errors" and "Errors" of KMS' API reference: those that are not about the key.
+            Self::Refused { code, .. } => matches!(
+                code.as_raw(),
+                "ThrottlingException"
+                    | "KMSInternalException"
+                    | "DependencyTimeoutException"
+                    | "InternalFailure"
+                    | "ServiceUnavailable"
+                    | "status 500"
+                    | "status 502"
+                    | "status 503"
+                    | "status 504"
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Whether nobody answered, or none that could be understood.
+fn is_silence(error: &egress::Error) -> bool {
+    use egress::Error::{Broken, TimedOut, Unreachable};
+    matches!(error, Unreachable(_) | TimedOut(_) | Broken(_))
 }
 
 /// A key of KMS.

@@ -1,24 +1,27 @@
 //! Keys in tokens that speak PKCS #11 (v2.40 and later): smart cards, hardware modules, software in their place.
 //!
 //! A module is foreign code in this process: it may hang, and is then waited for no longer than a bound; it may
-//! crash, and the process with it. It is loaded once and stays.
+//! crash, and the process with it. It is loaded once, stays, and is asked by one call at a time.
 
 mod found;
+mod library;
+mod login;
 mod mechanism;
 mod opened;
 mod public;
 mod uri;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cryptoki::error::Error as Failure;
-use tokio::sync::{Mutex, oneshot};
+use cryptoki::error::{Error as Failure, RvError};
 
 pub use uri::{Module, Uri};
 
-use self::found::{Found, Login};
+use self::found::Found;
+use self::library::Library;
+use self::login::Login;
 use self::opened::Opened;
 use super::signing_key::wait;
 use super::{AskPassword, KeyError};
@@ -65,6 +68,9 @@ pub enum Error {
     /// The PIN is not accepted.
     #[error("the PIN is not accepted: {0}")]
     Pin(&'static str),
+    /// The PIN is another one.
+    #[error("the PIN is not accepted: it is another one; most tokens lock after a few wrong ones")]
+    WrongPin,
     /// Nothing shows the public half.
     #[error(
         "the token shows no public half of the key: store its public key or certificate beside it, with the same id"
@@ -95,10 +101,24 @@ pub enum Error {
     Unasked(#[from] std::io::Error),
 }
 
+impl Error {
+    /// Whether nobody answered, so that nothing is known of the key.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut(_) | Self::Gone | Self::Tokens { found: 0, .. } => true,
+            Self::Failed(Failure::Pkcs11(why, _)) => {
+                matches!(why, RvError::DeviceError | RvError::DeviceRemoved | RvError::TokenNotPresent)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A key in a token.
 pub struct Token {
     uri: Uri,
-    /// One call at a time, and none after one that hangs.
+    library: Arc<Library>,
+    /// Touched within calls of the library alone.
     opened: Arc<Mutex<Opened>>,
     public: PublicKey,
 }
@@ -111,18 +131,21 @@ impl Token {
     /// [`Error`]; no password.
     pub fn open(uri: &str, password: AskPassword<'_>) -> Result<Self, KeyError> {
         let uri = Uri::parse(uri)?;
+        let library = Library::at(uri.module()?);
         let named = uri.clone();
-        let found = wait(apart(OPENING, move || Found::of(&named)))?;
+        let found = wait(library.call(OPENING, move |inside| Found::of(inside, &named)))?;
         let pin = match found.login {
             Login::Pin => Some(match uri.pin()? {
                 Some(pin) => pin,
                 None => password()?,
             }),
-            Login::Pad | Login::None => None,
+            // A key may ask for it where the token does not.
+            Login::None => uri.pin()?,
+            Login::Pad => None,
         };
         let named = uri.clone();
-        let opened = wait(apart(OPENING, move || found.open(&named, pin)))?;
-        Ok(Self { uri, public: opened.public.clone(), opened: Arc::new(Mutex::new(opened)) })
+        let opened = wait(library.call(OPENING, move |inside| found.open(inside, &named, pin)))?;
+        Ok(Self { uri, library, public: opened.public.clone(), opened: Arc::new(Mutex::new(opened)) })
     }
 
     /// The public half.
@@ -137,12 +160,12 @@ impl Token {
     /// [`Error`].
     pub async fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         let (uri, message) = (self.uri.clone(), message.to_vec());
-        let signed = async {
-            let mut opened = Arc::clone(&self.opened).lock_owned().await;
-            apart(SIGNING, move || opened.sign(&uri, algorithm, &message)).await
+        let opened = Arc::clone(&self.opened);
+        let sign = move |inside: &mut _| {
+            let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+            opened.sign(inside, &uri, algorithm, &message)
         };
-        let late = |_| Error::TimedOut(SIGNING);
-        tokio::time::timeout(SIGNING, signed).await.map_err(late)?
+        self.library.call(SIGNING, sign).await
     }
 }
 
@@ -159,25 +182,9 @@ impl std::fmt::Debug for Token {
 /// [`Error`].
 pub fn public(uri: &str) -> Result<PublicKey, KeyError> {
     let uri = Uri::parse(uri)?;
-    let pin = uri.pin()?;
-    Ok(wait(apart(OPENING, move || Found::of(&uri)?.public(&uri, pin)))?)
-}
-
-/// Does `work` on a thread of its own, which is left behind when it does not end in time.
-async fn apart<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let (done, told) = oneshot::channel();
-    let run = move || {
-        let _ = done.send(work());
-    };
-    std::thread::Builder::new().name("pkcs11".to_owned()).spawn(run)?;
-    match tokio::time::timeout(limit, told).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Error::Unasked(std::io::ErrorKind::BrokenPipe.into())),
-        Err(_) => Err(Error::TimedOut(limit)),
-    }
+    let (library, pin) = (Library::at(uri.module()?), uri.pin()?);
+    let find = move |inside: &mut _| Found::of(inside, &uri)?.public(inside, &uri, pin);
+    Ok(wait(library.call(OPENING, find))?)
 }
 
 #[cfg(test)]
@@ -185,16 +192,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_that_hangs_is_left_behind() {
-        let (held, hangs) = std::sync::mpsc::channel::<()>();
-        let limit = Duration::from_millis(20);
-        let hanging = move || {
-            let _ = hangs.recv();
-            Ok(())
-        };
-        assert!(matches!(wait(apart(limit, hanging)), Err(Error::TimedOut(of)) if of == limit));
-        drop(held);
-        assert_eq!(wait(apart(OPENING, || Ok(7))).unwrap(), 7);
+    fn a_refusal_is_told_from_silence() {
+        let of = |rv| Error::Failed(Failure::Pkcs11(rv, cryptoki::context::Function::Login));
+        let absent = Error::Tokens { found: 0, all: 1, hint: String::new() };
+        for silence in
+            [Error::TimedOut(OPENING), absent, of(RvError::DeviceError), of(RvError::DeviceRemoved)]
+        {
+            assert!(silence.is_unanswered(), "{silence}");
+        }
+        let several = Error::Tokens { found: 2, all: 2, hint: String::new() };
+        for refusal in [Error::WrongPin, Error::Pin(""), Error::Keys(0), several, of(RvError::PinExpired)] {
+            assert!(!refusal.is_unanswered(), "{refusal}");
+        }
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub enum Error {
         /// What it says.
         message: Untrusted,
     },
+    /// It does not know yet.
+    #[error("the plug-in has no answer: {meaning}{message}")]
+    Later {
+        /// What its error code means.
+        meaning: &'static str,
+        /// What it says.
+        message: Untrusted,
+    },
     /// It says something else than the contract has.
     #[error("the plug-in answered with {0}")]
     Answer(String),
@@ -75,6 +83,13 @@ pub enum Error {
     /// The system fails.
     #[error("the plug-in cannot be asked: {0}")]
     Unasked(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether nobody answered, so that nothing is known of the key.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Later { .. })
+    }
 }
 
 /// A key that a plug-in has.

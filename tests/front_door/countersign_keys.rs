@@ -12,7 +12,7 @@ use portcullis::signing::Key;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
 
-use crate::test_proxy::{Running, TestProxy, policy, signed};
+use crate::test_proxy::{HOST, Running, TestProxy, policy, signed};
 
 /// What is signed when a plug-in's key is opened.
 const PROBE: &[u8] = b"portcullis asks which key signs this; it vouches for nothing";
@@ -23,7 +23,10 @@ impl Plugin {
     fn new() -> Self {
         let plugin = Self(tempfile::tempdir().unwrap());
         let folder = plugin.path().display();
-        let text = format!("#!/bin/sh\ncat > /dev/null\necho $1 >> {folder}/asked\ncat {folder}/$1\n");
+        let text = format!(
+            "#!/bin/sh\ncat > /dev/null\necho $1 >> {folder}/asked\n\
+             test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}\ncat {folder}/$1\n"
+        );
         // Written by a child: what others fork meanwhile would hold it open for writing, and it could not be run.
         let mut shell = std::process::Command::new("sh");
         let written =
@@ -62,6 +65,11 @@ impl Plugin {
             "certificateChain": [STANDARD.encode(&signer.chain()[0])],
         });
         self.put("generate-signature", &answer);
+    }
+
+    /// From now on it says this instead of an answer.
+    fn refuses(&self, code: &str) {
+        self.put("refusal", &json!({ "errorCode": code, "errorMessage": "no" }));
     }
 
     /// What it was asked since it was asked last.
@@ -116,21 +124,50 @@ async fn checking_a_configuration_has_no_key_sign() {
 async fn a_reload_goes_on_with_the_open_key_while_nobody_answers_for_it() {
     let plugin = Plugin::new();
     let mut proxy = plugin.start().await;
-    let (program, aside) = (plugin.program(), plugin.path().join("aside"));
-    std::fs::rename(&program, &aside).unwrap();
+    plugin.refuses("TIMEOUT");
     proxy.get("app:1").await;
     let before = revision(&proxy);
     assert!(proxy.reload(), "what the reload is about has nothing to do with the key");
     proxy.get("app:1").await;
     assert_eq!(revision(&proxy), before);
     assert!(proxy.change("policies", &policy(&plugin.policy("k", ", attest: true"))));
-    // Another key was never open.
+    // Another key was never open, nor this one by another password.
     assert!(!proxy.change("policies", &policy(&plugin.policy("other", ""))));
+    assert!(!proxy.change("policies", &policy(&plugin.policy("k", ", key_password_file: other"))));
     // Who answers is asked: a key that was replaced counts.
     assert!(proxy.change("policies", &policy(&plugin.policy("k", ""))));
-    std::fs::rename(&aside, &program).unwrap();
+    std::fs::remove_file(plugin.path().join("refusal")).unwrap();
     plugin.has(&Identity::self_signed(&Profile::of_host("acme-rockets.io")).unwrap());
     assert!(proxy.reload());
     proxy.get("app:1").await;
     assert_ne!(revision(&proxy), before);
+}
+
+#[tokio::test]
+async fn a_reload_ends_where_the_key_is_refused() {
+    let plugin = Plugin::new();
+    let proxy = plugin.start().await;
+    plugin.refuses("ACCESS_DENIED");
+    assert!(!proxy.reload(), "who withdraws a key does not want it to go on");
+    plugin.refuses("THROTTLED");
+    assert!(proxy.reload());
+    std::fs::remove_file(plugin.program()).unwrap();
+    assert!(!proxy.reload(), "what is no more on this machine was taken away");
+}
+
+#[tokio::test]
+async fn a_key_of_several_policies_is_opened_once() {
+    let plugin = Plugin::new();
+    let mut proxy = plugin.start().await;
+    plugin.asked();
+    let one = |name: &str| {
+        let rest = plugin.policy("k", "");
+        format!("{{ name: {name}, scopes: [\"{}/{name}\"], {rest} }}", HOST)
+    };
+    let several = format!("[{}, {}, {}]", one("a"), one("b"), one("c"));
+    assert!(proxy.change("policies", &several));
+    assert_eq!(plugin.asked(), "get-plugin-metadata\ndescribe-key\ngenerate-signature\n");
+    plugin.refuses("ACCESS_DENIED");
+    assert!(!proxy.reload());
+    assert_eq!(plugin.asked(), "get-plugin-metadata\n", "nor is a refused one tried again");
 }

@@ -5,12 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::CounterSigner;
+use crate::admission::Gate;
+use crate::oci::Repository;
 use crate::policy::{CounterSign, Settings};
 use crate::setting::SettingError;
-use crate::signing::{KeyError, SigningKey};
+use crate::signing::{KeyError, Password, SigningKey};
 use crate::trust::files;
 
 /// The counter-signers of all policies that have one.
@@ -18,22 +19,19 @@ use crate::trust::files;
 pub struct CounterSigners(HashMap<Arc<str>, Arc<CounterSigner>>);
 
 impl CounterSigners {
-    /// Opens the keys of all policies that counter-sign. A key whose keeper does not answer now goes on as one of `before`
-    /// has it open.
+    /// Opens the keys of all policies that counter-sign, each once. A key for which nobody answers now goes on as one of
+    /// `before` has it open; one that is refused does not.
     ///
     /// # Errors
     /// The setting that cannot be honoured.
     pub fn build(policies: &[Settings], before: Option<&Self>) -> Result<Self, SettingError> {
-        let mut built = HashMap::new();
+        let (mut built, mut keys) = (HashMap::new(), HashMap::new());
         for (i, name, settings) in signing(policies) {
-            let signer = open(settings).or_else(|error| {
-                let held = before.and_then(|before| before.held(settings)).ok_or_else(|| unopened(settings, &error))?;
-                let key = SigningKey::shown(&settings.key);
-                tracing::warn!(policy = name, key, %error, "the key is not opened anew; the one that is open goes on");
-                Ok(held)
-            });
-            let signer = signer.and_then(|key| CounterSigner::of(key, settings)).map_err(|e| within(e, i))?;
-            built.insert(Arc::from(name), Arc::new(signer));
+            let opened = keys
+                .entry((&settings.key, &settings.key_password_file))
+                .or_insert_with(|| open(settings).or_else(|error| held(before, settings, &error)));
+            let signer = opened.clone().and_then(|key| CounterSigner::of(key, settings));
+            built.insert(Arc::from(name), Arc::new(signer.map_err(|e| within(e, i))?));
         }
         Ok(Self(built))
     }
@@ -44,12 +42,15 @@ impl CounterSigners {
     /// # Errors
     /// The setting that cannot be honoured.
     pub fn check(policies: &[Settings]) -> Result<Vec<&str>, SettingError> {
-        let mut open = Vec::new();
+        let (mut open, mut keys) = (Vec::new(), HashMap::new());
         for (i, name, settings) in signing(policies) {
-            let found = SigningKey::look_up(&settings.key, &|| password(settings));
-            match found.map_err(|e| within(unopened(settings, &e), i))? {
+            let found = keys.entry((&settings.key, &settings.key_password_file)).or_insert_with(|| {
+                let found = SigningKey::look_up(&settings.key, &|| password(settings));
+                found.map(|key| key.map(Arc::new)).map_err(|e| unopened(settings, &e))
+            });
+            match found.clone().map_err(|e| within(e, i))? {
                 Some(key) => {
-                    CounterSigner::of(Arc::new(key), settings).map_err(|e| within(e, i))?;
+                    CounterSigner::of(key, settings).map_err(|e| within(e, i))?;
                 }
                 None => open.push(name),
             }
@@ -57,12 +58,11 @@ impl CounterSigners {
         Ok(open)
     }
 
-    /// The key of that name as it is open, if it is kept elsewhere: a file is there or not.
+    /// The key of that name as it is open.
     fn held(&self, settings: &CounterSign) -> Option<Arc<SigningKey>> {
         let same =
             |of: &CounterSign| of.key == settings.key && of.key_password_file == settings.key_password_file;
-        let mut elsewhere = self.0.values().filter(|signer| !matches!(*signer.key, SigningKey::File(_)));
-        elsewhere.find(|signer| same(&signer.settings)).map(|signer| Arc::clone(&signer.key))
+        self.0.values().find(|signer| same(&signer.settings)).map(|signer| Arc::clone(&signer.key))
     }
 
     pub(in crate::admission) fn of(&self, policy: &str) -> Option<Arc<CounterSigner>> {
@@ -74,6 +74,19 @@ impl CounterSigners {
         let mut names: Vec<&str> = self.0.values().map(|signer| signer.name.as_str()).collect();
         names.sort_unstable();
         (!names.is_empty()).then(|| Sha256::digest(names.concat()).into())
+    }
+}
+
+impl Gate {
+    /// Who signs what it allows.
+    pub fn counter_signers(&self) -> &CounterSigners {
+        &self.0.counter_signers
+    }
+
+    /// Whether what it allows of a repository is signed here.
+    pub fn counter_signs(&self, repository: &Repository) -> bool {
+        let policy = self.0.policies.matching(repository);
+        policy.is_some_and(|policy| self.0.counter_signers.of(policy.name()).is_some())
     }
 }
 
@@ -91,9 +104,22 @@ fn open(settings: &CounterSign) -> Result<Arc<SigningKey>, KeyError> {
     SigningKey::open(&settings.key, &|| password(settings)).map(Arc::new)
 }
 
-fn password(settings: &CounterSign) -> io::Result<Zeroizing<String>> {
+/// The key that is open, where nobody answered for it: nothing was said against it.
+fn held(
+    before: Option<&CounterSigners>,
+    settings: &CounterSign,
+    error: &KeyError,
+) -> Result<Arc<SigningKey>, SettingError> {
+    let held = before.filter(|_| error.is_unanswered()).and_then(|before| before.held(settings));
+    let held = held.ok_or_else(|| unopened(settings, error))?;
+    let key = SigningKey::shown(&settings.key);
+    tracing::warn!(key, %error, "nobody answers for the key; the one that is open goes on");
+    Ok(held)
+}
+
+fn password(settings: &CounterSign) -> io::Result<Password> {
     match &settings.key_password_file {
-        Some(path) => files::secret(path),
+        Some(path) => files::secret(path).map(Password::kept),
         None => Err(io::Error::other("it is encrypted: name its password's file in key_password_file")),
     }
 }

@@ -23,9 +23,9 @@ pub(super) fn read(text: &[u8], password: AskPassword<'_>) -> Result<Key, KeyErr
             "PRIVATE KEY" => Key::from_pkcs8(&der)?,
             "EC PRIVATE KEY" => Key::of_curve(&der)?,
             "RSA PRIVATE KEY" => Key::from_pkcs1(&der)?,
-            "ENCRYPTED PRIVATE KEY" => encrypted::pkcs8(&der, &password()?)?,
+            "ENCRYPTED PRIVATE KEY" => encrypted::pkcs8(&der, &password()?.text)?,
             "ENCRYPTED SIGSTORE PRIVATE KEY" | "ENCRYPTED COSIGN PRIVATE KEY" => {
-                encrypted::cosign(&der, &password()?)?
+                encrypted::cosign(&der, &password()?.text)?
             }
             label => return Err(KeyError::Malformed(label.to_owned())),
         };

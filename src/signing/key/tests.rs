@@ -103,7 +103,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn open(text: &[u8], password: &str) -> Result<Key, KeyError> {
-    Key::from_pem(text, &|| Ok(Zeroizing::new(password.to_owned())))
+    Key::from_pem(text, &|| Ok(Password::kept(Zeroizing::new(password.to_owned()))))
 }
 
 #[test]

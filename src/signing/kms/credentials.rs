@@ -1,5 +1,5 @@
 //! Who asks AWS. Looked up for each request, since files and variables are renewed under way; what somebody gives for a
-//! while is kept until shortly before it ends, and is asked for by one request at a time.
+//! while is kept until shortly before it ends, and is asked for by one request at a time; who still has some does not wait.
 
 mod container;
 mod fetch;
@@ -8,10 +8,9 @@ mod profile;
 mod role;
 mod source;
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 pub(super) use profile::region;
@@ -23,8 +22,11 @@ use crate::clock::Clock;
 /// So long before credentials end, others are asked for: an instance has new ones five minutes before.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// For having credentials; for those who wait while another asks, too.
+/// For having credentials.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// So long after they were not had nobody asks again.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Looks a variable of the environment up; injected, so that tests set none.
 pub(super) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -52,18 +54,57 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Who gives credentials gives none. Of what was given nothing is told.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no AWS credentials from {by}: {why}")]
+pub struct Ungiven {
+    /// Who was asked.
+    pub by: String,
+    /// What went wrong.
+    pub why: String,
+    /// Nobody answered.
+    pub unanswered: bool,
+}
+
 /// Has the credentials of this process.
 pub(super) struct Keeper {
     environment: Variables,
     /// Whose Security Token Service is asked.
     region: String,
-    /// What was given last, and by whom.
-    given: Mutex<Option<(Source, Credentials)>>,
+    given: Mutex<Given>,
+    /// Held by who asks.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What was given last, and what was not, each with who was asked.
+#[derive(Default)]
+struct Given {
+    held: Option<(Source, Credentials)>,
+    failed: Option<(Source, Instant, Ungiven)>,
+}
+
+impl Given {
+    /// What holds at that time.
+    fn held(&self, source: &Source, time: SystemTime) -> Option<Credentials> {
+        let held = self.held.as_ref().filter(|(from, held)| from == source && held.hold_at(time));
+        held.map(|(_, held)| held.clone())
+    }
+
+    /// What is to be had without asking; `None` where it is time to ask.
+    fn known(&self, source: &Source) -> Option<Result<Credentials, Ungiven>> {
+        let now = Clock::system().now();
+        if let Some(held) = self.held(source, now + AHEAD) {
+            return Some(Ok(held));
+        }
+        let failed = self.failed.as_ref().filter(|(from, at, _)| from == source && at.elapsed() < PAUSE);
+        failed.map(|(.., error)| self.held(source, now).ok_or_else(|| error.clone()))
+    }
 }
 
 impl Keeper {
     pub(super) fn new(environment: Variables, region: String) -> Self {
-        Self { environment, region, given: Mutex::new(None) }
+        let (given, asking) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { environment, region, given, asking }
     }
 
     /// The credentials that count now.
@@ -75,37 +116,50 @@ impl Keeper {
         if let Source::Keys(keys) = source {
             return Ok(keys);
         }
-        let late = || Error::Ungiven {
-            by: source.to_string(),
-            why: format!("no answer within {}", humantime::format_duration(WITHIN)),
+        if let Some(known) = self.given().known(&source) {
+            return Ok(known?);
+        }
+        let held = self.given().held(&source, Clock::system().now());
+        let _asking = match (held, self.asking.try_lock()) {
+            (_, Ok(asking)) => asking,
+            (Some(held), Err(_)) => return Ok(held),
+            (None, Err(_)) => self.asking.lock().await,
         };
-        tokio::time::timeout(WITHIN, self.given(&source)).await.map_err(|_| late())?
+        // Another may have asked meanwhile.
+        if let Some(known) = self.given().known(&source) {
+            return Ok(known?);
+        }
+        Ok(self.asked(source).await?)
     }
 
-    async fn given(&self, source: &Source) -> Result<Credentials, Error> {
-        let mut given = self.given.lock().await;
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn asked(&self, source: Source) -> Result<Credentials, Ungiven> {
+        let ungiven = |why: String, unanswered| Ungiven { by: source.to_string(), why, unanswered };
+        let late = |_| ungiven(format!("no answer within {}", humantime::format_duration(WITHIN)), true);
+        let fetched = tokio::time::timeout(WITHIN, source.fetch(&self.environment, &self.region)).await;
         let now = Clock::system().now();
-        let held = given.as_ref().filter(|(from, held)| from == source && held.hold_at(now));
-        let held = held.map(|(_, held)| held.clone());
-        if let Some(held) = held.as_ref().filter(|held| held.hold_at(now + AHEAD)) {
-            return Ok(held.clone());
-        }
-        let fetched = source.fetch(&self.environment, &self.region).await.and_then(|fetched| {
+        let fetched = fetched.map_err(late).flatten().and_then(|fetched| {
             let why = "what it gave has ended already: is this machine's clock right?".to_owned();
-            let holds = fetched.hold_at(now).then_some(fetched);
-            holds.ok_or_else(|| Error::Ungiven { by: source.to_string(), why })
+            fetched.hold_at(now).then_some(fetched).ok_or_else(|| ungiven(why, false))
         });
-        match (fetched, held) {
-            (Ok(fetched), _) => {
-                *given = Some((source.clone(), fetched.clone()));
+        let mut given = self.given();
+        match fetched {
+            Ok(fetched) => {
+                *given = Given { held: Some((source, fetched.clone())), failed: None };
                 Ok(fetched)
             }
-            // They have some minutes left, and the next request asks again.
-            (Err(error), Some(held)) => {
-                tracing::warn!(%error, "AWS credentials end soon and were not renewed");
-                Ok(held)
+            Err(error) => {
+                let held = given.held(&source, now);
+                given.failed = Some((source, Instant::now(), error.clone()));
+                // They have some minutes left, and are asked for again before those end.
+                if held.is_some() {
+                    tracing::warn!(%error, "AWS credentials end soon and were not renewed");
+                }
+                held.ok_or(error)
             }
-            (Err(error), None) => Err(error),
         }
     }
 }

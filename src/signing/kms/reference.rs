@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::Error;
+use super::service::is_bare;
 
 const SCHEME: &str = "awskms://";
 
@@ -68,8 +69,7 @@ fn is_alias(text: &str) -> bool {
 /// Host and port alone: KMS is at the root, and over TLS.
 fn service(host: &str) -> Option<Url> {
     let url = Url::parse(&format!("https://{host}/")).ok()?;
-    let bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
-    (bare && url.query().is_none() && url.fragment().is_none()).then_some(url)
+    is_bare(&url).then_some(url)
 }
 
 #[cfg(test)]
@@ -116,6 +116,8 @@ mod tests {
             "awskms:///arn:aws:kms:eu.evil/:1:key/a",
             "awskms:///arn:aws:kms:eu:1:secret/a",
             "awskms://user@kms.corp/alias/a",
+            "awskms://:s3cret@kms.corp/alias/a",
+            "awskms://kms.corp#a/alias/a",
             "awskms://kms.corp?a/alias/a",
         ] {
             assert!(matches!(Reference::parse(name), Err(Error::Name)), "{name}");

@@ -104,9 +104,24 @@ pub(super) fn endpoint(service: &str, region: &str, environment: Environment<'_>
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     let own = format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase());
     if let Some(text) = set(&own).or_else(|| set("AWS_ENDPOINT_URL")) {
-        let url = Url::parse(&text).ok().filter(|url| url.username().is_empty() && url.path() == "/");
+        let url = Url::parse(&text).ok().filter(|url| is_bare(url) && is_private(url));
         return url.ok_or(Error::Endpoint);
     }
     let end = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Url::parse(&format!("https://{service}.{region}.{end}/")).map_err(|_| Error::Endpoint)
+}
+
+/// Whether a URL says which host is asked, and nothing else: no user or password above all.
+pub(super) fn is_bare(url: &Url) -> bool {
+    is_anonymous(url) && url.path() == "/" && url.query().is_none()
+}
+
+/// Whether a URL has no user and no password, and nothing that is not sent.
+pub(super) fn is_anonymous(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+}
+
+/// Whether nobody on the way reads the credentials that are sent there or given.
+fn is_private(url: &Url) -> bool {
+    Origin::of(url).is_some_and(|origin| origin.is_secure() || origin.says_loopback())
 }

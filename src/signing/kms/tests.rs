@@ -11,7 +11,14 @@ const P256: Algorithm = Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed);
 
 /// A server that gives these answers, one a connection, and then ends: where it is, and what it was asked.
 pub(super) fn serving(answers: Vec<(u16, String)>) -> (Url, std::thread::JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serving_at(TcpListener::bind("127.0.0.1:0").unwrap(), answers)
+}
+
+/// As [`serving`]. Who asks more, while another holds the listener open, is not answered.
+pub(super) fn serving_at(
+    listener: TcpListener,
+    answers: Vec<(u16, String)>,
+) -> (Url, std::thread::JoinHandle<Vec<String>>) {
     let endpoint = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let serve = move || {
         let answer = |(status, body): (u16, String)| {
@@ -151,6 +158,27 @@ async fn an_answer_that_is_none_says_so() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_told_from_silence() {
+    let of = |code: &str| (400, json!({ "__type": code, "message": "no" }).to_string());
+    for (answer, is_silence) in [
+        (of("AccessDeniedException"), false),
+        (of("DisabledException"), false),
+        (of("NotFoundException"), false),
+        ((403, String::new()), false),
+        (of("ThrottlingException"), true),
+        ((503, "<html>".to_owned()), true),
+    ] {
+        let (service, server) = answering(vec![answer]);
+        let error = Kms::asked(service, "k".to_owned()).await.unwrap_err();
+        assert_eq!(KeyError::from(error).is_unanswered(), is_silence);
+        server.join().unwrap();
+    }
+    let (service, server) = answering(Vec::new());
+    server.join().unwrap();
+    assert!(Kms::asked(service, "k".to_owned()).await.unwrap_err().is_unanswered(), "nobody is there");
+}
+
+#[tokio::test]
 async fn a_key_signs_only_as_kms_says() {
     let (service, server) =
         answering(vec![(200, public(&key(), "SIGN_VERIFY").1.replace("ECDSA_SHA_256", "SM2DSA"))]);
@@ -181,9 +209,29 @@ fn a_region_has_its_own_service_unless_the_environment_names_one() {
         "https://sts.eu-west-1.amazonaws.com/"
     );
     assert_eq!(sts(&[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:3")]), "http://127.0.0.1:3/");
-    for wrong in ["127.0.0.1:1", "http://user:s3cret@host/", "http://host/path"] {
+    for own in ["https://kms.corp", "http://localhost:4566", "http://[::1]:1"] {
+        assert_eq!(endpoint_with("eu", &[("AWS_ENDPOINT_URL", own)]).unwrap(), format!("{own}/"));
+    }
+    // What is sent there, and what STS gives, is for nobody on the way.
+    for open in ["http://kms.corp", "http://10.0.0.1"] {
+        assert!(endpoint_with("eu", &[("AWS_ENDPOINT_URL_KMS", open)]).is_err(), "{open}");
+        let set = |name: &str| (name == "AWS_ENDPOINT_URL_STS").then(|| open.to_owned());
+        assert!(endpoint("sts", "eu", &set).is_err(), "{open}");
+    }
+    for wrong in [
+        "127.0.0.1:1",
+        "https://user:s3cret@host/",
+        "https://:s3cret@host/",
+        "https://host/?s3cret",
+        "https://host/#s3cret",
+        "https://host/path",
+    ] {
         let error = endpoint_with("eu", &[("AWS_ENDPOINT_URL", wrong)]).unwrap_err();
-        assert!(error.contains("expected an http or https URL") && !error.contains("s3cret"), "{error}");
+        assert!(
+            error.contains("expected an https URL, or an http URL of this machine")
+                && !error.contains("s3cret"),
+            "{error}"
+        );
     }
 }
 

@@ -1,58 +1,30 @@
-//! The way to a key: its module, the one token, the one object. All of it waits for foreign code.
+//! The way to a key: the one token, the one object. All of it waits for foreign code.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::error::{Error as Failure, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
-use zeroize::Zeroizing;
 
-use super::opened::{Opened, login};
+use super::library::Inside;
+use super::login::Login;
+use super::opened::Opened;
 use super::{Error, Uri, public};
+use crate::signing::Password;
 use crate::telemetry::Untrusted;
 use crate::trust::files;
 use crate::x509::{KeyKind, PublicKey};
 
-/// A longer PIN is none.
-const MAX_PIN: u64 = 4096;
-
-/// Modules that were loaded. They stay: unloading one under a key that is in use would end the process.
-static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
-
-/// How a token wants to know who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Login {
-    /// It does not.
-    None,
-    /// By a PIN.
-    Pin,
-    /// By a PIN at its own keys.
-    Pad,
-}
-
 /// The one token that a URI names.
 pub(super) struct Found {
-    module: Pkcs11,
     slot: Slot,
     pub(super) login: Login,
+    /// A PIN is entered at its own keys.
+    pad: bool,
 }
 
 impl Uri {
     /// The PIN in the file of `pin-source`, whose last line break does not count.
-    pub(super) fn pin(&self) -> Result<Option<Zeroizing<String>>, std::io::Error> {
-        let Some(path) = &self.pin_source else { return Ok(None) };
-        let read = || {
-            let bytes = files::read_within(path, MAX_PIN)?.ok_or(std::io::ErrorKind::FileTooLarge)?;
-            let bytes = Zeroizing::new(bytes);
-            let text = std::str::from_utf8(&bytes).map_err(|_| std::io::ErrorKind::InvalidData)?;
-            Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
-        };
-        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-        read().map_err(named)
+    pub(super) fn pin(&self) -> Result<Option<Password>, std::io::Error> {
+        self.pin_source.as_deref().map(|path| files::secret(path).map(Password::kept)).transpose()
     }
 
     fn names(&self, slot: Slot, token: &TokenInfo) -> bool {
@@ -66,10 +38,9 @@ impl Uri {
 }
 
 impl Found {
-    /// Loads the module, and finds the token.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Error> {
-        let module = load(&uri.module()?)?;
-        let mut all = Vec::new();
+    /// Finds the token.
+    pub(super) fn of(inside: &mut Inside, uri: &Uri) -> Result<Self, Error> {
+        let (module, mut all) = (inside.module()?, Vec::new());
         for slot in module.get_slots_with_token()? {
             all.push((slot, module.get_token_info(slot)?));
         }
@@ -81,65 +52,67 @@ impl Found {
         if token.user_pin_locked() {
             return Err(Error::Pin("it is locked, and its security officer has to reset it"));
         }
-        let login = match (token.login_required(), token.protected_authentication_path()) {
+        let pad = token.protected_authentication_path();
+        let login = match (token.login_required(), pad) {
             (false, _) => Login::None,
             (true, false) => Login::Pin,
             (true, true) => Login::Pad,
         };
-        Ok(Self { slot: *slot, login, module })
+        Ok(Self { slot: *slot, login, pad })
     }
 
     /// Finds the key.
-    pub(super) fn open(self, uri: &Uri, pin: Option<Zeroizing<String>>) -> Result<Opened, Error> {
-        let session = self.module.open_ro_session(self.slot)?;
+    pub(super) fn open(self, inside: &mut Inside, uri: &Uri, pin: Option<Password>) -> Result<Opened, Error> {
+        let at = inside.open(self.slot)?;
         if self.login != Login::None {
-            login(&session, UserType::User, pin.as_ref())?;
+            inside.login(at, UserType::User, pin.as_ref())?;
         }
-        let key = one(&session, ObjectClass::PRIVATE_KEY, uri)?;
-        let asks_always = usable(&session, key)?;
-        let public = match public::of(&session, key, ObjectClass::PRIVATE_KEY)? {
+        let session = inside.session(at)?;
+        let key = one(session, ObjectClass::PRIVATE_KEY, uri)?;
+        let asks_always = usable(session, key)?;
+        let public = match public::of(session, key, ObjectClass::PRIVATE_KEY)? {
             Some(public) => public,
-            None => beside(&session, key)?,
+            None => beside(session, key)?,
         };
-        // In one call alone is signed by it, and between two the PIN would have to be entered.
-        if asks_always && public.kind() == KeyKind::Ed25519 {
-            return Err(Error::Use("an Ed25519 key that asks for a PIN with each signature does not serve"));
+        if asks_always {
+            enterable(public.kind(), pin.is_some() || self.pad)?;
         }
-        Ok(Opened { at: Some((session, key)), public, asks_always, login: self.login, pin })
+        Ok(Opened { at, key, public, asks_always, pin })
     }
 
     /// Finds the public half: without logging in, if that suffices.
-    pub(super) fn public(self, uri: &Uri, pin: Option<Zeroizing<String>>) -> Result<PublicKey, Error> {
-        let session = self.module.open_ro_session(self.slot)?;
+    pub(super) fn public(
+        self,
+        inside: &mut Inside,
+        uri: &Uri,
+        pin: Option<Password>,
+    ) -> Result<PublicKey, Error> {
+        let at = inside.open(self.slot)?;
+        let session = inside.session(at)?;
         for class in [ObjectClass::PUBLIC_KEY, ObjectClass::CERTIFICATE] {
-            if let [object] = objects(&session, class, uri)?[..]
-                && let Some(public) = public::of(&session, object, class)?
+            if let [object] = objects(session, class, uri)?[..]
+                && let Some(public) = public::of(session, object, class)?
             {
                 return Ok(public);
             }
         }
-        drop(session);
         if self.login == Login::Pin && pin.is_none() {
             return Err(Error::Hidden);
         }
-        self.open(uri, pin).map(|opened| opened.public)
+        self.open(inside, uri, pin).map(|opened| opened.public)
     }
 }
 
-fn load(path: &Path) -> Result<Pkcs11, Error> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = loaded.get(path) {
-        return Ok(module.clone());
+/// Whether a PIN can be entered with each signature.
+fn enterable(kind: KeyKind, has_pin: bool) -> Result<(), Error> {
+    // In one call alone is signed by it, and between two the PIN would have to be entered.
+    if kind == KeyKind::Ed25519 {
+        return Err(Error::Use("an Ed25519 key that asks for a PIN with each signature does not serve"));
     }
-    let wrong = |source| Error::Module { path: path.to_owned(), source };
-    let module = Pkcs11::new(path).map_err(wrong)?;
-    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        // Under another path already.
-        Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(failure) => return Err(wrong(failure)),
-    }
-    loaded.insert(path.to_owned(), module.clone());
-    Ok(module)
+    // Without one, the token would wait for it at keys that it does not have.
+    has_pin
+        .then_some(())
+        .ok_or(Error::Use("it asks for a PIN with each signature: name its file in pin-source"))
 }
 
 fn labels(tokens: &[(Slot, TokenInfo)]) -> String {
@@ -193,4 +166,17 @@ fn beside(session: &Session, key: ObjectHandle) -> Result<PublicKey, Error> {
         }
     }
     Err(Error::Hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_asks_with_each_signature_is_told_or_does_not_serve() {
+        assert!(enterable(KeyKind::P256, true).is_ok());
+        let why = |kind, has_pin| enterable(kind, has_pin).unwrap_err().to_string();
+        assert!(why(KeyKind::P256, false).contains("name its file in pin-source"));
+        assert!(why(KeyKind::Ed25519, true).contains("does not serve"));
+    }
 }

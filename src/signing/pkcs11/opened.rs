@@ -3,108 +3,72 @@
 
 use cryptoki::error::{Error as Failure, RvError};
 use cryptoki::object::ObjectHandle;
-use cryptoki::session::{Session, UserType};
-use cryptoki::types::AuthPin;
-use zeroize::Zeroizing;
+use cryptoki::session::UserType;
 
-use super::found::{Found, Login};
+use super::found::Found;
+use super::library::{Inside, Place};
 use super::{Error, Uri, mechanism};
+use crate::signing::Password;
 use crate::x509::{Algorithm, PublicKey};
 
 /// A key in its session.
 pub(super) struct Opened {
-    /// None after one that the token let go of, while no other could be had.
-    pub(super) at: Option<(Session, ObjectHandle)>,
+    pub(super) at: Place,
+    /// Its number, as long as the session lasts.
+    pub(super) key: ObjectHandle,
     pub(super) public: PublicKey,
     /// It wants to know who asks with each signature (`CKA_ALWAYS_AUTHENTICATE`).
     pub(super) asks_always: bool,
-    pub(super) login: Login,
-    /// Forgotten once the token refuses it: few wrong ones lock a token.
-    pub(super) pin: Option<Zeroizing<String>>,
+    pub(super) pin: Option<Password>,
 }
 
 impl Opened {
     /// Signs. Where the token let go of the session meanwhile, since it was taken out or its machine restarted, the key is
     /// opened anew, once.
-    pub(super) fn sign(&mut self, uri: &Uri, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut signed = self.signed(algorithm, message);
+    pub(super) fn sign(
+        &mut self,
+        inside: &mut Inside,
+        uri: &Uri,
+        algorithm: Algorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let mut signed = self.signed(inside, algorithm, message);
         if signed.as_ref().is_err_and(is_gone) {
-            self.open_anew(uri)?;
-            signed = self.signed(algorithm, message);
+            inside.close(self.at);
+            self.open_anew(inside, uri)?;
+            signed = self.signed(inside, algorithm, message);
         }
         signed.map_err(|error| refined(error, algorithm))
     }
 
-    fn signed(&mut self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
+    fn signed(&self, inside: &mut Inside, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         let unknown = Error::Mechanism(algorithm);
-        let (session, key) = self.at.as_ref().ok_or(Error::Gone)?;
+        let session = inside.session(self.at)?;
         if !self.asks_always {
             let (by, content) = mechanism::of(algorithm, message).ok_or(unknown)?;
-            return Ok(session.sign(&by, *key, &content)?);
+            return Ok(session.sign(&by, self.key, &content)?);
         }
         // Only in several calls is there a place between the first and the signature, and those take no digest.
-        let by = mechanism::hashing(algorithm).ok_or(unknown)?;
-        self.check_pin()?;
-        session.sign_init(&by, *key)?;
-        match login(session, UserType::ContextSpecific, self.pin.as_ref()) {
-            Ok(()) => {
-                session.sign_update(message)?;
-                Ok(session.sign_final()?)
-            }
-            Err(error) => Err(self.forgetting(error)),
+        session.sign_init(&mechanism::hashing(algorithm).ok_or(unknown)?, self.key)?;
+        if let Err(error) = inside.login(self.at, UserType::ContextSpecific, self.pin.as_ref()) {
+            // Else the session would wait for the rest of the signature.
+            inside.close(self.at);
+            return Err(error);
         }
+        let session = inside.session(self.at)?;
+        session.sign_update(message)?;
+        Ok(session.sign_final()?)
     }
 
-    fn open_anew(&mut self, uri: &Uri) -> Result<(), Error> {
-        self.check_pin()?;
-        // Closed before: the new session may have its number.
-        self.at = None;
-        let opened = Found::of(uri).and_then(|found| found.open(uri, self.pin.clone()));
-        let opened = opened.map_err(|error| self.forgetting(error))?;
+    /// With the PIN as it is now, where a file has it.
+    fn open_anew(&mut self, inside: &mut Inside, uri: &Uri) -> Result<(), Error> {
+        let pin = uri.pin()?.or_else(|| self.pin.clone());
+        let opened = Found::of(inside, uri)?.open(inside, uri, pin)?;
         if opened.public != self.public {
             return Err(Error::Changed);
         }
         *self = opened;
         Ok(())
-    }
-
-    fn check_pin(&self) -> Result<(), Error> {
-        match (self.login, &self.pin) {
-            (Login::Pin, None) => {
-                Err(Error::Pin("it was refused before and is not tried again: reload with the right one"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn forgetting(&mut self, error: Error) -> Error {
-        if matches!(error, Error::Pin(_)) {
-            self.pin = None;
-        }
-        error
-    }
-}
-
-/// Logs in.
-///
-/// # Errors
-/// [`Error::Pin`], where the PIN is why not.
-pub(super) fn login(session: &Session, user: UserType, pin: Option<&Zeroizing<String>>) -> Result<(), Error> {
-    let pin = pin.map(|pin| AuthPin::new(pin.as_str().into()));
-    match session.login(user, pin.as_ref()) {
-        Ok(()) => Ok(()),
-        Err(Failure::Pkcs11(why, function)) => match why {
-            // Another key of the same token is in use here.
-            RvError::UserAlreadyLoggedIn => Ok(()),
-            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => {
-                Err(Error::Pin("it is another one; most tokens lock after a few wrong ones"))
-            }
-            RvError::PinLocked => Err(Error::Pin("it is locked, and its security officer has to reset it")),
-            RvError::PinExpired => Err(Error::Pin("it has expired")),
-            RvError::UserPinNotInitialized => Err(Error::Pin("the token has none yet")),
-            why => Err(Error::Failed(Failure::Pkcs11(why, function))),
-        },
-        Err(failure) => Err(Error::Failed(failure)),
     }
 }
 
@@ -118,7 +82,7 @@ fn is_gone(error: &Error) -> bool {
             | RvError::UserNotLoggedIn
             | RvError::KeyHandleInvalid
             | RvError::ObjectHandleInvalid
-            // The signature before ended where the PIN was to be entered.
+            // The signature before ended in its midst.
             | RvError::OperationActive
             | RvError::DeviceRemoved
             | RvError::DeviceError

@@ -108,12 +108,13 @@ pub fn read<T: DeserializeOwned>(printed: &[u8]) -> Result<T, Error> {
 
 /// The error that a plug-in wrote before it ended with 1.
 pub fn refusal(written: &[u8]) -> Error {
-    match json::strict::<Refusal>(written) {
-        Ok(refusal) => Error::Refused {
-            meaning: meaning(&refusal.error_code),
-            message: Untrusted::new(refusal.error_message),
-        },
-        Err(_) => Error::Refused { meaning: "", message: Untrusted::new(String::from_utf8_lossy(written)) },
+    let Ok(refusal) = json::strict::<Refusal>(written) else {
+        return Error::Refused { meaning: "", message: Untrusted::new(String::from_utf8_lossy(written)) };
+    };
+    let (meaning, message) = (meaning(&refusal.error_code), Untrusted::new(refusal.error_message));
+    match refusal.error_code.as_str() {
+        "TIMEOUT" | "THROTTLED" => Error::Later { meaning, message },
+        _ => Error::Refused { meaning, message },
     }
 }
 

@@ -1,9 +1,10 @@
 //! A software token (SoftHSM2), asked through PKCS #11.
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use portcullis::signing::SigningKey;
-use portcullis::x509::{Algorithm, Encoding, Hash};
+use portcullis::x509::{Algorithm, Encoding, Hash, KeyKind};
 
 use super::super::content;
 use super::super::process::run;
@@ -190,9 +191,65 @@ fn needs_softhsm2_within_a_process_of_its_own() {
     sign().unwrap();
     restart();
     assert!(sign().unwrap_err().contains("the PIN is not accepted: it is another one"));
+    let anew = || SigningKey::open(&name, &|| panic!("the file has the PIN")).map_err(|e| e.to_string());
     for _ in 0..2 {
         assert!(sign().unwrap_err().contains("it was refused before and is not tried again"));
+        assert!(anew().unwrap_err().contains("it was refused before and is not tried again"));
     }
+    // Nor is another one, until somebody has shown that it is right.
+    std::fs::write("pin", "161803").unwrap();
+    assert!(anew().unwrap_err().contains("until somebody has logged in by hand"));
+    assert!(sign().unwrap_err().contains("until somebody has logged in by hand"));
+    let by_hand = session();
+    by_hand.login(UserType::User, Some(&pin("161803"))).unwrap();
+    by_hand.logout().unwrap();
+    drop(by_hand);
+    sign().unwrap();
+}
+
+#[test]
+#[ignore = "needs softhsm2"]
+fn needs_softhsm2_keys_of_a_token_that_restarts_are_not_taken_for_each_other() {
+    let desk = token();
+    let mut own = desk.command(std::env::current_exe().unwrap().to_str().unwrap());
+    own.args(["--ignored", "--exact", "keys::token::needs_softhsm2_restarts_within_a_process_of_its_own"]);
+    run(own.env(WITHIN, uri("object=KIND") + "&pin-source=pin")).passed().says("1 passed");
+}
+
+#[test]
+#[ignore = "part of the one above"]
+fn needs_softhsm2_restarts_within_a_process_of_its_own() {
+    let Ok(name) = std::env::var(WITHIN) else { return };
+    let open =
+        |kind| SigningKey::open(&name.replace("KIND", kind), &|| panic!("the file has the PIN")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sign = |key: &SigningKey| {
+        let algorithm = match key.public().kind() {
+            KeyKind::P256 => Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed),
+            _ => Algorithm::RsaPkcs1(Hash::Sha256),
+        };
+        runtime.block_on(key.sign(algorithm, b"message")).map(drop).map_err(|e| e.to_string())
+    };
+    let restart = || {
+        Pkcs11::new(module()).unwrap().finalize().unwrap();
+        let module = Pkcs11::new(module()).unwrap();
+        module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    };
+    let keys = ["rsa2048", "rsa3072", "p256"].map(open);
+    for _ in 0..2 {
+        // Whichever signs first has the session's number, and objects are numbered in the order in which they are found.
+        restart();
+        for key in keys.iter().rev().chain(&keys) {
+            assert_eq!(sign(key), Ok(()));
+        }
+    }
+    // Nor does one that is opened meanwhile, as by a reload, have the others sign in its place, or end with them.
+    restart();
+    let fourth = open("rsa4096");
+    let [first, second, third] = keys;
+    assert_eq!([sign(&second), sign(&third)], [Ok(()), Ok(())]);
+    drop([first, second, third]);
+    assert_eq!(sign(&fourth), Ok(()));
 }
 
 /// Verifying asks nobody for a PIN: the public half is shown to everybody.

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::super::sigv4::secret_value;
 use super::super::{Credentials, Error, answer, service};
+use super::fetch::Why;
 use super::{Variables, fetch};
 use crate::egress::{Client, Environment, Request};
 use crate::trust::files;
@@ -41,8 +42,7 @@ impl Container {
             let url = path.and_then(|path| Url::parse(&format!("{ECS}{path}")).ok());
             url.ok_or_else(|| wrong("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "a path from /"))?
         } else if let Some(text) = set("AWS_CONTAINER_CREDENTIALS_FULL_URI") {
-            let url =
-                Url::parse(&text).ok().filter(|url| url.username().is_empty() && url.password().is_none());
+            let url = Url::parse(&text).ok().filter(service::is_anonymous);
             url.ok_or_else(|| wrong("AWS_CONTAINER_CREDENTIALS_FULL_URI", "a URL without a user"))?
         } else {
             return Ok(None);
@@ -52,7 +52,7 @@ impl Container {
         Ok(Some(Self { url, token: file.or_else(is) }))
     }
 
-    pub(super) async fn fetch(&self, environment: &Variables) -> Result<Credentials, String> {
+    pub(super) async fn fetch(&self, environment: &Variables) -> Result<Credentials, Why> {
         let client = self.client(environment)?;
         let token = match &self.token {
             Some(Token::In(path)) => Some(files::secret(path).map_err(|e| e.to_string())?),
@@ -62,7 +62,7 @@ impl Container {
         let token = token.map(|token| secret_value(&token)).transpose();
         let token = token.map_err(|_| "the authorization token is not one line of plain text".to_owned())?;
         let request = Request::get(self.url.clone()).accept("application/json").credential(token);
-        answer::from_json(&fetch::given(&client, &request, "credentials").await?)
+        Ok(answer::from_json(&fetch::given(&client, &request, "credentials").await?)?)
     }
 
     /// Over plain HTTP nobody is asked who is further than beside this container.

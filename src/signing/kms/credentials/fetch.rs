@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use url::Url;
 
-use crate::egress::{Client, Origin, Request, Timeouts};
+use super::super::is_silence;
+use crate::egress::{self, Client, Origin, Request, Timeouts};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -19,6 +20,30 @@ const NEAR: Timeouts = Timeouts {
     idle: Duration::from_secs(5),
 };
 
+/// Why nothing was given.
+pub(super) struct Why {
+    pub(super) text: String,
+    /// Nobody answered, or has credentials just now.
+    pub(super) unanswered: bool,
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self { text, unanswered: false }
+    }
+}
+
+impl From<egress::Error> for Why {
+    fn from(error: egress::Error) -> Self {
+        Self { text: error.to_string(), unanswered: is_silence(&error) }
+    }
+}
+
+/// An answer that gives nothing.
+pub(super) fn refused(status: StatusCode, text: String) -> Why {
+    Why { text, unanswered: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS }
+}
+
 /// The client for who gives this machine its credentials, at the addresses for that alone.
 pub(super) fn near(endpoint: &Url) -> Result<Client, String> {
     let own = Origin::of(endpoint).ok_or("expected an http or https URL")?;
@@ -26,17 +51,17 @@ pub(super) fn near(endpoint: &Url) -> Result<Client, String> {
 }
 
 /// Status and body.
-pub(super) async fn answer(client: &Client, request: &Request) -> Result<(StatusCode, Bytes), String> {
-    let response = client.send(request).await.map_err(|e| e.to_string())?;
+pub(super) async fn answer(client: &Client, request: &Request) -> Result<(StatusCode, Bytes), Why> {
+    let response = client.send(request).await?;
     let status = response.status;
-    let body = response.body.read(MAX_ANSWER).await.map_err(|e| e.to_string())?;
+    let body = response.body.read(MAX_ANSWER).await?;
     Ok((status, body))
 }
 
 /// The body of an answer that is a success.
-pub(super) async fn given(client: &Client, request: &Request, what: &str) -> Result<Bytes, String> {
+pub(super) async fn given(client: &Client, request: &Request, what: &str) -> Result<Bytes, Why> {
     match answer(client, request).await? {
         (status, body) if status.is_success() => Ok(body),
-        (status, _) => Err(format!("{what}: status {}", status.as_u16())),
+        (status, _) => Err(refused(status, format!("{what}: status {}", status.as_u16()))),
     }
 }

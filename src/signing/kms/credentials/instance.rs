@@ -6,8 +6,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use super::super::sigv4::secret_value;
-use super::super::{Credentials, Error, answer};
-use super::fetch;
+use super::super::{Credentials, Error, answer, service};
+use super::fetch::{self, Why};
 use crate::egress::{Environment, Request};
 
 const IPV4: &str = "http://169.254.169.254/";
@@ -27,12 +27,12 @@ pub(super) fn find(environment: Environment<'_>) -> Result<Option<Url>, Error> {
     let mode = set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
     let usual = if mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6")) { IPV6 } else { IPV4 };
     let text = set("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| usual.to_owned());
-    let url = Url::parse(&text).ok().filter(|url| url.username().is_empty() && url.path() == "/");
+    let url = Url::parse(&text).ok().filter(service::is_bare);
     let wrong = "expected a URL without user and path in AWS_EC2_METADATA_SERVICE_ENDPOINT";
     url.map(Some).ok_or_else(|| Error::Credentials(wrong.to_owned()))
 }
 
-pub(super) async fn fetch(endpoint: &Url) -> Result<Credentials, String> {
+pub(super) async fn fetch(endpoint: &Url) -> Result<Credentials, Why> {
     let client = fetch::near(endpoint)?;
     let at = |path: &str| endpoint.join(path).map_err(|e| e.to_string());
     let plain = HeaderValue::from_static("text/plain");
@@ -42,13 +42,13 @@ pub(super) async fn fetch(endpoint: &Url) -> Result<Credentials, String> {
     let token = secret_value(token).map_err(|_| "a session that is no header".to_owned())?;
     let get = |path: &str| Ok::<_, String>(Request::get(at(path)?).header(TOKEN, token.clone()));
     let role = match fetch::answer(&client, &get(CREDENTIALS)?).await? {
-        (StatusCode::NOT_FOUND, _) => return Err("the instance has no role".to_owned()),
+        (StatusCode::NOT_FOUND, _) => return Err("the instance has no role".to_owned().into()),
         (StatusCode::OK, name) => role(&name)?,
-        (status, _) => return Err(format!("its role: status {}", status.as_u16())),
+        (status, _) => return Err(fetch::refused(status, format!("its role: status {}", status.as_u16()))),
     };
     let given =
         fetch::given(&client, &get(&format!("{CREDENTIALS}{role}"))?, "the role's credentials").await?;
-    answer::from_json(&given)
+    Ok(answer::from_json(&given)?)
 }
 
 /// The name of a role, as IAM has them: nothing that leads to another path.

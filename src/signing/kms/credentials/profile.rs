@@ -9,7 +9,7 @@ use super::super::{Credentials, Error};
 use super::container::Container;
 use super::instance;
 use super::role::Role;
-use super::source::Source;
+use super::source::{Source, pair};
 use crate::egress::Environment;
 use crate::trust::files;
 
@@ -18,6 +18,9 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// What a profile may have instead of keys, and nobody is asked for here.
 const UNASKED: [&str; 3] = ["sso_session", "sso_start_url", "credential_process"];
+
+/// The profile that counts where none is named.
+const DEFAULT: &str = "default";
 
 type Section = BTreeMap<String, Zeroizing<String>>;
 
@@ -38,7 +41,7 @@ impl Profiles {
     /// The name of the profile that counts, and all of them.
     pub(super) fn read(environment: Environment<'_>) -> Result<(String, Self), Error> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let name = set("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
+        let name = set("AWS_PROFILE").unwrap_or_else(|| DEFAULT.to_owned());
         let place = |variable: &str, file: &str| {
             let home = || set("HOME").map(|home| PathBuf::from(home).join(".aws").join(file));
             set(variable).map(PathBuf::from).or_else(home)
@@ -51,6 +54,13 @@ impl Profiles {
                 let text = read(&path).map_err(|e| Error::Credentials(format!("{}: {e}", path.display())))?;
                 found.add(&text);
             }
+        }
+        // Who names one does not want another's credentials.
+        if name != DEFAULT && !found.0.contains_key(&name) {
+            let expected = "expected its section in AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE or ~/.aws";
+            return Err(Error::Credentials(format!(
+                "no profile {name:?}, which AWS_PROFILE names: {expected}"
+            )));
         }
         Ok((name, found))
     }
@@ -112,7 +122,7 @@ impl Profiles {
                 above.push(profile);
                 self.source_beneath(beneath, above, environment)?
             }
-            (None, Some("Environment")) => Source::keys(environment),
+            (None, Some("Environment")) => Source::keys(environment)?,
             (None, Some("EcsContainer")) => Container::find(environment)?.map(Source::Container),
             (None, Some("Ec2InstanceMetadata")) => instance::find(environment)?.map(Source::Instance),
             _ => {
@@ -126,9 +136,11 @@ impl Profiles {
     }
 
     fn keys(&self, profile: &str) -> Result<Option<Source>, Error> {
-        let own = |key: &str| self.setting(profile, key).map(|value| Zeroizing::new(value.to_owned()));
-        if let Some((access_key, secret_key)) = own("aws_access_key_id").zip(own("aws_secret_access_key")) {
-            let (access_key, token) = (access_key.to_string(), own("aws_session_token"));
+        let own = |key: &str| self.setting(profile, key).map(str::to_owned);
+        let place = format!("the profile {profile:?}");
+        let both = pair(&place, ["aws_access_key_id", "aws_secret_access_key"], own)?;
+        if let Some([access_key, secret]) = both {
+            let (secret_key, token) = (Zeroizing::new(secret), own("aws_session_token").map(Zeroizing::new));
             return Ok(Some(Source::Keys(Credentials { access_key, secret_key, token, expires: None })));
         }
         match UNASKED.into_iter().find(|key| self.setting(profile, key).is_some()) {

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use http::StatusCode;
 use url::form_urlencoded::Serializer;
 
 use super::super::sigv4::Call;
 use super::super::{Credentials, answer, service};
+use super::fetch::Why;
 use super::{Variables, fetch};
 use crate::clock::Clock;
 use crate::egress::Request;
@@ -36,7 +38,7 @@ impl Role {
         by: &Credentials,
         environment: &Variables,
         region: &str,
-    ) -> Result<Credentials, String> {
+    ) -> Result<Credentials, Why> {
         let endpoint = service::endpoint("sts", region, &**environment).map_err(|e| e.to_string())?;
         let call = Call {
             service: "sts",
@@ -57,7 +59,7 @@ impl Role {
         token: &Path,
         environment: &Variables,
         region: &str,
-    ) -> Result<Credentials, String> {
+    ) -> Result<Credentials, Why> {
         let endpoint = service::endpoint("sts", region, &**environment).map_err(|e| e.to_string())?;
         let token = files::secret(token).map_err(|e| e.to_string())?;
         let form = self.form("AssumeRoleWithWebIdentity", Some(&token));
@@ -80,13 +82,14 @@ impl Role {
     }
 }
 
-fn granted((status, body): (http::StatusCode, bytes::Bytes)) -> Result<Credentials, String> {
+fn granted((status, body): (StatusCode, bytes::Bytes)) -> Result<Credentials, Why> {
     if status.is_success() {
-        return answer::from_xml(&body);
+        return Ok(answer::from_xml(&body)?);
     }
     let (code, message) = answer::refusal(&body);
-    Err(match code.as_raw() {
+    let text = match code.as_raw() {
         "" => format!("refused with status {}", status.as_u16()),
         _ => format!("{code}: {message}"),
-    })
+    };
+    Err(fetch::refused(status, text))
 }

@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::super::{Credentials, Error};
 use super::container::Container;
+use super::fetch::Why;
 use super::profile::Profiles;
 use super::role::Role;
-use super::{Variables, instance};
+use super::{Ungiven, Variables, instance};
 use crate::egress::Environment;
 
 /// Who gives credentials.
@@ -33,10 +34,10 @@ pub(super) enum Source {
 impl Source {
     /// The first that there is. Whether it gives any is not asked.
     pub(super) fn find(environment: Environment<'_>) -> Result<Self, Error> {
-        if let Some(keys) = Self::keys(environment) {
+        if let Some(keys) = Self::keys(environment)? {
             return Ok(keys);
         }
-        if let Some(identified) = Self::identified(environment) {
+        if let Some(identified) = Self::identified(environment)? {
             return Ok(identified);
         }
         let (name, profiles) = Profiles::read(environment)?;
@@ -56,19 +57,23 @@ impl Source {
     }
 
     /// Those of the environment.
-    pub(super) fn keys(environment: Environment<'_>) -> Option<Self> {
+    pub(super) fn keys(environment: Environment<'_>) -> Result<Option<Self>, Error> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let (access_key, secret) = set("AWS_ACCESS_KEY_ID").zip(set("AWS_SECRET_ACCESS_KEY"))?;
-        let token = set("AWS_SESSION_TOKEN").map(Zeroizing::new);
-        Some(Self::Keys(Credentials { access_key, secret_key: Zeroizing::new(secret), token, expires: None }))
+        let both = pair("the environment", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], set)?;
+        Ok(both.map(|[access_key, secret]| {
+            let token = set("AWS_SESSION_TOKEN").map(Zeroizing::new);
+            Self::Keys(Credentials { access_key, secret_key: Zeroizing::new(secret), token, expires: None })
+        }))
     }
 
     /// As EKS sets it for a service account.
-    fn identified(environment: Environment<'_>) -> Option<Self> {
+    fn identified(environment: Environment<'_>) -> Result<Option<Self>, Error> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let (arn, token) = set("AWS_ROLE_ARN").zip(set("AWS_WEB_IDENTITY_TOKEN_FILE"))?;
-        let role = Role { arn, session: set("AWS_ROLE_SESSION_NAME"), external_id: None, duration: None };
-        Some(Self::Identified(role, token.into()))
+        let both = pair("the environment", ["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"], set)?;
+        Ok(both.map(|[arn, token]| {
+            let role = Role { arn, session: set("AWS_ROLE_SESSION_NAME"), external_id: None, duration: None };
+            Self::Identified(role, token.into())
+        }))
     }
 
     /// Asks for them. A role may be taken on by one that was taken on itself.
@@ -76,7 +81,7 @@ impl Source {
         &'a self,
         environment: &'a Variables,
         region: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Credentials, Error>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Credentials, Ungiven>> + Send + 'a>> {
         Box::pin(async move {
             let given = match self {
                 Self::Keys(keys) => Ok(keys.clone()),
@@ -88,8 +93,26 @@ impl Source {
                 Self::Container(container) => container.fetch(environment).await,
                 Self::Instance(endpoint) => instance::fetch(endpoint).await,
             };
-            given.map_err(|why| Error::Ungiven { by: self.to_string(), why })
+            given.map_err(|Why { text, unanswered }| Ungiven { by: self.to_string(), why: text, unanswered })
         })
+    }
+}
+
+/// Two settings that say something together alone: who has set one means to be known by it, and not by what comes next.
+pub(super) fn pair(
+    place: &str,
+    names: [&str; 2],
+    set: impl Fn(&str) -> Option<String>,
+) -> Result<Option<[String; 2]>, Error> {
+    let [first, second] = names;
+    let half = |has: &str, lacks: &str| {
+        Err(Error::Credentials(format!("{place} has {has} without {lacks}: set both, or neither")))
+    };
+    match (set(first), set(second)) {
+        (Some(one), Some(other)) => Ok(Some([one, other])),
+        (None, None) => Ok(None),
+        (Some(_), None) => half(first, second),
+        (None, Some(_)) => half(second, first),
     }
 }
 

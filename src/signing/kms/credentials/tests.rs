@@ -1,8 +1,9 @@
 //! What gives credentials is played by loopback servers, as AWS' documents describe them; moto's is asked in `tests/peers`.
 
+use std::net::TcpListener;
 use std::time::SystemTime;
 
-use super::super::tests::serving;
+use super::super::tests::{serving, serving_at};
 use super::*;
 
 /// A keeper that has these variables, and knows of no machine's own metadata unless they say so.
@@ -82,6 +83,59 @@ async fn many_requests_ask_once_and_use_what_holds_while_nobody_renews_it() {
     }
     assert_eq!(server.join().unwrap().len(), 1);
     assert!(!format!("{keeper:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn what_holds_is_used_while_its_renewal_hangs() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, server) = serving_at(listener.try_clone().unwrap(), vec![json("A", 120)]);
+    let keeper = Arc::new(keeper(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())]));
+    assert_eq!(key_of(&keeper).await.unwrap(), "A");
+    server.join().unwrap();
+    let renewing = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { key_of(&keeper).await }
+    });
+    while keeper.asking.try_lock().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // Nobody waits for who renews them, nor are they thrown away when that fails, or asked for again at once.
+    let soon = Duration::from_secs(2);
+    for _ in 0..3 {
+        assert_eq!(tokio::time::timeout(soon, key_of(&keeper)).await.unwrap().unwrap(), "A");
+    }
+    assert_eq!(renewing.await.unwrap().unwrap(), "A");
+    assert_eq!(tokio::time::timeout(soon, key_of(&keeper)).await.unwrap().unwrap(), "A");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn who_gave_nothing_is_not_asked_again_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, server) = serving_at(listener.try_clone().unwrap(), vec![refused(403, "")]);
+    let keeper = keeper(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())]);
+    let error = key_of(&keeper).await.unwrap_err();
+    server.join().unwrap();
+    for _ in 0..3 {
+        assert_eq!(key_of(&keeper).await.unwrap_err(), error);
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody asked");
+}
+
+#[tokio::test]
+async fn an_answer_is_told_from_silence() {
+    for (answer, is_silence) in
+        [(refused(403, ""), false), (refused(503, ""), true), (refused(429, ""), true)]
+    {
+        let (url, server) = serving(vec![answer]);
+        let error =
+            keeper(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())]).current().await.unwrap_err();
+        assert_eq!(error.is_unanswered(), is_silence, "{error}");
+        server.join().unwrap();
+    }
+    let nobody = keeper(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/")]);
+    assert!(nobody.current().await.unwrap_err().is_unanswered());
 }
 
 #[tokio::test]

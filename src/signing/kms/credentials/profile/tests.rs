@@ -59,7 +59,6 @@ fn the_environment_counts_before_a_web_identity_and_that_before_the_profile() {
     assert_eq!(found(&[keys, web].concat()), "A s ");
     assert_eq!(found(&[&keys[..], &[("AWS_SESSION_TOKEN", "t")]].concat()), "A s t");
     assert_eq!(found(&web), "arn for /t");
-    assert_eq!(found(&[keys[0], web[1]]), "AKIA1 one ");
     assert_eq!(found(&[("AWS_PROFILE", "ci"), ("AWS_ACCESS_KEY_ID", "")]), "AKIA2 two= t");
 }
 
@@ -80,14 +79,16 @@ fn a_profile_names_its_role_and_who_takes_it_on() {
         ("on", "sso_session, which nobody is asked for here"),
     ] {
         let error = of(profile).unwrap_err();
-        assert!(error.contains(why) && error.contains(&format!("{profile:?}")) || profile == "a", "{error}");
+        // In a circle, it is another profile's role that nobody takes on.
+        let named = if profile == "a" { "b" } else { profile };
+        assert!(error.contains(why) && error.contains(&format!("{named:?}")), "{error}");
     }
 }
 
 #[test]
 fn the_container_is_asked_before_the_instance_and_both_after_the_profile() {
     let home = home();
-    let none = ("AWS_PROFILE", "absent");
+    let none = ("HOME", "");
     let found = |more: &[(&str, &str)]| found(home.path(), more);
     let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/c?id=1");
     let full = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://[fd00:ec2::23]/v1/credentials");
@@ -98,13 +99,15 @@ fn the_container_is_asked_before_the_instance_and_both_after_the_profile() {
     assert_eq!(found(&[none, asked]).unwrap(), "http://169.254.169.254/");
     let ipv6 = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
     assert_eq!(found(&[none, asked, ipv6]).unwrap(), "http://[fd00:ec2::254]/");
-    let error = found(&[none, ("AWS_SECRET_ACCESS_KEY", "s3cret")]).unwrap_err();
-    assert!(error.contains("\"absent\"") && error.contains("AWS_EC2_METADATA_DISABLED"), "{error}");
-    assert!(!error.contains("s3cret"), "{error}");
+    let error = found(&[none]).unwrap_err();
+    assert!(error.contains("\"default\"") && error.contains("AWS_EC2_METADATA_DISABLED"), "{error}");
     for wrong in [
         ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/"),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://user:s3cret@127.0.0.1/"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://:s3cret@127.0.0.1/"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://user:s3cret@127.0.0.1/"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://:s3cret@127.0.0.1/"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1/?s3cret"),
     ] {
         let error = found(&[none, asked, wrong]).unwrap_err();
         assert!(error.contains(wrong.0) && !error.contains("s3cret"), "{error}");
@@ -119,7 +122,34 @@ fn the_region_is_the_variables_or_the_profiles() {
     assert_eq!(region_of(&[("AWS_PROFILE", "ci")]).as_deref(), Some("us-west-2"));
     assert_eq!(region_of(&[("AWS_DEFAULT_REGION", "b"), ("AWS_REGION", "a")]).as_deref(), Some("a"));
     assert_eq!(region_of(&[("AWS_DEFAULT_REGION", "b"), ("AWS_REGION", "")]).as_deref(), Some("b"));
-    assert_eq!(region_of(&[("AWS_PROFILE", "absent")]), None);
+    assert_eq!(region_of(&[("HOME", "")]), None);
+}
+
+#[test]
+fn what_is_set_by_half_is_an_error_and_not_passed_over() {
+    let home = home();
+    let text = "[half]\naws_secret_access_key = s3cret\n";
+    std::fs::write(home.path().join("half"), text).unwrap();
+    let half = home.path().join("half").display().to_string();
+    for (set, why) in [
+        (&[("AWS_PROFILE", "absent")][..], "no profile \"absent\", which AWS_PROFILE names"),
+        (
+            &[("AWS_ACCESS_KEY_ID", "A")],
+            "the environment has AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY",
+        ),
+        (&[("AWS_SECRET_ACCESS_KEY", "s3cret")], "AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID"),
+        (&[("AWS_ROLE_ARN", "arn")], "AWS_ROLE_ARN without AWS_WEB_IDENTITY_TOKEN_FILE"),
+        (&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")], "AWS_WEB_IDENTITY_TOKEN_FILE without AWS_ROLE_ARN"),
+        (
+            &[("AWS_PROFILE", "half"), ("AWS_SHARED_CREDENTIALS_FILE", &half)],
+            "the profile \"half\" has aws_secret_access_key without aws_access_key_id",
+        ),
+    ] {
+        let error = found(home.path(), set).unwrap_err();
+        assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
+    }
+    let region = with(home.path(), &[("AWS_PROFILE", "absent")], region);
+    assert!(region.unwrap_err().to_string().contains("no profile \"absent\""));
 }
 
 #[test]

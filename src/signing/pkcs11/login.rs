@@ -1,0 +1,75 @@
+//! How a token is told who asks. Most lock after a few wrong PINs: none is tried without need, nor twice.
+
+use cryptoki::error::{Error as Failure, RvError};
+use cryptoki::session::{SessionState, UserType};
+use cryptoki::types::AuthPin;
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use super::library::{Inside, Place};
+use crate::signing::Password;
+
+/// How a token wants to know who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// It does not.
+    None,
+    /// By a PIN.
+    Pin,
+    /// By a PIN at its own keys.
+    Pad,
+}
+
+impl Inside {
+    /// Logs in, or, for one signature, once more.
+    ///
+    /// # Errors
+    /// [`Error::Pin`], where the PIN is why not.
+    pub(super) fn login(
+        &mut self,
+        place: Place,
+        user: UserType,
+        pin: Option<&Password>,
+    ) -> Result<(), Error> {
+        let token = self.module()?.get_token_info(place.slot)?;
+        let session = self.session(place)?;
+        let state = session.get_session_info()?.session_state();
+        // Another key of the token is in use here.
+        if matches!(user, UserType::User) && matches!(state, SessionState::RoUser | SessionState::RwUser) {
+            return Ok(());
+        }
+        let fingerprint = pin.map(|pin| fingerprint(token.serial_number(), pin));
+        if fingerprint.is_some_and(|pin| self.refused.contains(&pin)) {
+            return Err(Error::Pin("it was refused before and is not tried again: give the right one"));
+        }
+        let is_short = token.user_pin_count_low() || token.user_pin_final_try();
+        if is_short && pin.is_some_and(|pin| !pin.typed) {
+            return Err(Error::Pin(
+                "the token was given a wrong one last, and is given none from a file until somebody has logged in by hand: \
+                 have `portcullis key show`, without pin-source, ask for it",
+            ));
+        }
+        let entered = pin.map(|pin| AuthPin::new(pin.text.as_str().into()));
+        let Err(failure) = session.login(user, entered.as_ref()) else { return Ok(()) };
+        let error = meaning(failure);
+        if matches!(error, Error::WrongPin) {
+            self.refused.extend(fingerprint);
+        }
+        Err(error)
+    }
+}
+
+fn fingerprint(serial: &str, pin: &Password) -> [u8; 32] {
+    Sha256::new().chain_update(serial).chain_update([0]).chain_update(pin.text.as_bytes()).finalize().into()
+}
+
+fn meaning(failure: Failure) -> Error {
+    let Failure::Pkcs11(why, _) = &failure else { return Error::Failed(failure) };
+    match why {
+        RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => Error::WrongPin,
+        RvError::PinLocked => Error::Pin("it is locked, and its security officer has to reset it"),
+        RvError::PinExpired => Error::Pin("it has expired"),
+        RvError::UserPinNotInitialized => Error::Pin("the token has none yet"),
+        _ => Error::Failed(failure),
+    }
+}
