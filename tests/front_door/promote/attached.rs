@@ -153,6 +153,15 @@ async fn what_a_registry_refuses_before_its_subject_comes_after_it() {
     assert!(code == 2 && text.contains(&own.digest().to_string()) && text.contains("400"), "{text}");
     assert_eq!(site.target.count(&put), 2);
     assert_eq!(site.there("prod/app/manifests/1").await.status, 404);
+    // Nor does it do that it is there: it may not be listed.
+    site.target.heal();
+    site.target.push("prod/app", None, &own);
+    site.target.referrers_api(false);
+    site.target.fault_times(&put, 1, Fault::Status(400, None));
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = site.run(&["verify", "registry.corp/prod/app:1"]).await;
+    assert_eq!(code, 0, "{text}");
 }
 
 /// What refers to nothing that is there may be collected before the content is.
