@@ -1,9 +1,9 @@
 //! Copies admitted content to another registry, byte for byte, with all that belongs to it: every platform, every
 //! signature, every referrer. Asks the gate for each manifest; what is attached goes along unjudged, as it lies in the
-//! source, and goes first: where others write to the same tags, it has to settle, which it does beside the layers. The
-//! destination's tag is written last, so that nobody finds half of it there.
+//! source. The destination's tag is written last, so that nobody finds half of it there.
 
 mod attached;
+mod attaching;
 mod blobs;
 mod tags;
 mod tree;
@@ -12,10 +12,8 @@ use std::sync::Arc;
 
 use crate::admission::{Gate, Refusal};
 use crate::oci::{Digest, Manifest, Reference, Repository, Tag, Target};
-use crate::signing;
-use crate::upstream::{self, Settling, Upstream, Writer};
+use crate::upstream::{self, Upstream, Writer};
 
-use attached::Attached;
 pub use blobs::Blobs;
 pub use tags::{Left, Why};
 
@@ -109,27 +107,24 @@ impl Promotion<'_> {
         let top = tree.last().ok_or_else(|| Error::Refused("there is nothing to copy".to_owned()))?;
         let mut attached = self.attached(&tree).await?;
         let mut copied = self.copy_attached(&mut attached).await?;
-        let (referrers, tags) = (attached.referrers.len(), attached.tagged.len());
-        let indexes = attached.without_indexes();
-        let (settling, mut left) = self.attach(&attached).await?;
+        let early = self.attach(&attached.early()).await?;
         let content = async {
             self.copy_content(&tree, &mut copied).await?;
             self.write(&tree).await
         };
-        let (written, ()) = tokio::try_join!(content, self.settled(settling))?;
-        let (settling, left_too) = self.attach(&indexes).await?;
-        self.settled(settling).await?;
-        left.extend(left_too);
+        let (written, ()) = tokio::try_join!(content, self.settled(early.settling))?;
+        let late = self.complete(&attached, &early.refused).await?;
         if let Some(tag) = self.tag {
             self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
         }
-        let taken = left.iter().filter(|left| left.why != Why::Unproven).count();
+        let taken: Vec<Left> = early.taken.into_iter().chain(late).collect();
+        let tags = attached.tagged.len() - taken.len();
         Ok(Promoted {
             digest: *top.manifest.digest(),
             manifests: (tree.len(), written),
-            referrers,
-            tags: tags - taken,
-            left,
+            referrers: attached.referrers.len(),
+            tags,
+            left: taken.into_iter().chain(tags::left_out(&attached.tagged)).collect(),
             blobs: copied.blobs,
         })
     }
@@ -157,24 +152,6 @@ impl Promotion<'_> {
     async fn put(&self, target: &Target, manifest: &Manifest) -> Result<(), Error> {
         let put = self.writer.put_manifest(self.destination, target, manifest).await;
         put.map(drop).map_err(|e| self.failed(target, &e))
-    }
-
-    /// Writes what is attached, whose blobs are there. Gives what has to settle, and what is not under its tag.
-    async fn attach<'a>(
-        &'a self,
-        attached: &'a Attached,
-    ) -> Result<(Settling<'a, signing::Error>, Vec<Left>), Error> {
-        let referrers: Vec<&Manifest> = attached.referrers.iter().map(|piece| &*piece.manifest).collect();
-        let lists = self.writer.put_referrers(self.destination, &referrers).await;
-        let mut amendments = lists.map_err(|e| self.unattached(&e))?;
-        amendments.extend(tags::unions(&attached.tagged));
-        let settling = self.writer.amend(self.destination, amendments).await;
-        let settling = settling.map_err(|e| self.unattached(&e))?;
-        Ok((settling, self.write_tags(&attached.tagged).await?))
-    }
-
-    async fn settled(&self, settling: Settling<'_, signing::Error>) -> Result<(), Error> {
-        settling.settled().await.map_err(|e| self.unattached(&e))
     }
 
     fn unattached(&self, why: &dyn std::fmt::Display) -> Error {

@@ -49,7 +49,7 @@ pub use breaker::PATIENCE;
 pub use carried::{Carried, CarriedLayout, Expected, Source as CarriedSource, fuzz_archive};
 pub use error::Error;
 pub use settings::{Credentials, Layout, Mirror, Secret, Settings, Timeouts};
-pub use writer::{Amended, Amendment, Open, Settling, Writer};
+pub use writer::{Amended, Amendment, Open, Referred, Settling, Writer};
 
 /// One upstream registry with its mirrors: connections, tokens, breakers.
 #[derive(Debug)]

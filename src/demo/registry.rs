@@ -154,6 +154,12 @@ impl Registry {
         self.state.lock().repositories.referrers_api = offered;
     }
 
+    /// Whether referrers are refused while their subject is not there, as some registries do (distribution-spec 1.1
+    /// has them accept those).
+    pub fn subjects_first(&self, demanded: bool) {
+        self.state.lock().repositories.subjects_first = demanded;
+    }
+
     /// How many tags or referrers stand on one page at most.
     pub fn page_size(&self, at_most: usize) {
         self.state.lock().repositories.page_size = Some(at_most);

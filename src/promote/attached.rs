@@ -56,16 +56,6 @@ impl Attached {
         }
         self.tagged.retain(|tagged| !tagged.pieces.is_empty());
     }
-
-    /// Takes what lists manifests out: those may be the content's, which has to be there before.
-    pub(super) fn without_indexes(&mut self) -> Self {
-        let lists = |piece: &Piece| !piece.manifest.manifests().is_empty();
-        Self {
-            referrers: self.referrers.extract_if(.., |piece| lists(piece)).collect(),
-            tagged: self.tagged.extract_if(.., |tagged| tagged.pieces.iter().any(lists)).collect(),
-            ..Self::default()
-        }
-    }
 }
 
 /// What one manifest has.

@@ -57,15 +57,12 @@ pub enum Why {
 }
 
 impl Promotion<'_> {
-    /// Writes the tags, but for those of [`unions`]. Says what is not under them then.
-    pub(super) async fn write_tags(&self, tagged: &[Tagged]) -> Result<Vec<Left>, Error> {
+    /// Writes the tags, but for those of [`unions`]. Says what is not under them, since something else is.
+    pub(super) async fn write_tags(&self, tagged: &[&Tagged]) -> Result<Vec<Left>, Error> {
         let alone = tagged.iter().filter(|tagged| !is_united(&tagged.tag));
         let writing = stream::iter(alone.map(|tagged| self.write_tag(tagged)));
         let taken: Vec<Option<Left>> = writing.buffer_unordered(AT_ONCE).try_collect().await?;
-        let unproven = tagged.iter().filter_map(|Tagged { tag, left_out, .. }| {
-            Some(Left { tag: tag.clone(), artifact: (*left_out)?, why: Why::Unproven })
-        });
-        Ok(taken.into_iter().flatten().chain(unproven).collect())
+        Ok(taken.into_iter().flatten().collect())
     }
 
     async fn write_tag(&self, Tagged { tag, pieces, .. }: &Tagged) -> Result<Option<Left>, Error> {
@@ -93,8 +90,15 @@ impl Promotion<'_> {
     }
 }
 
+/// What the source has under tags where what the gate has takes its place.
+pub(super) fn left_out(tagged: &[Tagged]) -> impl Iterator<Item = Left> {
+    tagged.iter().filter_map(|Tagged { tag, left_out, .. }| {
+        Some(Left { tag: tag.clone(), artifact: (*left_out)?, why: Why::Unproven })
+    })
+}
+
 /// What is to be united with what the destination has.
-pub(super) fn unions(tagged: &[Tagged]) -> impl Iterator<Item = Amendment<'_, signing::Error>> {
+pub(super) fn unions<'a>(tagged: &[&'a Tagged]) -> impl Iterator<Item = Amendment<'a, signing::Error>> {
     let shared = tagged.iter().filter(|tagged| is_united(&tagged.tag));
     shared
         .map(|Tagged { tag, pieces, .. }| Amendment::new(tag.clone(), move |present| united(present, pieces)))

@@ -1,6 +1,8 @@
 //! One base URL (an upstream or a mirror of it) with its connections, login, tokens and breaker: how
 //! a question gets an answer.
 
+mod changing;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -120,37 +122,6 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request that changes something, as [`Endpoint::ask`] asks.
-    pub(super) async fn change(&self, scope: &Scope<'_>, request: &Request) -> Result<Response, Error> {
-        let mut course = self.begin()?;
-        loop {
-            let attempt =
-                async { answer::success(self.admitted(scope, request, &mut course.pass).await?).await };
-            match attempt.await {
-                Ok(response) => return Ok(course.ended(response)),
-                Err(failure) => course = course.again(failure).await?,
-            }
-        }
-    }
-
-    /// Sends a request that changes something once, where what it changes may be out of date after a pause. With an
-    /// error comes how long to wait before all of it is tried anew, if that may help.
-    pub(super) async fn change_once(
-        &self,
-        scope: &Scope<'_>,
-        request: &Request,
-    ) -> Result<Response, (Error, Option<Duration>)> {
-        let mut course = self.begin().map_err(|error| (error, None))?;
-        let attempt = async { answer::success(self.admitted(scope, request, &mut course.pass).await?).await };
-        match attempt.await {
-            Ok(response) => Ok(course.ended(response)),
-            Err(failure) => {
-                failure.tell(course.pass);
-                Err((failure.error, pause(1, failure.again)))
-            }
-        }
-    }
-
     /// Leave for the attempts at one request.
     pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
@@ -187,15 +158,28 @@ impl Endpoint {
         request: &Request,
         pass: &mut Pass<'_>,
     ) -> Result<Response, Failure> {
-        let credential = self.tokens.kept(&scope.name()).await;
-        let response = self.exchange(request.clone().credential(credential.clone()), pass).await?;
-        if !self.is_challenge(&response) {
-            return Ok(response);
+        let kept = self.tokens.kept(&scope.name()).await;
+        let response = self.exchange(request.clone().credential(kept.clone()), pass).await?;
+        match self.demanded(scope, &response, kept.as_ref(), pass).await? {
+            Some(credential) => Ok(self.exchange(request.clone().credential(Some(credential)), pass).await?),
+            None => Ok(response),
+        }
+    }
+
+    /// What a registry wants beside what it was sent, where it wants that.
+    async fn demanded(
+        &self,
+        scope: &Scope<'_>,
+        response: &Response,
+        sent: Option<&HeaderValue>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Option<HeaderValue>, Failure> {
+        if !self.is_challenge(response) {
+            return Ok(None);
         }
         // Without its token server it answers nobody.
         pass.asks();
-        let credential = self.credential(scope, &response.headers, credential.as_ref()).await?;
-        Ok(self.exchange(request.clone().credential(Some(credential)), pass).await?)
+        self.credential(scope, &response.headers, sent).await.map(Some)
     }
 
     fn request(&self, ask: &Ask<'_>) -> Request {

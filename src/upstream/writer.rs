@@ -34,6 +34,14 @@ pub struct Writer {
     home: Endpoint,
 }
 
+/// What became of referrers that were written.
+pub struct Referred<'a, E> {
+    /// What they have yet to be entered in, where the registry does not list them by itself.
+    pub lists: Vec<Amendment<'a, E>>,
+    /// What it did not take, and why.
+    pub refused: Vec<(Digest, Error)>,
+}
+
 impl Writer {
     /// Makes a registry ready to be written to. Contacts nobody. Proxies are taken from the environment.
     ///
@@ -75,6 +83,17 @@ impl Writer {
         Ok(found(self.home.ask(&ask).await)?.map(|answer| answer.bytes))
     }
 
+    /// Whether the registry has a manifest.
+    ///
+    /// # Errors
+    /// [`Error`], but for one that it is not there.
+    pub async fn has_manifest(&self, repository: &Repository, target: &Target) -> Result<bool, Error> {
+        let accept = ACCEPTED_MANIFESTS.join(", ");
+        let what = format!("manifests/{target}");
+        let ask = Ask { repository, what, query: None, accept: Some(&accept), part: Part::Head };
+        Ok(found(self.home.ask(&ask).await)?.is_some())
+    }
+
     /// Writes a manifest under a tag or its digest. What it names must be there. Tells whether the registry
     /// lists it as a referrer of its subject (`OCI-Subject`).
     ///
@@ -105,13 +124,15 @@ impl Writer {
     /// # Errors
     /// [`Error`].
     pub async fn attach(&self, repository: &Repository, manifest: &Manifest) -> Result<(), Error> {
-        let lists = self.put_referrers(repository, &[manifest]).await?;
+        let Referred { lists, refused } = self.put_referrers(repository, &[manifest]).await?;
+        if let Some((_, refusal)) = refused.into_iter().next() {
+            return Err(refusal);
+        }
         self.amend(repository, lists).await?.settled().await
     }
 
     /// Writes manifests under their digests, in this order. What they refer to need not be there (distribution-spec
-    /// 1.1, "Pushing Manifests with Subject"). Gives the lists that they have yet to be entered in, where the registry
-    /// does not list them by itself.
+    /// 1.1, "Pushing Manifests with Subject"), but some registries refuse them then: with that it goes on.
     ///
     /// # Errors
     /// [`Error`].
@@ -119,17 +140,26 @@ impl Writer {
         &self,
         repository: &Repository,
         manifests: &[&'a Manifest],
-    ) -> Result<Vec<Amendment<'a, E>>, Error> {
+    ) -> Result<Referred<'a, E>, Error> {
+        let mut refused = Vec::new();
         let mut unlisted: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
         for manifest in manifests {
             let by_digest = Target::Digest(*manifest.digest());
-            let is_told = self.put_manifest(repository, &by_digest, manifest).await?;
+            let is_told = match self.put_manifest(repository, &by_digest, manifest).await {
+                Ok(is_told) => is_told,
+                Err(refusal @ (Error::Refused { .. } | Error::NotFound)) => {
+                    refused.push((*manifest.digest(), refusal));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(subject) = manifest.subject().filter(|_| !is_told) else { continue };
             if !self.lists(repository, &subject.digest, manifest.digest()).await {
                 unlisted.entry(subject.digest).or_default().push(manifest);
             }
         }
-        Ok(unlisted.into_iter().map(|(subject, all)| amending::list(&subject, all)).collect())
+        let lists = unlisted.into_iter().map(|(subject, all)| amending::list(&subject, all)).collect();
+        Ok(Referred { lists, refused })
     }
 
     /// Whether the registry lists a referrer by its API: some do, and do not say so when they are given it. Who does

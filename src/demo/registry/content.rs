@@ -11,6 +11,7 @@ use crate::oci::{Descriptor, Digest, Manifest, Tag};
 
 pub(super) struct Repositories {
     pub(super) referrers_api: bool,
+    pub(super) subjects_first: bool,
     pub(super) page_size: Option<usize>,
     by_name: HashMap<String, Repository>,
 }
@@ -25,7 +26,7 @@ pub(super) struct Repository {
 
 impl Default for Repositories {
     fn default() -> Self {
-        Self { referrers_api: true, page_size: None, by_name: HashMap::new() }
+        Self { referrers_api: true, subjects_first: false, page_size: None, by_name: HashMap::new() }
     }
 }
 
@@ -57,6 +58,7 @@ impl Repositories {
         let has_child = |child: &Descriptor| repository.manifests.contains_key(&child.digest);
         manifest.config().into_iter().chain(manifest.blobs()).all(has_blob)
             && manifest.manifests().iter().all(has_child)
+            && (!self.subjects_first || manifest.subject().is_none_or(has_child))
     }
 
     /// Takes in a manifest as a client sends it: listing it without the referrers API is the client's task.

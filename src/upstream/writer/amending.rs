@@ -2,8 +2,9 @@
 //! API (distribution-spec 1.1, "Referrers Tag Schema"), and cosign's signatures. Registries cannot replace a tag only
 //! where it is still what was read, so whoever writes may overwrite what another has just added. Nothing is lost
 //! all the same, among those who keep the same two times: what was read is written back within [`WINDOW`] and sent
-//! once, else read anew; and who wrote looks again after [`SETTLED`], when everybody who had read before that has
-//! written, and adds what is missing. The wait is the caller's to spend: nothing need stand still meanwhile.
+//! once, else read anew; and who wrote, or found there what somebody may just have written, looks again after
+//! [`SETTLED`], when everybody who had read before that has written, and adds what is missing. Both times grow with what
+//! the registry was seen to need ([`Pace`]). The wait is the caller's to spend: nothing need stand still meanwhile.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::oci::media_type::OCI_INDEX;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, Repository, Tag, Target};
 
 const WINDOW: Duration = Duration::from_millis(500);
-/// Longer than the window: the request that writes needs its time too.
-const SETTLED: Duration = Duration::from_millis(1000);
+/// Longer than the window: another's request that writes needs its time too, up to a second.
+const SETTLED: Duration = Duration::from_millis(1500);
 /// So often it is written. Among twenty who begin at once, each is done after a few.
 const ATTEMPTS: u32 = 30;
 /// So many tags are looked at at once.
@@ -35,6 +36,8 @@ pub struct Amendment<'a, E> {
     tag: Tag,
     change: Change<'a, E>,
     sent: HashSet<Digest>,
+    /// Whether the last look left it as it should be, so that the next one tells whether it stays.
+    settles: bool,
 }
 
 impl<'a, E> Amendment<'a, E> {
@@ -43,7 +46,7 @@ impl<'a, E> Amendment<'a, E> {
         tag: Tag,
         change: impl Fn(Option<Manifest>) -> Result<Option<Amended>, E> + Send + Sync + 'a,
     ) -> Self {
-        Self { tag, change: Box::new(change), sent: HashSet::new() }
+        Self { tag, change: Box::new(change), sent: HashSet::new(), settles: false }
     }
 }
 
@@ -53,8 +56,42 @@ pub struct Settling<'a, E> {
     writer: &'a Writer,
     repository: &'a Repository,
     unsettled: Vec<Amendment<'a, E>>,
+    pace: Pace,
     /// When to look again.
     at: Instant,
+}
+
+/// What a registry was seen to need. Others who write there may need as long.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    /// The fastest answer to a question: none comes sooner.
+    read: Option<Duration>,
+    /// The slowest answer to what was written.
+    write: Duration,
+}
+
+impl Pace {
+    /// For how long what was read may be written back. Who reads once late has to read anew; where it never goes
+    /// faster that would never end.
+    fn window(self) -> Duration {
+        self.read.map_or(WINDOW, |read| WINDOW.max(read * 2))
+    }
+
+    /// When all who had read before have written, be they three times as slow as we.
+    fn settled(self) -> Duration {
+        SETTLED.max(self.window() + self.write * 3)
+    }
+}
+
+/// What came of a look at one tag.
+struct Looked<'a, E> {
+    /// What is not known to be there to stay.
+    left: Option<Amendment<'a, E>>,
+    read: Duration,
+    /// Nothing where nothing was written.
+    write: Duration,
+    /// What the registry asks to wait.
+    pause: Duration,
 }
 
 impl Writer {
@@ -67,23 +104,31 @@ impl Writer {
         repository: &'a Repository,
         amendments: Vec<Amendment<'a, E>>,
     ) -> Result<Settling<'a, E>, E> {
-        let mut settling = Settling { writer: self, repository, unsettled: amendments, at: Instant::now() };
+        let mut settling = Settling {
+            writer: self,
+            repository,
+            unsettled: amendments,
+            pace: Pace::default(),
+            at: Instant::now(),
+        };
         settling.look().await?;
         Ok(settling)
     }
 
-    /// Writes a manifest, or fails to in a way that may pass. What failed may have been written all the same, so that
-    /// either has to settle: tells for how long.
-    async fn put_once(
+    /// Writes a manifest by then, or not at all, or fails to in a way that may pass: tells for how long to wait. What
+    /// failed may have been written all the same, so that either has to settle. `None` where it was too late.
+    async fn put_until(
         &self,
         repository: &Repository,
         target: &Target,
         manifest: &Manifest,
-    ) -> Result<Duration, Error> {
+        until: Instant,
+    ) -> Result<Option<Duration>, Error> {
         let request = self.put(repository, target, manifest)?;
-        match self.home.change_once(&Scope::push(repository), &request).await {
-            Ok(response) => is_listed(&response, manifest).map(|_| SETTLED),
-            Err((_, Some(pause))) => Ok(pause.max(SETTLED)),
+        match self.home.change_once(&Scope::push(repository), &request, until).await {
+            Ok(Some(response)) => is_listed(&response, manifest).map(|_| Some(Duration::ZERO)),
+            Ok(None) => Ok(None),
+            Err((_, Some(pause))) => Ok(Some(pause)),
             Err((error, None)) => Err(error),
         }
     }
@@ -103,49 +148,59 @@ impl<'a, E: From<Error>> Settling<'a, E> {
             sleep_until(self.at).await;
             self.look().await?;
             // Those who overwrote each other do not meet again.
-            self.at += SETTLED.mul_f64(fastrand::f64());
+            self.at += self.pace.settled().mul_f64(fastrand::f64());
             if self.unsettled.is_empty() {
                 return Ok(());
             }
         }
         let tags: Vec<_> = self.unsettled.iter().map(|amendment| amendment.tag.as_str()).collect();
         let why = format!(
-            "others overwrite {} again and again, or it takes longer than {WINDOW:?} to write",
+            "others overwrite {} again and again, or it is now fast and now too slow to write in time",
             tags.join(", ")
         );
         Err(Error::Unavailable(why).into())
     }
 
-    /// Looks at each tag, and writes what is missing there. What had to be written has to settle.
+    /// Looks at each tag, and writes what is missing there. What is there now has to settle.
     async fn look(&mut self) -> Result<(), E> {
         let amendments = std::mem::take(&mut self.unsettled);
         let this = &*self;
         let looking: Vec<_> = amendments.into_iter().map(|amendment| this.written(amendment)).collect();
-        let written: Vec<_> = stream::iter(looking).buffer_unordered(AT_ONCE).try_collect().await?;
-        let (unsettled, pauses): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
-        self.unsettled = unsettled;
-        self.at = Instant::now() + pauses.into_iter().max().unwrap_or_default();
+        let looked: Vec<_> = stream::iter(looking).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut pause = Duration::ZERO;
+        for Looked { left, read, write, pause: asked } in looked {
+            self.pace.read = Some(self.pace.read.map_or(read, |fastest| fastest.min(read)));
+            self.pace.write = self.pace.write.max(write);
+            pause = pause.max(asked);
+            self.unsettled.extend(left);
+        }
+        if self.unsettled.iter().any(|amendment| amendment.settles) {
+            pause = pause.max(self.pace.settled());
+        }
+        self.at = Instant::now() + pause;
         Ok(())
     }
 
-    /// A change that was not there, and how long it has to settle.
-    async fn written(
-        &self,
-        mut amendment: Amendment<'a, E>,
-    ) -> Result<Option<(Amendment<'a, E>, Duration)>, E> {
-        let (read, target) = (Instant::now(), Target::Tag(amendment.tag.clone()));
+    /// Looks at one tag. What is found there was there before only at a second look: somebody may just have written it.
+    async fn written(&self, mut amendment: Amendment<'a, E>) -> Result<Looked<'a, E>, E> {
+        let (start, target) = (Instant::now(), Target::Tag(amendment.tag.clone()));
         let present = self.writer.manifest(self.repository, &target).await?.map(parsed).transpose()?;
-        let Some((blobs, manifest)) = (amendment.change)(present)? else { return Ok(None) };
+        let (read, nothing) = (start.elapsed(), Duration::ZERO);
+        let Some((blobs, manifest)) = (amendment.change)(present)? else {
+            let is_settled = std::mem::replace(&mut amendment.settles, true);
+            let left = (!is_settled).then_some(amendment);
+            return Ok(Looked { left, read, write: nothing, pause: nothing });
+        };
         for blob in &blobs {
             if amendment.sent.insert(Digest::sha256(blob)) {
                 self.writer.put_bytes(self.repository, blob).await?;
             }
         }
-        let pause = match read.elapsed() <= WINDOW {
-            true => self.writer.put_once(self.repository, &target, &manifest).await?,
-            false => Duration::ZERO,
-        };
-        Ok(Some((amendment, pause)))
+        let (until, begun) = (start + self.pace.window(), Instant::now());
+        let put = self.writer.put_until(self.repository, &target, &manifest, until).await?;
+        amendment.settles = put.is_some();
+        let write = put.map_or(nothing, |_| begun.elapsed());
+        Ok(Looked { left: Some(amendment), read, write, pause: put.unwrap_or(nothing) })
     }
 }
 

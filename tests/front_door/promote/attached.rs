@@ -110,6 +110,97 @@ async fn an_attached_index_of_the_content_itself_goes_along() {
     assert_eq!(last.line, "PUT /v2/prod/app/manifests/1");
 }
 
+/// A registry must take a referrer before its subject (distribution-spec 1.1, "Pushing Manifests with Subject"). Where it
+/// does not, the referrer comes behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_refuses_before_its_subject_comes_after_it() {
+    for has_api in [true, false] {
+        let site = Site::new("require: wabbit").await;
+        site.target.referrers_api(has_api);
+        site.target.subjects_first(true);
+        let image = Package::image("app");
+        let own = signature(&WABBIT, image.descriptor());
+        let index = Package::index([Package::sbom(image.descriptor())]).about(image.descriptor());
+        let of_index = Package::sbom(index.descriptor());
+        let bill = Package::sbom(image.descriptor()).edited(|bill| bill["annotations"]["as"] = "tag".into());
+        let tag = format!("sha256-{}.sbom", image.digest().hex());
+        site.source.push("app", "1", &image);
+        for referrer in [&own, &index, &of_index] {
+            site.source.push("app", None, referrer);
+        }
+        site.source.push("app", tag.as_str(), &bill);
+        let (code, text) = site.promote("app:1", "prod/app").await;
+        assert_eq!(code, 0, "{text}");
+        for package in [&image, &own, &index, &of_index, &bill] {
+            site.holds("prod/app", package).await;
+        }
+        assert_eq!(site.there(&format!("prod/app/manifests/{tag}")).await.body, bill.bytes());
+        let (code, text) = site.run(&["verify", "registry.corp/prod/app:1"]).await;
+        assert_eq!(code, 0, "{text}");
+        let seen = site.target.seen();
+        let last = seen.iter().rfind(|request| request.line.starts_with("PUT ")).unwrap();
+        assert_eq!(last.line, "PUT /v2/prod/app/manifests/1");
+    }
+    // What is refused then, too, is not passed over.
+    let site = Site::new("require: wabbit").await;
+    let image = Package::image("app");
+    let own = signature(&WABBIT, image.descriptor());
+    site.source.push("app", "1", &image);
+    site.source.push("app", None, &own);
+    let put = format!("PUT /v2/prod/app/manifests/{}", own.digest());
+    site.target.fault(&put, Fault::Status(400, None));
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert!(code == 2 && text.contains(&own.digest().to_string()) && text.contains("400"), "{text}");
+    assert_eq!(site.target.count(&put), 2);
+    assert_eq!(site.there("prod/app/manifests/1").await.status, 404);
+    // Nor does it do that it is there: it may not be listed.
+    site.target.heal();
+    site.target.push("prod/app", None, &own);
+    site.target.referrers_api(false);
+    site.target.fault_times(&put, 1, Fault::Status(400, None));
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = site.run(&["verify", "registry.corp/prod/app:1"]).await;
+    assert_eq!(code, 0, "{text}");
+}
+
+/// What refers to nothing that is there may be collected before the content is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_collected_meanwhile_is_written_again() {
+    let site = Site::new("require: wabbit").await;
+    let image = Package::image("app");
+    let own = signature(&WABBIT, image.descriptor());
+    let key = Key::generate(KeyKind::P256).unwrap();
+    let tagged = cosign::image(&key, &cosign::payload("x", &image.digest())).unwrap();
+    let (tag, bill) = (cosign::tag(&image.digest()), format!("sha256-{}.sbom", image.digest().hex()));
+    site.source.push("app", "1", &image);
+    site.source.push("app", None, &own);
+    site.source.push("app", tag.as_str(), &tagged);
+    site.source.push("app", bill.as_str(), &Package::image("bill"));
+    // Longer than the tag takes to settle.
+    let layer = format!("HEAD /v2/prod/app/blobs/{}", image.layer());
+    site.target.fault(&layer, Fault::Delay(std::time::Duration::from_secs(3)));
+    let settled = format!("GET /v2/prod/app/manifests/{tag}");
+    let collected = async {
+        while site.target.count(&settled) < 2 || site.target.count(&layer) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        for package in [&own, &tagged, &Package::image("bill")] {
+            site.target.delete("prod/app", &package.digest());
+        }
+    };
+    let ((code, text), ()) = tokio::join!(site.promote("app:1", "prod/app"), collected);
+    assert_eq!(code, 0, "{text}");
+    for package in [&image, &own, &tagged, &Package::image("bill")] {
+        site.holds("prod/app", package).await;
+    }
+    assert_eq!(site.there(&format!("prod/app/manifests/{tag}")).await.body, tagged.bytes());
+    assert_eq!(site.there(&format!("prod/app/manifests/{bill}")).await.body, Package::image("bill").bytes());
+    let seen = site.target.seen();
+    let last = seen.iter().rfind(|request| request.line.starts_with("PUT ")).unwrap();
+    assert_eq!(last.line, "PUT /v2/prod/app/manifests/1");
+}
+
 /// Where only one artifact can have a tag, it is the proven one, whatever somebody put there in the source.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_one_tag_goes_what_is_proven() {

@@ -31,6 +31,70 @@ async fn what_was_read_too_long_ago_is_read_anew() {
     }
 }
 
+/// Where it never goes faster, it is written all the same.
+#[tokio::test]
+async fn a_registry_that_always_answers_late_can_be_written_to() {
+    let (registry, image) = without_api().await;
+    let read = format!("GET /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
+    registry.fault(&read, Fault::Delay(Duration::from_millis(700)));
+    list(&registry, &image, "one").await.unwrap();
+    assert_eq!(of_list(&registry, &image), ["GET", "GET", "PUT", "GET"]);
+}
+
+/// Others may need as long, or longer, and have read before.
+#[tokio::test]
+async fn what_was_slow_to_write_or_to_read_settles_for_longer() {
+    let settled = async |delay: u64| {
+        let (registry, image) = without_api().await;
+        let request = format!("PUT /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
+        registry.fault(&request, Fault::Delay(Duration::from_millis(delay)));
+        let begun = Instant::now();
+        list(&registry, &image, "one").await.unwrap();
+        begun.elapsed() - Duration::from_millis(delay)
+    };
+    let (fast, slow) = tokio::join!(settled(0), settled(700));
+    assert!(fast >= Duration::from_millis(1500), "{fast:?}");
+    assert!(slow >= Duration::from_millis(500 + 3 * 700), "{slow:?}");
+    let (read, write) = (Some(Duration::from_millis(900)), Duration::from_millis(10));
+    assert_eq!(Pace { read, write }.settled(), Duration::from_millis(2 * 900 + 3 * 10));
+}
+
+/// A token that has to be had first may take longer than what was read is good for.
+#[tokio::test]
+async fn what_a_new_token_made_late_is_read_anew() {
+    let (registry, image) = without_api().await;
+    let read = format!("GET /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
+    registry.fault_times(&read, 1, Fault::Delay(Duration::from_millis(200)));
+    registry.fault("GET /token", Fault::Delay(Duration::from_millis(700)));
+    let login_begins = async {
+        while registry.count(&read) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        registry.require_token(None);
+    };
+    tokio::join!(list(&registry, &image, "one"), login_begins).0.unwrap();
+    assert_eq!(registry.count("GET /token"), 1);
+    assert_eq!(of_list(&registry, &image), ["GET", "PUT", "GET", "PUT", "GET"]);
+}
+
+/// Who wrote it may have been killed since, and who had read before may overwrite it yet.
+#[tokio::test]
+async fn what_is_found_there_is_there_to_stay() {
+    let (registry, image) = without_api().await;
+    let note = list(&registry, &image, "one").await.unwrap();
+    let tag = Tag::about(&image.digest(), "");
+    let read = format!("GET /v2/app/manifests/{tag}");
+    let (before, empty) = (registry.count(&read), Package::index([]));
+    let overwritten = async {
+        while registry.count(&read) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        registry.push("app", tag.as_str(), &empty);
+    };
+    assert_eq!(tokio::join!(list(&registry, &image, "one"), overwritten).0.unwrap(), note);
+    assert_eq!(of_list(&registry, &image), ["GET", "PUT", "GET", "GET", "GET", "PUT", "GET"]);
+}
+
 #[tokio::test]
 async fn who_is_overwritten_again_and_again_gives_up() {
     let (registry, image) = without_api().await;
