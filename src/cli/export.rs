@@ -165,7 +165,10 @@ fn earlier(path: &Path) -> anyhow::Result<Sealed> {
     } else {
         let carried = Carried::open(&[path.to_owned()], None, contents::FILE, contents::MAX_BYTES)?;
         let beside = carried.layouts().iter().find_map(|layout| layout.beside.clone());
-        beside.with_context(|| format!("{}: no {} is in it", text(), contents::FILE))?
+        let broken = || carried.layouts().iter().find_map(|layout| layout.broken.clone());
+        beside.with_context(|| {
+            broken().unwrap_or_else(|| format!("{}: no {} is in it", text(), contents::FILE))
+        })?
     };
     Sealed::read(&bytes).map_err(anyhow::Error::msg).with_context(text)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
@@ -87,22 +87,24 @@ impl Reloader {
             tracing::warn!("file changes cannot be watched here; send SIGHUP to reload");
             return std::future::pending().await;
         };
-        let (mut watched, mut named, mut followed) = (BTreeSet::new(), Vec::new(), None);
+        let (mut watched, mut named, mut followed) = (BTreeSet::new(), Vec::new(), Weak::new());
         loop {
             let engine = self.current.load_full();
             // A log or a store in a folder of keys changes all the time: only what is named anew is looked for.
-            if !followed.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, &engine)) {
+            if followed.as_ptr() != Arc::as_ptr(&engine) {
                 named = engine.settings().paths();
                 follow(&named, &mut watcher, &mut watched);
-                followed = Some(engine);
+                followed = Arc::downgrade(&engine);
             }
+            // Files may not change for months: meanwhile an engine that is replaced goes, and its keys with it.
+            drop(engine);
             let Some(changed) = changes.recv().await else { return };
             if changed.iter().any(|path| concerns(path, &named)) {
                 tokio::time::sleep(SETTLE).await;
                 while changes.try_recv().is_ok() {}
                 self.reload_aside().await;
                 // A folder may be another one now.
-                followed = None;
+                followed = Weak::new();
             }
         }
     }

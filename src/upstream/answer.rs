@@ -23,18 +23,21 @@ pub(super) async fn success(response: Response) -> Result<Response, Failure> {
         return Ok(response);
     }
     let retry_after = retry_after(&response.headers);
-    let again = match status.as_u16() {
-        500 | 502 | 503 | 504 => Again::After(retry_after.unwrap_or_default()),
-        _ => Again::Never,
-    };
     let error = match status.as_u16() {
         404 | 410 => Error::NotFound,
         429 => Error::Throttled { retry_after },
         // 501 is an answer too: it does not have that part of the API.
         status @ (400..=499 | 501) => Error::Refused { status, message: message(response).await },
-        status => Error::Unavailable(format!("it answered {status}: {}", message(response).await)),
+        status => {
+            let again = match status {
+                500 | 502 | 503 | 504 => Again::After(retry_after.unwrap_or_default()),
+                _ => Again::Never,
+            };
+            let error = Error::Unavailable(format!("it answered {status}"));
+            return Err(Failure { error, words: Some(message(response).await), again, silent: false });
+        }
     };
-    Err(Failure { error, again, silent: false })
+    Err(error.into())
 }
 
 /// The media type that a response announces, without parameters.

@@ -64,7 +64,7 @@ pub(super) struct Pass<'a> {
 /// Why there is no leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shut {
-    /// It was out too often; the last time like this.
+    /// It was out too often; the last time like this, whatever it said of what it had been asked for.
     LeftAlone(String),
     /// It asked for a pause, of which so much is left.
     Throttled(Duration),
@@ -187,8 +187,9 @@ impl Pass<'_> {
         }
     }
 
-    /// The upstream was out, and `why`: it answered so, maybe saying for how long, or, `silent`, did not answer.
-    pub(super) fn failed(mut self, silent: bool, wait: Duration, why: &str) {
+    /// The upstream was out, and `why`: it answered so, maybe saying for how long, or, `silent`, did not answer. Whether
+    /// it is left alone from now on.
+    pub(super) fn failed(mut self, silent: bool, wait: Duration, why: &str) -> bool {
         let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = state.outages.saturating_add(1);
@@ -196,9 +197,12 @@ impl Pass<'_> {
         if silent {
             state.suspect(now);
         }
-        if state.outages >= self.breaker.outages {
+        let is_out = state.outages >= self.breaker.outages;
+        let opens = is_out && state.open_until.is_none_or(|until| until <= now);
+        if is_out {
             state.open(now + wait.clamp(OPEN, LONGEST_OPEN));
         }
+        opens
     }
 }
 

@@ -19,6 +19,7 @@ use crate::oci::{
     Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, Repository,
     Tag, Target,
 };
+use index::Attached;
 use place::Place;
 
 pub use archive::fuzz as fuzz_archive;
@@ -27,7 +28,7 @@ pub use source::Source;
 
 /// The annotation of an index entry that is its name.
 const NAME: &str = "org.opencontainers.image.ref.name";
-/// To find what is attached, so many bytes of manifests without a name are read.
+/// To find what is attached, so many bytes of manifests without a name are read of each layout.
 const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// What was carried here.
@@ -42,7 +43,6 @@ pub struct Carried {
     expected: HashMap<Digest, Expected>,
     /// What a tag alone is a tag of.
     repository: Option<Repository>,
-    read: u64,
 }
 
 /// What was said of content before it is looked for.
@@ -56,10 +56,11 @@ pub enum Expected {
 
 impl Carried {
     /// Opens folders and archives; from beside each index, `beside` is read too, to at most `limit` bytes. An entry whose
-    /// name is a tag alone is one of `repository`. A broken index is told of in its layout, and the others are read. Blocks.
+    /// name is a tag alone is one of `repository`. What cannot be opened or read to its end is told of as a broken layout, of
+    /// which nothing is found, and the others are read. Blocks.
     ///
     /// # Errors
-    /// Folders and archives that are none or cannot be read to their end, and none with an index.
+    /// None has an index.
     pub fn open(
         paths: &[PathBuf],
         repository: Option<Repository>,
@@ -67,15 +68,19 @@ impl Carried {
         limit: u64,
     ) -> Result<Self, Error> {
         let mut carried = Self { repository, ..Self::default() };
+        let mut opened = Vec::with_capacity(paths.len());
         for path in paths {
-            let place = Place::open(path, beside)?;
-            carried.places.push(place);
+            let place = Place::open(path, beside);
+            opened.push(place.map(|place| {
+                carried.places.push(place);
+                carried.places.len() - 1
+            }));
         }
-        for (at, path) in paths.iter().enumerate() {
+        for (path, place) in paths.iter().zip(opened) {
             let mut layout = CarriedLayout::at(path);
-            match carried.read_index(at, &mut layout, beside, limit) {
-                Ok(false) => continue,
-                Ok(true) => {}
+            match place.and_then(|at| carried.read_index(at, &mut layout, beside, limit)) {
+                Ok(None) => continue,
+                Ok(Some(attached)) => carried.enter(&layout, attached),
                 Err(Error::Unavailable(why)) => layout.broken = Some(why),
                 Err(other) => layout.broken = Some(format!("{}: {INDEX}: {other}", path.display())),
             }
@@ -136,34 +141,45 @@ impl Carried {
         Err(self.missing(digest))
     }
 
-    /// Whether there is an index.
+    /// What an index says, where there is one.
     fn read_index(
-        &mut self,
+        &self,
         at: usize,
         layout: &mut CarriedLayout,
         beside: &str,
         limit: u64,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Attached>, Error> {
         let place = &self.places[at];
-        let Some(bytes) = place.read(&[INDEX], MAX_MANIFEST_BYTES)? else { return Ok(false) };
+        let Some(bytes) = place.read(&[INDEX], MAX_MANIFEST_BYTES)? else { return Ok(None) };
         let index =
             Manifest::parse(bytes, Algorithm::Sha256).map_err(|why| place.fault(INDEX, why.to_string()))?;
         if index.kind() != Kind::Index {
             return Err(place.fault(INDEX, "is no index".to_owned()));
         }
         layout.beside = place.read(&[beside], limit)?;
-        let mut seen = HashSet::new();
+        let (mut seen, mut attached) = (HashSet::new(), Attached::default());
         for entry in index.manifests() {
             match entry.annotations.get(NAME) {
                 Some(name) => self.name(name, entry, layout),
-                None if seen.insert(entry.digest) => self.note_subject(entry, layout)?,
+                None if seen.insert(entry.digest) => self.note_subject(entry, layout, &mut attached)?,
                 None => {}
             }
         }
-        Ok(true)
+        Ok(Some(attached))
     }
 
-    fn name(&mut self, name: &str, entry: &Descriptor, layout: &mut CarriedLayout) {
+    /// Has found what a layout says that was read whole.
+    fn enter(&mut self, layout: &CarriedLayout, attached: Attached) {
+        for (reference, digest) in &layout.named {
+            let known = self.names.entry(reference.clone()).or_insert(Some(*digest));
+            *known = known.filter(|known| known == digest);
+        }
+        for (subject, referrer) in attached.referrers {
+            self.referrers.entry(subject).or_default().push(referrer);
+        }
+    }
+
+    fn name(&self, name: &str, entry: &Descriptor, layout: &mut CarriedLayout) {
         let whole = Reference::parse(name).ok().filter(|reference| {
             let is_of_entry = !matches!(&reference.target, Target::Digest(d) if *d != entry.digest);
             reference.to_string() == name && is_of_entry
@@ -175,13 +191,16 @@ impl Carried {
         let Some(reference) = whole.or_else(of_repository) else {
             return layout.nameless.push(name.to_owned());
         };
-        let known = self.names.entry(reference.clone()).or_insert(Some(entry.digest));
-        *known = known.filter(|known| *known == entry.digest);
         layout.named.push((reference, entry.digest));
     }
 
     /// An entry without a name may be about another manifest.
-    fn note_subject(&mut self, entry: &Descriptor, layout: &mut CarriedLayout) -> Result<(), Error> {
+    fn note_subject(
+        &self,
+        entry: &Descriptor,
+        layout: &mut CarriedLayout,
+        attached: &mut Attached,
+    ) -> Result<(), Error> {
         let mut bytes = None;
         for place in &self.places {
             match place.read(&path(&entry.digest), MAX_MANIFEST_BYTES) {
@@ -193,8 +212,8 @@ impl Carried {
             break;
         }
         let Some(bytes) = bytes else { return Ok(()) };
-        self.read += bytes.len() as u64;
-        if self.read > MAX_READ_BYTES {
+        attached.read += bytes.len() as u64;
+        if attached.read > MAX_READ_BYTES {
             return Err(Error::TooLarge { limit: MAX_READ_BYTES });
         }
         let manifest = match Manifest::parse_expecting(bytes.clone(), &entry.digest) {
@@ -209,7 +228,7 @@ impl Carried {
         if let Some(subject) = manifest.subject().map(|subject| subject.digest)
             && let Some(referrer) = may_refer(entry, Some(bytes), &subject)
         {
-            self.referrers.entry(subject).or_default().push(referrer);
+            attached.referrers.push((subject, referrer));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Endpoint {
     /// Leave for the attempts at one request.
     pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
-        Ok(Course { pass, attempt: 1 })
+        Ok(Course { pass, attempt: 1, host: self.origin.host() })
     }
 
     fn unasked(&self, shut: Shut) -> Error {
@@ -253,6 +253,7 @@ impl Endpoint {
 pub(super) struct Course<'a> {
     pub(super) pass: Pass<'a>,
     attempt: u32,
+    host: &'a str,
 }
 
 impl Course<'_> {
@@ -265,27 +266,30 @@ impl Course<'_> {
     /// One failed: waits before the next, if there is to be one.
     pub(super) async fn again(self, failure: Failure) -> Result<Self, Error> {
         let Some(pause) = pause(self.attempt, failure.again) else {
-            failure.tell(self.pass);
-            return Err(failure.error);
+            return Err(self.failed(failure));
         };
         tokio::time::sleep(pause).await;
         Ok(Self { attempt: self.attempt + 1, ..self })
     }
-}
 
-impl Failure {
-    /// Tells the breaker what a failure says about the upstream.
-    fn tell(&self, pass: Pass<'_>) {
-        let wait = match self.again {
+    /// The last one failed: tells the breaker what that says about the upstream.
+    fn failed(self, failure: Failure) -> Error {
+        let wait = match failure.again {
             Again::Never => Duration::ZERO,
             Again::After(wait) => wait,
         };
-        match &self.error {
-            Error::Unavailable(why) => pass.failed(self.silent, wait, why),
-            Error::Throttled { retry_after } => pass.throttled(*retry_after),
-            Error::Forbidden(_) if self.silent => pass.unasked(),
-            _ => pass.answered(),
+        match &failure.error {
+            Error::Unavailable(why) => {
+                if self.pass.failed(failure.silent, wait, why) {
+                    let words = failure.words.as_ref().map(tracing::field::display);
+                    tracing::warn!(host = self.host, why, words, "an upstream is left alone for a moment");
+                }
+            }
+            Error::Throttled { retry_after } => self.pass.throttled(*retry_after),
+            Error::Forbidden(_) if failure.silent => self.pass.unasked(),
+            _ => self.pass.answered(),
         }
+        failure.told()
     }
 }
 

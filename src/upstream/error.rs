@@ -80,6 +80,8 @@ impl From<egress::Error> for Error {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: Error,
+    /// What an upstream that is out says about it: it may speak of what others may not know of.
+    pub(super) words: Option<Untrusted>,
     pub(super) again: Again,
     /// No answer came, not even one that it is out.
     pub(super) silent: bool,
@@ -94,6 +96,16 @@ pub(super) enum Again {
     After(Duration),
 }
 
+impl Failure {
+    /// The error for those who asked, with the upstream's words.
+    pub(super) fn told(self) -> Error {
+        match (self.error, self.words) {
+            (Error::Unavailable(why), Some(words)) => Error::Unavailable(format!("{why}: {words}")),
+            (error, _) => error,
+        }
+    }
+}
+
 impl From<egress::Error> for Failure {
     fn from(error: egress::Error) -> Self {
         let (again, silent) = match &error {
@@ -103,12 +115,12 @@ impl From<egress::Error> for Failure {
             egress::Error::Forbidden(_) => (Again::Never, true),
             egress::Error::TooLarge { .. } => (Again::Never, false),
         };
-        Self { error: error.into(), again, silent }
+        Self { error: error.into(), words: None, again, silent }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: Again::Never, silent: false }
+        Self { error, words: None, again: Again::Never, silent: false }
     }
 }

@@ -18,9 +18,10 @@ const SMALL: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Permits {
     requests: Arc<Semaphore>,
-    /// Seven eighths of them: so many may be held by bodies, however slowly they come.
+    /// Seven eighths of them, at most all but one, at least one: so many may be held by bodies, however slowly they
+    /// come.
     bodies: Arc<Semaphore>,
-    /// Three quarters of them: so many may be held by bodies that are not small.
+    /// Three quarters of them, within the same bounds: so many may be held by bodies that are not small.
     large: Arc<Semaphore>,
 }
 
@@ -36,8 +37,9 @@ impl Permits {
     /// At most `most` requests at once.
     pub(super) fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
+        let all_but = |left: usize| most.saturating_sub(left.max(1)).max(1);
         let [requests, bodies, large] =
-            [most, most - most / 8, most - most / 4].map(|n| Arc::new(Semaphore::new(n)));
+            [most, all_but(most / 8), all_but(most / 4)].map(|n| Arc::new(Semaphore::new(n)));
         Self { requests, bodies, large }
     }
 
@@ -65,4 +67,20 @@ async fn taken(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 async fn in_time(permit: impl Future<Output = Option<Permit>>) -> Result<Permit, Error> {
     let permit = tokio::time::timeout(MAX_QUEUE, permit).await.ok().flatten();
     permit.ok_or_else(|| Error::Unavailable("all of its max_requests are taken".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_and_bodies_have_room_however_little_there_is() {
+        for (most, bodies, large) in
+            [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 3, 3), (7, 6, 6), (8, 7, 6), (64, 56, 48)]
+        {
+            let permits = Permits::new(most);
+            let room = [permits.requests, permits.bodies, permits.large].map(|some| some.available_permits());
+            assert_eq!(room, [most, bodies, large]);
+        }
+    }
 }

@@ -277,6 +277,11 @@ async fn a_folder_with_something_else_in_it_is_not_written_into() {
     assert!(done.err.contains("a name that ends in .tar"), "{}", done.err);
     for from in ["notes", "nothing"] {
         let done = run(&mainland, &["import", path(from).to_str().unwrap()]).await;
-        assert!(done.code != 0 && done.err.contains(from), "{}", done.err);
+        assert!(
+            done.code != 0 && [&*done.out, &*done.err].concat().contains(from),
+            "{}{}",
+            done.out,
+            done.err
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -170,4 +171,29 @@ async fn a_key_of_several_policies_is_opened_once() {
     plugin.refuses("ACCESS_DENIED");
     assert!(!proxy.reload());
     assert_eq!(plugin.asked(), "get-plugin-metadata\n", "nor is a refused one tried again");
+}
+
+/// Keys may be in it. Files that do not change hold up nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_was_replaced_is_gone_while_files_are_watched() {
+    let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    let replaced = async {
+        // Watching begins with the first poll.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let before = Arc::downgrade(&proxy.proxy().engine());
+        assert!(proxy.reload());
+        // What requests need of an engine is kept until the next one; this one writes no file.
+        proxy.path("/v2/").await;
+        for _ in 0..100 {
+            if before.upgrade().is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("somebody has it still");
+    };
+    tokio::select! {
+        () = proxy.proxy().watch() => panic!("files cannot be watched here"),
+        () = replaced => {}
+    }
 }

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::access::Principal;
 use crate::admission::gate::Gate;
 use crate::admission::memory::How;
@@ -17,8 +15,8 @@ use crate::policy::Decision;
 const PAUSES: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(200);
 
 impl Gate {
-    /// Whether an admitted manifest has the counter-signatures that its policy wants of it. Waits until then at most for
-    /// those that are being made; what another manifest vouches for needs none.
+    /// Whether an admitted manifest has the counter-signatures that its policy wants of it. Waits for those that are being made as long
+    /// as `patience` lasts, and takes from it how long that was; what another manifest vouches for needs none.
     ///
     /// # Errors
     /// [`Refusal`] of the manifest.
@@ -26,7 +24,7 @@ impl Gate {
         &self,
         repository: &Repository,
         manifest: &Manifest,
-        until: Instant,
+        patience: &mut Duration,
     ) -> Result<bool, Refusal> {
         let request = self.request(repository, &Principal::Process)?;
         let mut pause = PAUSES.start;
@@ -42,10 +40,11 @@ impl Gate {
             if request.countersigned(&leave).await?.is_some() {
                 return Ok(true);
             }
-            if !is_under_way || Instant::now() >= until {
+            if !is_under_way || patience.is_zero() {
                 return Ok(false);
             }
             tokio::time::sleep(pause).await;
+            *patience = patience.saturating_sub(pause);
             pause = PAUSES.end.min(pause * 2);
         }
     }

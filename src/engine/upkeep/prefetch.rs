@@ -39,6 +39,7 @@ pub(super) async fn run(
 ) -> Result<(), String> {
     let Prefetch { references, platform, at_once } = prefetch;
     let store = state.memory.store();
+    let failures = store.sync_failures();
     let course = &Course::prefetch(engine.gate(), store, platform.as_slice());
     let pulls = references.into_iter().map(|reference| pull_listing(course, reference));
     let mut pulls = stream::iter(pulls).buffer_unordered(at_once.clamp(1, 64));
@@ -49,6 +50,8 @@ pub(super) async fn run(
         }
         told(tell, Progress::Pulled(pulled)).await?;
     }
+    // What was told as kept must be here after a loss of power.
+    store.settled_since(failures).await.map_err(|e| e.to_string())?;
     for pulled in evicted(store, kept).await? {
         told(tell, Progress::Pulled(pulled)).await?;
     }
@@ -77,4 +80,40 @@ async fn evicted(store: &Store, kept: Vec<Listed>) -> Result<Vec<Pulled>, String
     };
     let looked = tokio::task::spawn_blocking(look).await.map_err(|e| e.to_string())?;
     looked.map_err(|e: Error| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{self, Settings};
+    use crate::engine::Unmatched;
+
+    fn settings(folder: &Path) -> Settings {
+        config::parse("store: { path: store }", &folder.join("portcullis.yaml")).unwrap()
+    }
+
+    async fn opened(folder: &Path) -> Arc<State> {
+        State::open(&settings(folder), Clock::system(), Unmatched::Refused).await.unwrap()
+    }
+
+    /// Content is told as kept before its record is written. The copy is what a loss of power leaves.
+    #[tokio::test]
+    async fn what_was_told_as_kept_is_durable_at_the_end() {
+        let [folder, copy] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let state = opened(folder.path()).await;
+        let engine = Engine::build(settings(folder.path()), &state, None).unwrap();
+        let (tell, _told) = tokio::sync::mpsc::channel(1);
+        state.memory.store().records().table("pending").put("k", "v");
+        let prefetch = Prefetch { references: Vec::new(), platform: None, at_once: 1 };
+        run(prefetch, &state, &engine, &tell).await.unwrap();
+        let records = |folder: &Path| folder.join("store/records.redb");
+        std::fs::create_dir_all(copy.path().join("store")).unwrap();
+        std::fs::copy(records(folder.path()), records(copy.path())).unwrap();
+        let kept = opened(copy.path()).await.memory.store().records().table("pending").get(b"k").await;
+        assert!(kept.unwrap().is_some());
+    }
 }

@@ -9,8 +9,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{Found, Progress, Tell, told};
 use crate::access::Principal;
 use crate::admission::{Gate, Refusal, Trouble};
@@ -55,8 +53,8 @@ struct Pull<'a> {
     around: HashSet<Digest>,
     /// All that belongs to it and has content.
     content: HashSet<Digest>,
-    /// Until when counter-signatures are waited for, from the first one on.
-    until: Option<Instant>,
+    /// So long counter-signatures are still waited for, in all.
+    patience: Duration,
 }
 
 impl<'a> Course<'a> {
@@ -129,7 +127,7 @@ pub(super) async fn pull_listing(course: &Course<'_>, reference: String) -> (Pul
         refused: Vec::new(),
         around: HashSet::new(),
         content: HashSet::new(),
-        until: None,
+        patience: around::SIGNING,
     };
     let done = pull.patiently(&parsed.target).await;
     let Pull { manifests, bytes, refused, content, .. } = pull;

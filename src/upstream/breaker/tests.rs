@@ -3,16 +3,18 @@ use super::*;
 const OUTAGES: u32 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn fail(pass: Pass<'_>) {
-    pass.failed(false, Duration::ZERO, "it answered 503");
+fn fail(pass: Pass<'_>) -> bool {
+    pass.failed(false, Duration::ZERO, "it answered 503")
 }
 
 /// An open breaker, and the first moment at which it lets one try.
 fn opened() -> (Breaker, Instant) {
     let breaker = Breaker::after(OUTAGES);
-    for _ in 0..OUTAGES {
-        fail(breaker.enter().unwrap());
+    for _ in 1..OUTAGES {
+        assert!(!fail(breaker.enter().unwrap()));
     }
+    let [last, late] = [breaker.enter().unwrap(), breaker.enter().unwrap()];
+    assert!(fail(last) && !fail(late), "that it is left alone is said once");
     assert_eq!(breaker.enter().unwrap_err(), Shut::LeftAlone("it answered 503".to_owned()));
     (breaker, Instant::now() + OPEN)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::oci::{Digest, Reference};
+use crate::oci::{Descriptor, Digest, Reference};
 
 /// Of so many files that cannot be read is told.
 pub(super) const MAX_UNREAD: usize = 16;
@@ -27,6 +27,15 @@ pub struct CarriedLayout {
     pub unread: Vec<String>,
     /// The file that was asked for beside it.
     pub beside: Option<Bytes>,
+}
+
+/// What the entries without a name of one index are about.
+#[derive(Default)]
+pub(super) struct Attached {
+    /// Each with its subject.
+    pub(super) referrers: Vec<(Digest, Descriptor)>,
+    /// How many bytes of manifests were read to know.
+    pub(super) read: u64,
 }
 
 impl CarriedLayout {

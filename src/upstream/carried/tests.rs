@@ -30,23 +30,84 @@ fn what_stands_beside_an_index_has_an_end() {
 }
 
 /// The largest manifests there are, without a name and without content that is theirs.
+fn enlarge(folder: &tempfile::TempDir, digests: &[Digest]) {
+    for digest in digests {
+        let file = File::create(folder.path().join("blobs/sha256").join(digest.hex())).unwrap();
+        file.set_len(MAX_MANIFEST_BYTES).unwrap();
+    }
+}
+
+fn large(count: u64) -> (Vec<Digest>, Vec<Value>) {
+    let digests: Vec<Digest> = (0..count).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
+    let entry = |digest: &Digest| json!({ "mediaType": "a/b", "digest": digest, "size": MAX_MANIFEST_BYTES });
+    let entries = digests.iter().map(entry).collect();
+    (digests, entries)
+}
+
 #[test]
 fn only_so_much_is_read_to_find_what_is_attached() {
     let most = MAX_READ_BYTES / MAX_MANIFEST_BYTES;
-    let digests: Vec<Digest> = (0..=most).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
-    let entry = |digest: &Digest| json!({ "mediaType": "a/b", "digest": digest, "size": MAX_MANIFEST_BYTES });
-    let entries: Vec<Value> = digests.iter().map(entry).collect();
-    let most = usize::try_from(most).unwrap();
     for (count, broken) in [(most, false), (most + 1, true)] {
-        let folder = layout(&entries[..count], b"");
-        for digest in &digests[..count] {
-            let file = File::create(folder.path().join("blobs/sha256").join(digest.hex())).unwrap();
-            file.set_len(MAX_MANIFEST_BYTES).unwrap();
-        }
+        let (digests, entries) = large(count);
+        let folder = layout(&entries, b"");
+        enlarge(&folder, &digests);
         let carried = open(&[&folder]).unwrap();
         let layout = &carried.layouts()[0];
         assert_eq!(layout.broken.is_some(), broken, "{:?}", layout.broken);
-        assert_eq!(layout.damaged, most);
+        assert_eq!(layout.damaged, usize::try_from(most).unwrap());
         assert_eq!(layout.unread.len(), index::MAX_UNREAD);
     }
+}
+
+/// Nor does it bring anything itself: half of what it says is not what it says.
+#[test]
+fn a_layout_of_which_too_much_is_to_be_read_takes_nothing_from_the_others() {
+    let (name, subject) = ("r.test/app:1", Digest::sha256(b"subject"));
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let entry = |digest: &Digest| json!({ "mediaType": media_type, "digest": digest, "size": 9 });
+    let named = |digest: &Digest| {
+        let mut named = entry(digest);
+        named["annotations"] = json!({ NAME: name });
+        named
+    };
+    let referrer = json!({
+        "schemaVersion": 2, "mediaType": media_type, "artifactType": "a/b", "layers": [],
+        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::sha256(b"{}"), "size": 2 },
+        "subject": entry(&subject),
+    })
+    .to_string();
+    let attached = |word: &str| {
+        let manifest = referrer.replace("a/b", word);
+        (Digest::sha256(manifest.as_bytes()), manifest)
+    };
+    let made = |word: &str, count: u64| {
+        let (about, manifest) = attached(word);
+        let (digests, entries) = large(count);
+        let own = [named(&Digest::sha256(word.as_bytes())), entry(&about)];
+        let folder = layout(&[&own[..], &entries].concat(), b"");
+        enlarge(&folder, &digests);
+        fs::write(folder.path().join("blobs/sha256").join(about.hex()), manifest).unwrap();
+        folder
+    };
+    let most = MAX_READ_BYTES / MAX_MANIFEST_BYTES;
+    let (too_large, half, other) =
+        (made("a/large", most), made("a/half", most / 2), made("a/half", most / 2));
+    let carried = open(&[&too_large, &half, &other]).unwrap();
+    let broken: Vec<bool> = carried.layouts().iter().map(|layout| layout.broken.is_some()).collect();
+    assert_eq!(broken, [true, false, false]);
+    let name = Reference::parse(name).unwrap();
+    assert_eq!(carried.named(&name), Some(Digest::sha256(b"a/half")));
+    let referrers = carried.referrers_now(&name.repository, &subject).unwrap();
+    assert_eq!(referrers.iter().map(|referrer| referrer.digest).collect::<Vec<_>>(), [attached("a/half").0]);
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_of_alone() {
+    let (none, good) = (tempfile::tempdir().unwrap(), layout(&[], b""));
+    let cut = good.path().join("cut.tar");
+    fs::write(&cut, b"no tar").unwrap();
+    let paths = [none.path().to_owned(), cut, good.path().to_owned()];
+    let carried = Carried::open(&paths, None, "beside", 8).unwrap();
+    let broken: Vec<bool> = carried.layouts().iter().map(|layout| layout.broken.is_some()).collect();
+    assert_eq!(broken, [true, true, false]);
 }

@@ -45,8 +45,8 @@ impl Endpoint {
                 Ok(None)
             }
             Err(failure) => {
-                failure.tell(course.pass);
-                Err((failure.error, pause(1, failure.again)))
+                let pause = pause(1, failure.again);
+                Err((course.failed(failure), pause))
             }
         }
     }

@@ -92,6 +92,20 @@ async fn an_upstream_that_is_out_again_and_again_is_left_alone() {
     assert!(pull(&upstream).await.unwrap_err().to_string().contains("left alone"));
 }
 
+/// It may name what others may not know of.
+#[tokio::test]
+async fn what_an_upstream_that_is_out_says_only_those_are_told_who_asked() {
+    let words = r#"{"errors":[{"code":"UNAVAILABLE","message":"team/app moves"}]}"#;
+    let server = scripted(vec![Reply::new(503, words).header("retry-after", "60")]).await;
+    let upstream = upstream(json!({"url": server.url()}));
+    for _ in 0..5 {
+        let told = pull(&upstream).await.unwrap_err().to_string();
+        assert!(told.ends_with("it answered 503: UNAVAILABLE: team/app moves"), "{told}");
+    }
+    let other = upstream.manifest(&repository("other"), &tag("v1")).await.unwrap_err().to_string();
+    assert!(other.contains("left alone") && other.ends_with("the last time: it answered 503"), "{other}");
+}
+
 #[tokio::test]
 async fn answers_do_not_open_the_breaker() {
     for status in [401, 403, 404, 429] {

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use portcullis::demo::folder::Folder;
+use portcullis::demo::signing::{Key, KeyKind};
 use portcullis::demo::{Fault, Package};
-use portcullis::signing::Key;
+use portcullis::oci::Digest;
+use portcullis::signing::Key as SigningKey;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{export, mainland};
 use crate::store::admin;
-use crate::test_proxy::{TestProxy, push_signed, signed};
+use crate::test_proxy::{TestProxy, WABBIT, push_signed, signature, signed};
 
 fn nested(depth: usize) -> Package {
     (0..depth).fold(Package::image("app"), |below, _| Package::index([below]))
@@ -93,7 +96,7 @@ fn stuck(folder: &Folder) -> String {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let certificate =
         rcgen::CertificateParams::new(vec!["acme".to_owned()]).unwrap().self_signed(&pair).unwrap();
-    let key = Key::from_pkcs8(pair.serialized_der()).unwrap();
+    let key = SigningKey::from_pkcs8(pair.serialized_der()).unwrap();
     let signature = key.sign(Algorithm::Ecdsa(Hash::Sha256, Encoding::Fixed), PROBE).unwrap();
     let put = |name: &str, answer: Value| folder.write(name, &answer.to_string()).unwrap();
     put(
@@ -135,4 +138,34 @@ async fn a_counter_signature_is_waited_for_only_so_long() {
     assert!((Duration::from_secs(9)..Duration::from_secs(30)).contains(&begun.elapsed()));
     let index = std::fs::read_to_string(to.join("index.json")).unwrap();
     assert!(!index.contains("registry.test/app:1"), "{index}");
+}
+
+#[tokio::test]
+async fn what_was_fetched_meanwhile_takes_nothing_from_the_wait_for_a_counter_signature() {
+    let layer = Bytes::from_static(b"eleven byte");
+    let parts = ["first", "slow", "last"].map(|name| {
+        let text = if name == "slow" { layer.clone() } else { name.into() };
+        Package::artifact(&format!("application/vnd.acme.{name}"), [("text/plain", text)])
+    });
+    let mainland = TestProxy::new()
+        .with("admin", &admin())
+        .with("freshness", "{ negative_ttl: 0s }")
+        .file("acme.key", Key::generate(KeyKind::P256).unwrap().private_pem())
+        .policy("require: wabbit, index: both, counter_sign: { key: acme.key, formats: [cosign] }")
+        .upstream(move |registry| {
+            push_signed(registry, "app", "1", &Package::index(parts.clone()));
+            for part in &parts {
+                registry.push("app", None, &signature(&WABBIT, part.descriptor()));
+            }
+            // Who signs under a tag has to know first what stands there.
+            let tag = format!("sha256-{}.sig", parts[2].digest().hex());
+            registry.fault_times(&tag, 2, Fault::Delay(Duration::from_secs(14)));
+            let fetched = format!("/blobs/{}", Digest::sha256(&layer));
+            registry.fault(&fetched, Fault::Drip(1, Duration::from_secs(1)));
+        })
+        .start()
+        .await;
+    let (to, begun) = (mainland.folder.path().join("out"), Instant::now());
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    assert!(begun.elapsed() > Duration::from_secs(10));
 }

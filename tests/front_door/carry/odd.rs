@@ -125,6 +125,30 @@ async fn a_signature_s_tag_that_the_contents_do_not_list_is_not_there() {
     assert_ne!(island.get("app:1").await.status, 200);
 }
 
+/// Whoever gives many layouts learns which of them cannot be opened, and has the others.
+#[tokio::test]
+async fn what_is_no_layout_and_what_is_cut_short_keep_out_themselves_alone() {
+    let mainland = mainland(signed("app")).await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    for name in ["good", "cut.tar"] {
+        export(&mainland, &out(name), &["registry.test/app:1"]).await.ended(0);
+    }
+    let archive = fs::OpenOptions::new().write(true).open(out("cut.tar")).unwrap();
+    archive.set_len(archive.metadata().unwrap().len() - 1024).unwrap();
+    fs::create_dir(out("none")).unwrap();
+    let island = island().await;
+    let done = import(&island, &[out("cut.tar"), out("none"), out("good")], &[]).await.ended(2);
+    for (name, why) in [("cut.tar", "it is cut short"), ("none", "oci-layout")] {
+        let told = done.line(&format!("{}: trouble: ", out(name).display()));
+        assert!(told.contains(why), "{told}");
+    }
+    assert!(done.line("registry.test/app:1: taken in").contains("manifests"), "{}", done.out);
+    served(&island.get("app:1").await, Package::image("app").bytes());
+    let since = out("cut.tar").to_str().unwrap().to_owned();
+    let done = export(&mainland, &out("next"), &["registry.test/app:1", "--since", &since]).await;
+    assert!(done.code != 0 && done.err.contains("it is cut short"), "{}", done.err);
+}
+
 /// Whoever gives many layouts learns which of them is broken, and has the others.
 #[tokio::test]
 async fn a_broken_index_keeps_out_its_own_layout_alone() {

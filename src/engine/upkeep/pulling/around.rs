@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::time::Instant;
 
 use super::{Fault, MAX_MANIFESTS, Pull};
 use crate::access::Principal;
@@ -16,8 +15,8 @@ use crate::signature::Format;
 
 /// How long the first and the last pause is for content that is being made durable.
 const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
-/// How long the counter-signatures of one reference are waited for: a failure's first repetition falls into it.
-const SIGNING: Duration = Duration::from_secs(10);
+/// How long the counter-signatures of one reference are waited for in all: a failure's first repetition falls into it.
+pub(super) const SIGNING: Duration = Duration::from_secs(10);
 
 impl Pull<'_> {
     pub(super) async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
@@ -44,8 +43,8 @@ impl Pull<'_> {
         if self.course.watch.is_none() {
             return Ok(());
         }
-        let until = *self.until.get_or_insert_with(|| Instant::now() + SIGNING);
-        let signed = self.course.gate.is_counter_signed(self.repository, manifest, until).await;
+        let gate = self.course.gate;
+        let signed = gate.is_counter_signed(self.repository, manifest, &mut self.patience).await;
         match signed.map_err(|refusal| self.course.fault(&refusal))? {
             true => Ok(()),
             false => Err(Fault::Unsigned(format!(
@@ -215,9 +214,9 @@ mod tests {
         let repository = &Repository::parse("nowhere.test/app").unwrap();
         for (known, too_many) in [(MAX_MANIFESTS - 1, false), (MAX_MANIFESTS, true)] {
             let around: HashSet<Digest> = (0..known).map(|n| Digest::sha256(&n.to_be_bytes())).collect();
-            let (manifests, bytes, refused, until) = (0, 0, Vec::new(), None);
+            let (manifests, bytes, refused, patience) = (0, 0, Vec::new(), SIGNING);
             let content = HashSet::new();
-            let mut pull = Pull { course, repository, manifests, bytes, refused, around, content, until };
+            let mut pull = Pull { course, repository, manifests, bytes, refused, around, content, patience };
             let Err(Fault::Refused(why)) = pull.attached(&Digest::sha256(b"more")).await else { panic!() };
             assert_eq!(why.contains("more than 1024 manifests belong to it"), too_many, "{why}");
         }
