@@ -18,10 +18,9 @@ const SMALL: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Permits {
     requests: Arc<Semaphore>,
-    /// Seven eighths of them, at most all but one, at least one: so many may be held by bodies, however slowly they
-    /// come.
+    /// Seven eighths of them, all but one at most: so many may be held by bodies, however slowly they come.
     bodies: Arc<Semaphore>,
-    /// Three quarters of them, within the same bounds: so many may be held by bodies that are not small.
+    /// Three quarters of them, all but two at most: so many may be held by bodies that are not small.
     large: Arc<Semaphore>,
 }
 
@@ -37,9 +36,10 @@ impl Permits {
     /// At most `most` requests at once.
     pub(super) fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        let all_but = |left: usize| most.saturating_sub(left.max(1)).max(1);
-        let [requests, bodies, large] =
-            [most, all_but(most / 8), all_but(most / 4)].map(|n| Arc::new(Semaphore::new(n)));
+        // However few there are, one is for bodies.
+        let all_but = |left: usize| most.saturating_sub(left).max(1);
+        let sizes = [most, all_but((most / 8).max(1)), all_but((most / 4).max(2))];
+        let [requests, bodies, large] = sizes.map(|n| Arc::new(Semaphore::new(n)));
         Self { requests, bodies, large }
     }
 
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn questions_and_bodies_have_room_however_little_there_is() {
         for (most, bodies, large) in
-            [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 3, 3), (7, 6, 6), (8, 7, 6), (64, 56, 48)]
+            [(1, 1, 1), (2, 1, 1), (3, 2, 1), (4, 3, 2), (7, 6, 5), (8, 7, 6), (64, 56, 48)]
         {
             let permits = Permits::new(most);
             let room = [permits.requests, permits.bodies, permits.large].map(|some| some.available_permits());

@@ -15,8 +15,8 @@ use crate::policy::Decision;
 const PAUSES: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(200);
 
 impl Gate {
-    /// Whether an admitted manifest has the counter-signatures that its policy wants of it. Waits for those that are being made as long
-    /// as `patience` lasts, and takes from it how long that was; what another manifest vouches for needs none.
+    /// Whether an admitted manifest has the counter-signatures that its policy wants of it. Waits for those that are being
+    /// made as long as `patience` lasts, and takes from it how long that was; what another manifest vouches for needs none.
     ///
     /// # Errors
     /// [`Refusal`] of the manifest.
