@@ -64,7 +64,9 @@ async fn a_login_that_was_left_behind_does_not_come_back() {
 #[tokio::test]
 async fn redirects_to_forbidden_addresses_are_not_followed() {
     for (to, why) in [
-        ("http://169.254.169.254/latest/meta-data", "link-local"),
+        ("http://169.254.169.254/latest/meta-data", "gets its credentials"),
+        ("http://[fd00:ec2::254]/latest/meta-data", "gets its credentials"),
+        ("http://169.254.1.1/", "link-local"),
         ("http://[::ffff:169.254.169.254]/", "link-local"),
         ("http://[64:ff9b::a9fe:a9fe]/", "link-local"),
         ("http://0.0.0.0/", "unspecified"),
