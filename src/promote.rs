@@ -117,7 +117,10 @@ impl Promotion<'_> {
         if let Some(tag) = self.tag {
             self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
         }
-        let taken: Vec<Left> = early.taken.into_iter().chain(late).collect();
+        let mut taken: Vec<Left> = early.taken;
+        // A tag that was looked at again says what is so now.
+        taken.retain(|left| late.iter().all(|late| late.tag != left.tag));
+        taken.extend(late);
         let tags = attached.tagged.len() - taken.len();
         Ok(Promoted {
             digest: *top.manifest.digest(),

@@ -35,7 +35,6 @@ use blobs::{Blobs, Named};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
-use settling::Settling;
 
 pub use blobs::peek;
 pub use contents::Contents;
@@ -123,7 +122,8 @@ impl Store {
         let write =
             move || contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes));
         blocking("write content", write).await?;
-        self.0.settle_in_time().await
+        self.0.settle_in_time().await;
+        Ok(())
     }
 
     /// How long kept content is, by the books; on a thread that may wait.
@@ -255,6 +255,7 @@ impl Store {
 
     fn write_now(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
         let size = bytes.len() as u64;
+        self.0.give_up_refused()?;
         // An empty config comes with every signature.
         if self.0.kept_small(digest, size)?.is_some() && digest.matches(&bytes) {
             self.touch(digest);
@@ -298,28 +299,6 @@ impl Store {
             drop(taken);
         }
         Ok(Reserved { size, store: self.0.clone() })
-    }
-}
-
-impl Inner {
-    /// Small content of that size, where it is kept.
-    fn kept_small(&self, digest: &Digest, size: u64) -> Result<Option<File>, Error> {
-        if !Settling::takes(size) || self.ledger.size_of(digest)? != Some(size) {
-            return Ok(None);
-        }
-        let Ok(Some(file)) = self.blobs.find(digest) else { return Ok(None) };
-        Ok(file.metadata().is_ok_and(|found| found.len() == size).then_some(file))
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Err(error) = self.blobs.settle().or_else(|_| self.give_up_refused()) {
-            tracing::warn!(%error, "the last content could not be made durable");
-        }
-        if let Err(error) = self.ledger.write_back() {
-            tracing::warn!(%error, "the last uses of stored content could not be written");
-        }
     }
 }
 

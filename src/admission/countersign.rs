@@ -38,6 +38,8 @@ const COSIGN: &str = ".sig";
 
 /// After a failure it is tried again after each of these, behind the answers. The next decision tries anew.
 const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(600)];
+/// So long a decision waits until what was made under another is taken back.
+const WITHDRAWING: Duration = Duration::from_secs(1);
 
 impl Request {
     /// Has a new decision's subject counter-signed, where its policy wants that, and what was made for it withdrawn,
@@ -251,8 +253,15 @@ impl Request {
         }
     }
 
-    /// Takes back what was made for a subject whose decision fell, or whose policy signs no more.
-    async fn withdraw(&self, decision: &Decision) {
+    /// Takes back what was made for a subject whose decision fell, or whose policy signs no more. None of it is served
+    /// any more, so the decision waits no longer than a moment for who signs another subject.
+    async fn withdraw(&self, decision: &Arc<Decision>) {
+        let (request, decision) = (self.clone(), Arc::clone(decision));
+        let taking = tokio::spawn(async move { request.take_back(&decision).await });
+        let _ = tokio::time::timeout(WITHDRAWING, taking).await;
+    }
+
+    async fn take_back(&self, decision: &Decision) {
         let (memory, repository, subject) = (self.memory(), &self.repository, decision.subject());
         let known = async || {
             let record = memory.countersigned.get(repository, subject).await;

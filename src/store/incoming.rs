@@ -139,12 +139,13 @@ impl Proven {
     pub async fn commit(self) -> Result<StoredBlob, Error> {
         let store = Arc::clone(&self.store);
         let kept = blocking("keep content", move || self.commit_now()).await?;
-        store.settle_in_time().await?;
+        store.settle_in_time().await;
         Ok(kept)
     }
 
     pub(super) fn commit_now(self) -> Result<StoredBlob, Error> {
         let Self { digest, size, temporary, reserved, store } = self;
+        store.give_up_refused()?;
         // Durable content is not replaced by such that is not yet: by another fetch of the same, at the same time.
         if let Some(file) = store.kept_small(&digest, size)? {
             return Ok(StoredBlob { file: Arc::new(file), size });

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blobs::Blobs;
+use super::incoming::blocking;
 use super::{Error, Inner, SMALL, Store};
 use crate::oci::Digest;
 use crate::oci::digest::Algorithm;
@@ -63,10 +64,12 @@ impl Blobs {
     /// # Errors
     /// The disk refused some of it, now or before: until [`Inner::give_up_refused`] was called.
     pub(super) fn settle(&self) -> Result<(), Error> {
+        let mut lost = 0;
         for (digest, file) in std::mem::take(&mut *lock(&self.settling.files)) {
             if let Err(error) = file.sync_all() {
                 tracing::error!(%digest, %error, "small content could not be made durable");
                 lock(&self.settling.refused).push((digest, file));
+                lost += 1;
             }
         }
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
@@ -76,7 +79,8 @@ impl Blobs {
                 synced.map_err(Error::io("make names durable"))?;
             }
         }
-        let refused = lock(&self.settling.refused).len();
+        // What was lost in this turn may be taken away by now, but not in the group of records that waits for it.
+        let refused = lock(&self.settling.refused).len().max(lost);
         if refused > 0 {
             let why = io::Error::other(format!("the disk refused {refused} files"));
             return Err(Error::io("make small content durable")(why));
@@ -86,31 +90,53 @@ impl Blobs {
 }
 
 impl Inner {
-    /// Takes away what the disk would not make durable, so that it is had anew.
+    /// Takes away what the disk would not make durable, so that it is had anew. What cannot be taken away goes on keeping
+    /// records from being durable.
     pub(super) fn give_up_refused(&self) -> Result<(), Error> {
-        for (digest, file) in std::mem::take(&mut *lock(&self.blobs.settling.refused)) {
+        let mut refused = lock(&self.blobs.settling.refused);
+        while let Some((digest, file)) = refused.first() {
             let take = || {
-                self.opened.forget(&digest);
+                self.opened.forget(digest);
                 // It may have been replaced, or evicted, meanwhile.
-                let is_named = self.blobs.is_named(&digest, &file)?;
-                Ok(is_named.then(|| self.blobs.take(&digest)).transpose()?.flatten())
+                let is_named = self.blobs.is_named(digest, file)?;
+                Ok(is_named.then(|| self.blobs.take(digest)).transpose()?.flatten())
             };
             let taken = self.ledger.quietly(take).map_err(Error::io("take content away"))?;
             if taken.is_some() {
-                self.ledger.removed(&digest)?;
+                self.ledger.removed(digest)?;
             }
             self.metrics.store_sync_failures.inc();
+            refused.remove(0);
         }
         Ok(())
     }
 
     /// Waits for the disk, where more small content waits for it than should.
-    pub(super) async fn settle_in_time(&self) -> Result<(), Error> {
+    pub(super) async fn settle_in_time(&self) {
         if self.blobs.is_crowded() {
             // A refusal says nothing of what was just kept: it is told to who waits for what was lost.
             let _ = self.records.flush().await;
         }
-        self.give_up_refused()
+    }
+
+    /// Small content of that size, where it is kept.
+    pub(super) fn kept_small(&self, digest: &Digest, size: u64) -> Result<Option<File>, Error> {
+        if !Settling::takes(size) || self.ledger.size_of(digest)? != Some(size) {
+            return Ok(None);
+        }
+        let Ok(Some(file)) = self.blobs.find(digest) else { return Ok(None) };
+        Ok(file.metadata().is_ok_and(|found| found.len() == size).then_some(file))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.blobs.settle().or_else(|_| self.give_up_refused()) {
+            tracing::warn!(%error, "the last content could not be made durable");
+        }
+        if let Err(error) = self.ledger.write_back() {
+            tracing::warn!(%error, "the last uses of stored content could not be written");
+        }
     }
 }
 
@@ -127,7 +153,8 @@ impl Store {
     /// [`Error::Io`] where some of what was kept since is lost; [`Error::Records`].
     pub async fn settled_since(&self, failures: u64) -> Result<(), Error> {
         let flushed = self.records().flush().await;
-        self.0.give_up_refused()?;
+        let store = self.clone();
+        blocking("take content away", move || store.0.give_up_refused()).await?;
         let lost = self.sync_failures().saturating_sub(failures);
         if lost > 0 {
             let why = io::Error::other(format!("the disk refused {lost} files, which are lost: do it again"));

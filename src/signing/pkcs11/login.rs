@@ -40,7 +40,9 @@ impl Inside {
         }
         let fingerprint = pin.map(|pin| fingerprint(token.serial_number(), pin));
         if fingerprint.is_some_and(|pin| self.refused.contains(&pin)) {
-            return Err(Error::Pin("it was refused before and is not tried again: give the right one"));
+            return Err(Error::Pin(
+                "it was refused before and is not tried again: give the right one, or restart where the token has this one by now",
+            ));
         }
         let is_short = token.user_pin_count_low() || token.user_pin_final_try();
         if is_short && pin.is_some_and(|pin| !pin.typed) {
@@ -50,7 +52,11 @@ impl Inside {
             ));
         }
         let entered = pin.map(|pin| AuthPin::new(pin.text.as_str().into()));
-        let Err(failure) = session.login(user, entered.as_ref()) else { return Ok(()) };
+        let failure = match session.login(user, entered.as_ref()) {
+            // Not every module tells that of a session's state.
+            Ok(()) | Err(Failure::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
+            Err(failure) => failure,
+        };
         let error = meaning(failure);
         if matches!(error, Error::WrongPin) {
             self.refused.extend(fingerprint);

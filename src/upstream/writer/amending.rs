@@ -1,7 +1,7 @@
 //! What several write to under one tag: the list of referrers under the subject's own tag, for registries without the
 //! API (distribution-spec 1.1, "Referrers Tag Schema"), and cosign's signatures. Registries cannot replace a tag only
 //! where it is still what was read, so whoever writes may overwrite what another has just added. Nothing is lost
-//! all the same, among those who keep the same two times: what was read is written back within [`WINDOW`] and sent
+//! all the same, among those who keep the same two times and are at most three times as slow as each other: what was read is written back within [`WINDOW`] and sent
 //! once, else read anew; and who wrote, or found there what somebody may just have written, looks again after
 //! [`SETTLED`], when everybody who had read before that has written, and adds what is missing. Both times grow with what
 //! the registry was seen to need ([`Pace`]). The wait is the caller's to spend: nothing need stand still meanwhile.
@@ -21,6 +21,8 @@ use crate::oci::{Algorithm, Digest, Kind, Manifest, Repository, Tag, Target};
 const WINDOW: Duration = Duration::from_millis(500);
 /// Longer than the window: another's request that writes needs its time too, up to a second.
 const SETTLED: Duration = Duration::from_millis(1500);
+/// Nobody waits longer for that, however slow the registry was once.
+const LONGEST: Duration = Duration::from_secs(30);
 /// So often it is written. Among twenty who begin at once, each is done after a few.
 const ATTEMPTS: u32 = 30;
 /// So many tags are looked at at once.
@@ -77,9 +79,10 @@ impl Pace {
         self.read.map_or(WINDOW, |read| WINDOW.max(read * 2))
     }
 
-    /// When all who had read before have written, be they three times as slow as we.
+    /// When all who had read before have written, be they three times as slow as we: their windows are longer, too.
     fn settled(self) -> Duration {
-        SETTLED.max(self.window() + self.write * 3)
+        let window = self.read.map_or(WINDOW, |read| WINDOW.max(read * 6));
+        SETTLED.max(window + self.write * 3).min(LONGEST)
     }
 }
 
@@ -199,7 +202,8 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let (until, begun) = (start + self.pace.window(), Instant::now());
         let put = self.writer.put_until(self.repository, &target, &manifest, until).await?;
         amendment.settles = put.is_some();
-        let write = put.map_or(nothing, |_| begun.elapsed());
+        // What was not answered in the end took as long as we wait, not as the registry needs.
+        let write = if put == Some(nothing) { begun.elapsed() } else { nothing };
         Ok(Looked { left: Some(amendment), read, write, pause: put.unwrap_or(nothing) })
     }
 }
