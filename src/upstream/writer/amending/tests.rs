@@ -57,6 +57,8 @@ async fn what_was_slow_to_write_or_to_read_settles_for_longer() {
     assert!(slow >= Duration::from_millis(500 + 3 * 700), "{slow:?}");
     let (read, write) = (Some(Duration::from_millis(900)), Duration::from_millis(10));
     assert_eq!(Pace { read, write }.settled(), Duration::from_millis(6 * 900 + 3 * 10));
+    let write = Duration::from_secs(60);
+    assert_eq!(Pace { read, write }.settled(), LONGEST, "nobody waits for ever");
 }
 
 /// A token that has to be had first may take longer than what was read is good for.
