@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::signing::Key;
+use portcullis::signing::{Key, Password};
 use portcullis::x509::{Algorithm, Encoding, Hash, KeyKind};
 
 fuzz_target!(|bytes: &[u8]| {
-    for key in [Key::from_pem(bytes, &|| Ok("password".to_owned().into())), Key::from_pkcs8(bytes)]
+    for key in [Key::from_pem(bytes, &|| Ok(Password::kept("password".to_owned().into()))), Key::from_pkcs8(bytes)]
         .into_iter()
         .flatten()
     {
