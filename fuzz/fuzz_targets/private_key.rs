@@ -6,9 +6,10 @@ use portcullis::signing::{Key, Password};
 use portcullis::x509::{Algorithm, Encoding, Hash, KeyKind};
 
 fuzz_target!(|bytes: &[u8]| {
-    for key in [Key::from_pem(bytes, &|| Ok(Password::kept("password".to_owned().into()))), Key::from_pkcs8(bytes)]
-        .into_iter()
-        .flatten()
+    for key in
+        [Key::from_pem(bytes, &|| Ok(Password::kept("password".to_owned().into()))), Key::from_pkcs8(bytes)]
+            .into_iter()
+            .flatten()
     {
         let algorithm = match key.public().kind() {
             KeyKind::Rsa { .. } => Algorithm::RsaPss(Hash::Sha256),
