@@ -3,6 +3,7 @@
 
 pub mod descriptor;
 pub mod digest;
+pub mod index;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
@@ -12,6 +13,7 @@ pub mod signature_source;
 
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher};
+pub use index::Index;
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use reference::{Reference, Tag, Target};
 pub use repository::{DOCKER_HUB, Registry, Repository, looks_like_host};

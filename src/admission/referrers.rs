@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use serde::Serialize;
 
 use super::admitted::{Admitted, Content};
 use super::discovery::MAX_ARTIFACTS;
@@ -14,7 +13,7 @@ use super::links::{Leave, Link, Role};
 use super::refusal::{Refusal, Unknown, denied, internal, refusal};
 use super::request::Request;
 use crate::cache;
-use crate::oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, media_type};
+use crate::oci::{Algorithm, Descriptor, Digest, Index, MAX_MANIFEST_BYTES, Manifest};
 use crate::policy::Verdict;
 use crate::signature::layout;
 
@@ -46,14 +45,6 @@ impl Content for Referrers {
     fn digest(&self) -> Digest {
         self.digest
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index<'a> {
-    schema_version: u8,
-    media_type: &'static str,
-    manifests: &'a [Descriptor],
 }
 
 /// The admitted artifacts about `subject`; `None` where there is no such manifest.
@@ -208,6 +199,5 @@ async fn describe(request: &Request, leave: &Leave, artifact: Digest) -> Result<
 }
 
 fn index(manifests: &[Descriptor]) -> Result<Bytes, Refusal> {
-    let index = Index { schema_version: 2, media_type: media_type::OCI_INDEX, manifests };
-    serde_json::to_vec(&index).map(Bytes::from).map_err(|e| internal(&e))
+    serde_json::to_vec(&Index::of(manifests)).map(Bytes::from).map_err(|e| internal(&e))
 }

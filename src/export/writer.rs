@@ -4,13 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::Serialize;
-
 use super::content::Content;
 use super::{Destination, Error, Put, system};
 use crate::clock::Clock;
 use crate::engine::upkeep::{Contents, Found, Listed, Named, Platform, Sealed};
-use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, media_type};
+use crate::oci::{Descriptor, Digest, Index, MAX_MANIFEST_BYTES, media_type};
 use crate::signing::SigningKey;
 use crate::store::{SMALL, peek};
 use crate::trust::revocation::Answer;
@@ -46,14 +44,6 @@ pub struct Summary {
     pub left_out: u64,
     /// So many were there already.
     pub present: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index<'a> {
-    schema_version: u8,
-    media_type: &'static str,
-    manifests: &'a [Descriptor],
 }
 
 impl Writer {
@@ -182,7 +172,7 @@ impl Writer {
         let key = |entry: &Descriptor| (name(entry).is_none(), name(entry), entry.digest.to_string());
         self.entries.sort_by_cached_key(key);
         self.entries.dedup_by_key(|entry| key(entry));
-        let index = Index { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: &self.entries };
+        let index = Index::of(&self.entries);
         let index = serde_json::to_vec(&index).map_err(|e| Error::Contents(e.to_string()))?;
         if index.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(Error::TooLarge(format!(
