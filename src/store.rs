@@ -110,17 +110,23 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when they are not what `digest` says; [`Error::Full`], [`Error::Io`].
     pub async fn write(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        self.write_all(vec![(*digest, bytes)]).await
+        let (store, digest) = (self.clone(), *digest);
+        blocking("write content", move || store.write_now(&digest, bytes)).await?;
+        self.0.settle_in_time().await;
+        Ok(())
     }
 
-    /// As [`Store::write`], all of it or, after a crash, some.
+    /// As [`Store::write`], all of it or, after a crash, some; and keeps it from eviction in the name of `owner`.
     ///
     /// # Errors
-    /// As [`Store::write`], for the first that is not kept.
-    pub async fn write_all(&self, contents: Vec<(Digest, Bytes)>) -> Result<(), Error> {
-        let store = self.clone();
-        let write =
-            move || contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes));
+    /// As [`Store::write`], for the first that is not kept; [`Error::Records`].
+    pub async fn write_held(&self, contents: Vec<(Digest, Bytes)>, owner: &str) -> Result<(), Error> {
+        let (store, owner) = (self.clone(), owner.to_owned());
+        let write = move || {
+            let digests: Vec<_> = contents.iter().map(|(digest, _)| *digest).collect();
+            contents.into_iter().try_for_each(|(digest, bytes)| store.write_now(&digest, bytes))?;
+            store.hold_now(&digests, &owner)
+        };
         blocking("write content", write).await?;
         self.0.settle_in_time().await;
         Ok(())
@@ -262,7 +268,10 @@ impl Store {
             return Ok(());
         }
         let incoming = Incoming::start(*digest, self.reserve_now(size)?)?;
-        incoming.append_now(&[bytes])?.prove()?.commit_now().map(drop)
+        incoming.append_now(std::slice::from_ref(&bytes))?.prove()?.commit_now()?;
+        // Whoever kept it reads it next.
+        self.0.opened.note_bytes(digest, &bytes);
+        Ok(())
     }
 
     fn open_now(&self, digest: &Digest) -> Result<Option<StoredBlob>, Error> {

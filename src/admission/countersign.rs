@@ -181,8 +181,10 @@ impl Request {
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
-        let former = current.or(former);
-        self.let_go(subject, former.as_ref(), &kept).await;
+        // What a crash left without a record goes with its subject.
+        if let Some(former) = current.or(former) {
+            self.let_go(subject, &former, &kept).await;
+        }
         Ok(true)
     }
 
@@ -207,9 +209,9 @@ impl Request {
     }
 
     /// Ends what was made before, but for what is made now: nobody finds it by its digest any more.
-    async fn let_go(&self, subject: &Digest, former: Option<&Record>, now: &[Digest]) {
+    async fn let_go(&self, subject: &Digest, former: &Record, now: &[Digest]) {
         let (memory, repository) = (self.memory(), &self.repository);
-        for digest in former.iter().flat_map(|record| record.all()).filter(|digest| !now.contains(digest)) {
+        for digest in former.all().filter(|digest| !now.contains(digest)) {
             memory.cache.disown(repository, digest);
         }
         let released = memory.store.hold_only(now, &maker(repository, subject)).await;
@@ -225,9 +227,7 @@ impl Request {
         let by_digest = |blob: &Bytes| (Digest::sha256(blob), blob.clone());
         let artifacts =
             made.all().map(|artifact| (&artifact.manifest, artifact.blobs.iter().map(by_digest).collect()));
-        let kept = memory.cache.adopt(repository, artifacts).await?;
-        memory.store.hold(&kept, &maker(repository, subject)).await?;
-        Ok(kept)
+        memory.cache.adopt(repository, artifacts, &maker(repository, subject)).await
     }
 
     /// The signatures under the upstream's own `.sig` tag, where they may be served.
@@ -277,7 +277,7 @@ impl Request {
         let _turn = memory.countersigned.turn(subject).lock().await;
         let Some(record) = known().await else { return };
         memory.countersigned.table.delete(within(repository, subject));
-        self.let_go(subject, Some(&record), &[]).await;
+        self.let_go(subject, &record, &[]).await;
         self.count_signed(decision, "withdrawn");
         if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");

@@ -125,8 +125,7 @@ impl Request {
             let blob = in_time(memory.cache.small_blob(upstream, repository, part, MAX_PART_BYTES)).await?;
             blobs.push((part.digest, blob));
         }
-        let kept = memory.cache.adopt(&self.repository, [(&manifest, blobs)]).await?;
-        Ok(memory.store.hold(&kept, &owner).await?)
+        memory.cache.adopt(&self.repository, [(&manifest, blobs)], &owner).await.map(drop)
     }
 
     /// The signatures about a subject that were proven, wherever they lay.

@@ -241,13 +241,12 @@ impl Request {
         }
         // What nobody believed is not kept: whoever can push signatures could fill the store.
         let used: Vec<_> = gathered.collected.read.iter().filter(|f| believed(decision, f)).collect();
-        let held = memory.store.hold(&[*subject], &kept::owner(&self.repository, subject)).await;
         let kept = if gathered.from_kept.is_some() || used.is_empty() {
-            Ok(())
+            memory.store.hold(&[*subject], &kept::owner(&self.repository, subject)).await
         } else {
             memory.kept.keep(&self.repository, subject, &used, judging.moment.now).await
         };
-        if let Err(error) = held.and(kept) {
+        if let Err(error) = kept {
             tracing::error!(repository = %self.repository, %subject, %error, "signatures cannot be kept");
         }
         proven

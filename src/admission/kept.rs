@@ -48,7 +48,7 @@ impl Kept {
         Self { table: records.table("signatures"), store: store.clone() }
     }
 
-    /// Keeps the artifacts and holds their content, so that a network that is cut off goes on
+    /// Keeps the artifacts and holds their content and the subject, so that a network that is cut off goes on
     /// verifying.
     pub(super) async fn keep(
         &self,
@@ -68,7 +68,7 @@ impl Kept {
         });
         let between = vias.flat_map(|(via, _)| via.statements.iter().chain([via.manifest.descriptor()]));
         let parts = found.iter().flat_map(|f| f.carrier.parts.iter().chain([&f.artifact]));
-        let digests: Vec<Digest> = parts.chain(between).map(|part| part.digest).collect();
+        let digests: Vec<Digest> = parts.chain(between).map(|part| part.digest).chain([*subject]).collect();
         self.store.hold(&digests, &owner(repository, subject)).await?;
         let discovered = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if let Ok(value) = serde_json::to_vec(&Record { artifacts, through: through.collect(), discovered }) {

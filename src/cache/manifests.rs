@@ -83,7 +83,7 @@ impl Cache {
     }
 
     /// Takes in manifests that were made here or found elsewhere, each with its blobs, as such that the repository's
-    /// upstream holds. Says what that is.
+    /// upstream holds, and keeps all of it from eviction in the name of `owner`. Says what that is.
     ///
     /// # Errors
     /// [`Error::Store`]: no room among others.
@@ -91,6 +91,7 @@ impl Cache {
         &self,
         repository: &Repository,
         found: impl IntoIterator<Item = (&'a Manifest, Vec<(Digest, Bytes)>)>,
+        owner: &str,
     ) -> Result<Vec<Digest>, Error> {
         let (mut contents, mut roles) = (Vec::new(), Vec::new());
         for (manifest, blobs) in found {
@@ -99,7 +100,7 @@ impl Cache {
             roles.push((*manifest.digest(), Role::Manifest));
             contents.push((*manifest.digest(), manifest.bytes().clone()));
         }
-        self.0.store.write_all(contents).await?;
+        self.0.store.write_held(contents, owner).await?;
         for (digest, role) in &roles {
             self.0.seen.add(repository, digest, *role);
         }

@@ -65,7 +65,11 @@ impl Blobs {
     /// The disk refused some of it, now or before: until [`Inner::give_up_refused`] was called.
     pub(super) fn settle(&self) -> Result<(), Error> {
         let mut lost = 0;
-        for (digest, file) in std::mem::take(&mut *lock(&self.settling.files)) {
+        let files = std::mem::take(&mut *lock(&self.settling.files));
+        if files.len() > 1 {
+            files.iter().for_each(|(_, file)| begin_writing(file));
+        }
+        for (digest, file) in files {
             if let Err(error) = file.sync_all() {
                 tracing::error!(%digest, %error, "small content could not be made durable");
                 lock(&self.settling.refused).push((digest, file));
@@ -163,6 +167,17 @@ impl Store {
         flushed
     }
 }
+
+/// Has the disk begin with what was written to a file, so that it works on all that is waited for in turn. The kernel's
+/// answer to "not needed any more" is to write first; what it could drop then is in memory already.
+#[cfg(target_os = "linux")]
+fn begin_writing(file: &File) {
+    // It is advice: without it the wait is longer.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_writing(_: &File) {}
 
 fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
     files.lock().unwrap_or_else(PoisonError::into_inner)

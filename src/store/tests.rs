@@ -28,6 +28,13 @@ fn names(path: &Path) -> usize {
     std::fs::read_dir(path).unwrap().count()
 }
 
+impl Store {
+    /// Has the content read from the disk the next time.
+    pub(crate) fn forget_at_hand(&self, digest: &Digest) {
+        self.0.opened.forget(digest);
+    }
+}
+
 async fn keep(store: &Store, content: &'static [u8]) -> Digest {
     let digest = Digest::sha256(content);
     store.write(&digest, Bytes::from_static(content)).await.unwrap();
@@ -119,6 +126,7 @@ async fn rot_is_reported_once_and_never_served() {
     let store = Store::open(&settings(folder.path(), 1 << 20), &metrics).unwrap();
     let digest = keep(&store, b"content").await;
     std::fs::write(file_of(folder.path(), &digest), "c0ntent").unwrap();
+    store.forget_at_hand(&digest);
     assert!(matches!(store.read(&digest, 100).await, Err(Error::Corrupt { .. })));
     assert!(store.read(&digest, 100).await.unwrap().is_none());
     assert_eq!(names(&folder.path().join("quarantine")), 1);
@@ -279,6 +287,7 @@ async fn no_link_is_followed_below_the_store() {
     store.write(&digest, "secret".into()).await.unwrap();
     std::fs::remove_file(file_of(folder.path(), &digest)).unwrap();
     symlink(outside.path().join("secret"), file_of(folder.path(), &digest)).unwrap();
+    store.forget_at_hand(&digest);
     assert!(matches!(store.read(&digest, 100).await, Err(Error::Io { .. })));
     assert!(store.open_blob(&digest).await.is_err());
     drop(store);
@@ -314,6 +323,8 @@ async fn what_is_at_hand_needs_no_disk_and_keeps_no_room() {
         store.write(&Digest::sha256(bytes), bytes.clone()).await.unwrap();
     }
     let (of_small, of_large) = (Digest::sha256(&small), Digest::sha256(&large));
+    assert_eq!(store.read_at_hand(&of_small), Some(small.clone()), "it was just written");
+    store.forget_at_hand(&of_small);
     assert!(store.read_at_hand(&of_small).is_none() && store.open_at_hand(&of_large).is_none());
     store.read(&of_small, 100).await.unwrap();
     store.open_blob(&of_large).await.unwrap();
@@ -401,6 +412,7 @@ async fn unreadable(store: &Store, path: &Path) -> Digest {
     store.write(&digest, content).await.unwrap();
     std::fs::remove_file(file_of(path, &digest)).unwrap();
     std::fs::rename(stand_in, file_of(path, &digest)).unwrap();
+    store.forget_at_hand(&digest);
     digest
 }
 

@@ -98,6 +98,7 @@ async fn a_rotten_manifest_is_reported_and_then_had_anew() {
     let (repository, fresh) = (repository("a"), Freshness::default());
     bed.cache.manifest(&bed.upstream, &repository, &image.digest(), &fresh).await.unwrap();
     std::fs::write(bed.blob_path(&image.digest()), "{}").unwrap();
+    bed.cache.0.store.forget_at_hand(&image.digest());
     let rotten = bed.cache.manifest(&bed.upstream, &repository, &image.digest(), &fresh).await;
     assert!(matches!(rotten, Err(Error::Corrupt { .. })), "{rotten:?}");
     let anew = bed.cache.manifest(&bed.upstream, &repository, &image.digest(), &fresh).await;

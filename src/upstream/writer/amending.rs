@@ -1,10 +1,11 @@
 //! What several write to under one tag: the list of referrers under the subject's own tag, for registries without the
 //! API (distribution-spec 1.1, "Referrers Tag Schema"), and cosign's signatures. Registries cannot replace a tag only
 //! where it is still what was read, so whoever writes may overwrite what another has just added. Nothing is lost
-//! all the same, among those who keep the same two times and are at most three times as slow as each other: what was read is written back within [`WINDOW`] and sent
-//! once, else read anew; and who wrote, or found there what somebody may just have written, looks again after
-//! [`SETTLED`], when everybody who had read before that has written, and adds what is missing. Both times grow with what
-//! the registry was seen to need ([`Pace`]). The wait is the caller's to spend: nothing need stand still meanwhile.
+//! all the same, among those who keep the same two times and are at most three times as slow as each other: what was
+//! read is written back within [`WINDOW`] and sent once, else read anew; and who wrote, or found there what somebody may
+//! just have written, looks again after [`SETTLED`], when everybody who had read before that has written, and adds what is
+//! missing. Both times grow with what the registry was seen to need ([`Pace`]). The wait is the caller's to spend: nothing
+//! need stand still meanwhile.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,9 +19,9 @@ use super::{Error, Scope, Writer, is_listed};
 use crate::oci::media_type::OCI_INDEX;
 use crate::oci::{Algorithm, Digest, Kind, Manifest, Repository, Tag, Target};
 
-const WINDOW: Duration = Duration::from_millis(500);
+const WINDOW: Duration = Duration::from_millis(250);
 /// Longer than the window: another's request that writes needs its time too, up to a second.
-const SETTLED: Duration = Duration::from_millis(1500);
+const SETTLED: Duration = Duration::from_millis(1250);
 /// Nobody waits longer for that, however slow the registry was once.
 const LONGEST: Duration = Duration::from_secs(30);
 /// So often it is written. Among twenty who begin at once, each is done after a few.
