@@ -1,12 +1,11 @@
 """A server's processes: started, waited for, measured by /proc, stopped."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import time
 from pathlib import Path
-
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
@@ -59,12 +58,13 @@ class Process:
         return found
 
     def cpu(self):
-        """Seconds of processor it has used, in user and in kernel mode."""
-        ticks = 0
+        """Seconds of processor that its threads have used, in user and in kernel mode."""
+        spent = 0
         for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICK
+            for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with contextlib.suppress(OSError):  # It has just ended.
+                    spent += int(thread.read_text().split()[0])
+        return spent / 1e9
 
     def resident(self):
         """MB of memory it holds now."""

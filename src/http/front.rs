@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use futures_util::future::Either;
 use http::header::HOST;
 use http::request::Parts;
@@ -48,13 +48,14 @@ struct Prepared {
 pub type Answer = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
 
 /// One request under way.
-struct Exchange {
+struct Exchange<'a> {
     started: Instant,
-    parts: Parts,
-    routed: Result<Route, RouteError>,
-    prepared: Arc<Prepared>,
-    who: Arc<Principal>,
-    lane: Option<Lane>,
+    parts: &'a Parts,
+    routed: &'a Result<Route, RouteError>,
+    prepared: &'a Prepared,
+    meters: &'a RegistryMeters,
+    who: &'a Principal,
+    lane: Option<&'a Lane>,
 }
 
 impl Front {
@@ -73,15 +74,17 @@ impl Front {
         let (parts, _) = request.into_parts();
         let prepared = self.prepared();
         let routed = route(&parts.method, host(&parts), parts.uri.path(), parts.uri.query(), &prepared.names);
-        let exchange = Exchange { started, parts, routed, prepared, who: who.clone(), lane: lane.cloned() };
-        match exchange.at_hand() {
-            Some(reply) => Either::Left(ready(exchange.finish(reply))),
-            // On the heap, so that answers from memory do not carry its size about.
-            None => Either::Right(Box::pin(async move {
-                let reply = exchange.answer().await;
-                exchange.finish(reply)
-            })),
+        let exchange = Exchange::of(started, &parts, &routed, &prepared, who, lane);
+        if let Some(reply) = exchange.at_hand() {
+            return Either::Left(ready(exchange.finish(reply)));
         }
+        let (prepared, who, lane) = (Guard::into_inner(prepared), Arc::clone(who), lane.cloned());
+        // On the heap, so that answers from memory do not carry its size about.
+        Either::Right(Box::pin(async move {
+            let exchange = Exchange::of(started, &parts, &routed, &prepared, &who, lane.as_ref());
+            let reply = exchange.answer().await;
+            exchange.finish(reply)
+        }))
     }
 
     /// The metrics that it counts in.
@@ -90,15 +93,15 @@ impl Front {
     }
 
     /// The current engine's, made when it is first met. Two requests may both make it: the same.
-    fn prepared(&self) -> Arc<Prepared> {
-        let prepared = self.prepared.load_full();
+    fn prepared(&self) -> Guard<Arc<Prepared>> {
+        let prepared = self.prepared.load();
         let current = self.current.load();
         if Arc::ptr_eq(&prepared.engine, &current) {
             return prepared;
         }
         let fresh = Arc::new(Prepared::of(Arc::clone(&current)));
         self.prepared.store(fresh.clone());
-        fresh
+        Guard::from_inner(fresh)
     }
 }
 
@@ -136,7 +139,22 @@ impl Prepared {
     }
 }
 
-impl Exchange {
+impl<'a> Exchange<'a> {
+    fn of(
+        started: Instant,
+        parts: &'a Parts,
+        routed: &'a Result<Route, RouteError>,
+        prepared: &'a Prepared,
+        who: &'a Principal,
+        lane: Option<&'a Lane>,
+    ) -> Self {
+        let meters = prepared.meters.of(match routed {
+            Ok(Route::Content(content)) => Some(content.repository.registry()),
+            Ok(Route::Base) | Err(_) => None,
+        });
+        Self { started, parts, routed, prepared, meters, who, lane }
+    }
+
     /// The answer that needs no waiting.
     fn at_hand(&self) -> Option<Reply> {
         match self.content() {
@@ -156,12 +174,10 @@ impl Exchange {
     }
 
     /// What is asked for, or the answer to a request that asks for no content or may have none.
-    fn content(&self) -> Result<&Content, Reply> {
+    fn content(&self) -> Result<&'a Content, Reply> {
         let head = self.is_head();
-        match &self.routed {
-            Ok(Route::Content(content)) if self.prepared.admits(&self.who, &content.repository) => {
-                Ok(content)
-            }
+        match self.routed {
+            Ok(Route::Content(content)) if self.prepared.admits(self.who, &content.repository) => Ok(content),
             Ok(Route::Content(_)) => Err(Reply::problem(&Problem::not_allowed(), head)),
             Ok(Route::Base) => Err(Reply::base(head)),
             Err(error) => Err(Reply::problem(&Problem::of_route(error), head)),
@@ -170,8 +186,8 @@ impl Exchange {
 
     /// Counts the answer and, where it is wanted or wrong, gives it a number.
     fn finish(&self, mut reply: Reply) -> Response<Body> {
-        let (taken, kind, status) = (self.started.elapsed(), Kind::of(&self.routed), reply.status());
-        self.meters().count(kind, &self.parts.method, status);
+        let (taken, kind, status) = (self.started.elapsed(), Kind::of(self.routed), reply.status());
+        self.meters.count(kind, &self.parts.method, status);
         self.prepared.meters.observe(kind, taken);
         if self.prepared.log_requests || status.is_client_error() || status.is_server_error() {
             self.name(&mut reply, taken);
@@ -200,19 +216,12 @@ impl Exchange {
     fn request(&self) -> registry::Request<'_> {
         registry::Request {
             gate: self.prepared.engine.gate(),
-            parts: &self.parts,
-            who: &self.who,
-            meters: self.meters(),
+            parts: self.parts,
+            who: self.who,
+            meters: self.meters,
             decisions: self.prepared.decisions.as_deref(),
-            lane: self.lane.as_ref(),
+            lane: self.lane,
         }
-    }
-
-    fn meters(&self) -> &RegistryMeters {
-        self.prepared.meters.of(match &self.routed {
-            Ok(Route::Content(content)) => Some(content.repository.registry()),
-            Ok(Route::Base) | Err(_) => None,
-        })
     }
 
     fn is_head(&self) -> bool {

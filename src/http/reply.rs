@@ -77,6 +77,9 @@ impl Reply {
         let mut reply = Self::new(if held { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, body);
         if !held {
             reply.set(CONTENT_TYPE, media_type_value(&content.descriptor().media_type));
+        }
+        // Of a body the server itself tells the length.
+        if head && !held {
             reply.set(CONTENT_LENGTH, HeaderValue::from(content.descriptor().size));
         }
         reply.set(CONTENT_DIGEST, digest);

@@ -19,6 +19,9 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RouteError> {
         let mut query = Self::default();
+        if text.is_empty() {
+            return Ok(query);
+        }
         for pair in text.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, place) = match &*decode(key)? {
