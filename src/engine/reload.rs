@@ -1,14 +1,14 @@
 //! Takes a changed configuration into use: on SIGHUP, and when the file or one that it names
 //! changes. A bad new file is reported, and the old engine goes on.
 
-use std::collections::BTreeSet;
+mod watcher;
+
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
-
+use self::watcher::Changes;
 use super::{Current, Engine, State};
 use crate::config::{self, Settings};
 use crate::setting::SettingError;
@@ -75,63 +75,27 @@ impl Reloader {
 
     /// Reloads whenever a file that the settings name changes, for as long as it is polled.
     pub async fn watch(&self) {
-        let (sender, mut changes) = mpsc::channel(64);
-        let Ok(mut watcher) = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !event.kind.is_access()
-            {
-                // A full channel means that a reload is due anyway.
-                let _ = sender.try_send(event.paths);
-            }
-        }) else {
-            tracing::warn!("file changes cannot be watched here; send SIGHUP to reload");
-            return std::future::pending().await;
+        let ended = match Changes::new() {
+            Ok(changes) => self.reload_on(changes).await,
+            Err(error) => error,
         };
-        let (mut watched, mut named, mut followed) = (BTreeSet::new(), Vec::new(), Weak::new());
+        tracing::warn!(error = %ended, "file changes cannot be watched here; send SIGHUP to reload");
+        std::future::pending().await
+    }
+
+    /// Ends when no more can be told.
+    async fn reload_on(&self, mut changes: Changes) -> io::Error {
         loop {
-            let engine = self.current.load_full();
-            // A log or a store in a folder of keys changes all the time: only what is named anew is looked for.
-            if followed.as_ptr() != Arc::as_ptr(&engine) {
-                named = engine.settings().paths();
-                follow(&named, &mut watcher, &mut watched);
-                followed = Arc::downgrade(&engine);
+            // A folder may be another one now.
+            changes.watcher().follow(self.current.load().settings().paths());
+            if let Err(error) = changes.next().await {
+                return error;
             }
-            // Files may not change for months: meanwhile an engine that is replaced goes, and its keys with it.
-            drop(engine);
-            let Some(changed) = changes.recv().await else { return };
-            if changed.iter().any(|path| concerns(path, &named)) {
-                tokio::time::sleep(SETTLE).await;
-                while changes.try_recv().is_ok() {}
-                self.reload_aside().await;
-                // A folder may be another one now.
-                followed = Weak::new();
-            }
+            tokio::time::sleep(SETTLE).await;
+            changes.forget();
+            self.reload_aside().await;
         }
     }
-}
-
-/// Watches folders, never files: Kubernetes swaps links, editors swap files.
-fn follow(named: &[PathBuf], watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
-    let folders = named.iter().filter(|path| path.is_dir()).cloned();
-    let parents = named.iter().filter_map(|path| path.parent().map(Path::to_owned));
-    let folders: BTreeSet<PathBuf> = folders.chain(parents).filter(|folder| folder.is_dir()).collect();
-    for gone in watched.difference(&folders) {
-        let _ = watcher.unwatch(gone);
-    }
-    for new in folders.difference(watched) {
-        if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-            let folder = new.display();
-            tracing::warn!(%folder, %error, "a folder cannot be watched; send SIGHUP after changes in it");
-        }
-    }
-    *watched = folders;
-}
-
-/// Whether a change at `path` can be a change of what the settings name: it itself, something in a
-/// named folder, or the link that Kubernetes swaps beside it (`..data`).
-fn concerns(path: &Path, named: &[PathBuf]) -> bool {
-    let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
-    swapped || named.iter().any(|n| path == n || path.parent() == Some(n) || n.starts_with(path))
 }
 
 /// What is opened once cannot change under way.
