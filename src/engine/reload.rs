@@ -5,10 +5,10 @@ mod watcher;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use self::watcher::Changes;
+use self::watcher::{Changes, Watcher};
 use super::{Current, Engine, State};
 use crate::config::{self, Settings};
 use crate::setting::SettingError;
@@ -23,8 +23,8 @@ pub struct Reloader {
     path: PathBuf,
     state: Arc<State>,
     current: Current,
-    /// Held by the reload at work: what was read first is not to be in use last.
-    turn: Arc<Mutex<()>>,
+    /// Held by the reload at work: what was read first is not to be in use last. Who watches is told what.
+    turn: Arc<Mutex<Weak<Watcher>>>,
 }
 
 impl Reloader {
@@ -43,8 +43,8 @@ impl Reloader {
 
     /// Loads, builds, swaps; or says why not and leaves everything as it is.
     pub fn reload(&self) -> bool {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.try_reload();
+        let told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.try_reload(told.upgrade().as_deref());
         let count = |result| self.state.metrics.config_reloads.at(ConfigReload { result }).inc();
         match result {
             Ok(warnings) => {
@@ -63,9 +63,13 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<Vec<String>, config::Error> {
-        let settings = config::load(&self.path)?;
-        let before = self.current.load_full();
+    fn try_reload(&self, watcher: Option<&Watcher>) -> Result<Vec<String>, config::Error> {
+        let (loaded, before) = (config::load(&self.path), self.current.load_full());
+        if let Some(watcher) = watcher {
+            // Before it is read: no change falls between the two.
+            watcher.follow(loaded.as_ref().unwrap_or(before.settings()).paths());
+        }
+        let settings = loaded?;
         unchanged(before.settings(), &settings).map_err(|fault| settings.locate(&fault))?;
         let engine = Engine::build(settings, &self.state, Some(&before))?;
         let warnings = engine.warnings().to_vec();
@@ -85,9 +89,12 @@ impl Reloader {
 
     /// Ends when no more can be told.
     async fn reload_on(&self, mut changes: Changes) -> io::Error {
+        let (own, watcher) = (self.clone(), Arc::downgrade(changes.watcher()));
+        // A reload at work is waited for, and may wait for those who keep keys.
+        if let Err(error) = tokio::task::spawn_blocking(move || own.tell(watcher)).await {
+            return error.into();
+        }
         loop {
-            // A folder may be another one now.
-            changes.watcher().follow(self.current.load().settings().paths());
             if let Err(error) = changes.next().await {
                 return error;
             }
@@ -95,6 +102,15 @@ impl Reloader {
             changes.forget();
             self.reload_aside().await;
         }
+    }
+
+    /// From now on this watches what the settings of the moment name.
+    fn tell(&self, watcher: Weak<Watcher>) {
+        let mut told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = watcher.upgrade() {
+            watcher.follow(self.current.load().settings().paths());
+        }
+        *told = watcher;
     }
 }
 

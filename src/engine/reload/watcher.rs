@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_kernel_has_no_room_to_tell_may_be_about_anything() {
+        let mut stand = Stand::new();
+        let room = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        // Of what is told twice in a row once is kept.
+        let others = [stand.beside("a"), stand.beside("b")].map(|other| fs::File::create(other).unwrap());
+        for other in others.iter().cycle().take(room.trim().parse().unwrap()) {
+            other.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        stand.changed("too much").await;
+    }
+
+    #[tokio::test]
     async fn a_folder_that_stands_where_another_one_was_is_watched() {
         let mut stand = Stand::new();
         let keys = stand.keys.clone();
