@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -33,9 +33,10 @@ pub struct Front {
     metrics: Arc<Metrics>,
 }
 
-/// What requests need of one engine, looked up once.
+/// What requests need of one engine, looked up once. It keeps no engine: one that is replaced goes, and its keys with
+/// it, though nobody may ask for months.
 struct Prepared {
-    engine: Arc<Engine>,
+    engine: Weak<Engine>,
     names: Names,
     meters: Meters,
     /// Where decisions can be read, ending in a slash.
@@ -52,6 +53,7 @@ struct Exchange {
     started: Instant,
     parts: Parts,
     routed: Result<Route, RouteError>,
+    engine: Arc<Engine>,
     prepared: Arc<Prepared>,
     who: Arc<Principal>,
     lane: Option<Lane>,
@@ -62,7 +64,7 @@ impl Front {
     pub fn new(current: &Current) -> Arc<Self> {
         let engine = current.load_full();
         let metrics = engine.metrics().clone();
-        let prepared = ArcSwap::from_pointee(Prepared::of(engine));
+        let prepared = ArcSwap::from_pointee(Prepared::of(&engine));
         Arc::new(Self { current: current.clone(), prepared, metrics })
     }
 
@@ -71,9 +73,11 @@ impl Front {
     pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, lane: Option<&Lane>) -> Answer {
         let started = Instant::now();
         let (parts, _) = request.into_parts();
-        let prepared = self.prepared();
+        let engine = self.current.load_full();
+        let prepared = self.prepared(&engine);
         let routed = route(&parts.method, host(&parts), parts.uri.path(), parts.uri.query(), &prepared.names);
-        let exchange = Exchange { started, parts, routed, prepared, who: who.clone(), lane: lane.cloned() };
+        let exchange =
+            Exchange { started, parts, routed, engine, prepared, who: who.clone(), lane: lane.cloned() };
         match exchange.at_hand() {
             Some(reply) => Either::Left(ready(exchange.finish(reply))),
             // On the heap, so that answers from memory do not carry its size about.
@@ -89,14 +93,13 @@ impl Front {
         &self.metrics
     }
 
-    /// The current engine's, made when it is first met. Two requests may both make it: the same.
-    fn prepared(&self) -> Arc<Prepared> {
+    /// This engine's, made when it is first met. Two requests may both make it: the same.
+    fn prepared(&self, engine: &Arc<Engine>) -> Arc<Prepared> {
         let prepared = self.prepared.load_full();
-        let current = self.current.load();
-        if Arc::ptr_eq(&prepared.engine, &current) {
+        if prepared.engine.as_ptr() == Arc::as_ptr(engine) {
             return prepared;
         }
-        let fresh = Arc::new(Prepared::of(Arc::clone(&current)));
+        let fresh = Arc::new(Prepared::of(engine));
         self.prepared.store(fresh.clone());
         fresh
     }
@@ -111,7 +114,7 @@ fn host(parts: &Parts) -> Option<&str> {
 }
 
 impl Prepared {
-    fn of(engine: Arc<Engine>) -> Self {
+    fn of(engine: &Arc<Engine>) -> Self {
         let (settings, upstreams) = (engine.settings(), engine.upstreams());
         let registries: Vec<_> = upstreams.names().cloned().collect();
         let default = upstreams.default().map(|upstream| upstream.name().clone());
@@ -126,7 +129,7 @@ impl Prepared {
                 .map(|url| format!("{}/decisions/", url.as_str().trim_end_matches('/'))),
             log_requests: settings.log.requests,
             access: Access::new(settings.listen.authenticates_clients()),
-            engine,
+            engine: Arc::downgrade(engine),
         }
     }
 
@@ -199,7 +202,7 @@ impl Exchange {
 
     fn request(&self) -> registry::Request<'_> {
         registry::Request {
-            gate: self.prepared.engine.gate(),
+            gate: self.engine.gate(),
             parts: &self.parts,
             who: &self.who,
             meters: self.meters(),
