@@ -38,6 +38,8 @@ pub(super) struct Inside {
     opened: u64,
     /// Fingerprints of the PINs that were refused, each with its token.
     pub(super) refused: BTreeSet<[u8; 32]>,
+    /// And of the one that each token took last, by the slots' ids.
+    pub(super) taken: BTreeMap<u64, [u8; 32]>,
 }
 
 /// A session: its slot, and its number among all that there were.
@@ -56,8 +58,8 @@ impl Library {
     }
 
     fn new(path: PathBuf) -> Self {
-        let (sessions, refused) = (BTreeMap::new(), BTreeSet::new());
-        let inside = Inside { path, module: None, sessions, opened: 0, refused };
+        let (sessions, refused, taken) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let inside = Inside { path, module: None, sessions, opened: 0, refused, taken };
         Self { inside: Arc::new(Mutex::new(inside)), hangs: AtomicBool::new(false) }
     }
 
