@@ -49,6 +49,14 @@ fn module() -> String {
     places.into_iter().find(|place| std::path::Path::new(place).exists()).unwrap().to_owned()
 }
 
+/// A module before it, by which it is another sort of token.
+fn module_with(desk: &Desk, trait_of_it: &str) -> String {
+    desk.file("module.c", include_str!("token/module.c"));
+    let (with, real) = (format!("-D{trait_of_it}"), format!("-DMODULE=\"{}\"", module()));
+    desk.run("cc", &["-shared", "-fPIC", "-w", &with, &real, "-o", "other.so", "module.c", "-ldl"]).passed();
+    desk.path().join("other.so").display().to_string()
+}
+
 #[test]
 #[ignore = "needs softhsm2, openssl"]
 fn needs_softhsm2_keys_in_a_token_sign_what_their_public_halves_verify() {

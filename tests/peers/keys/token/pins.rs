@@ -1,4 +1,4 @@
-//! PINs that are not asked for again.
+//! PINs that nobody asks for, and those that are not asked for again.
 
 use cryptoki::context::Pkcs11;
 use cryptoki::session::UserType;
@@ -6,7 +6,29 @@ use cryptoki::types::AuthPin;
 use portcullis::signing::SigningKey;
 
 use super::super::super::process::run;
-use super::{PIN, WITHIN, module, token, uri};
+use super::{PIN, WITHIN, make, module, module_with, token, uri};
+
+/// SoftHSM2 itself wants everybody to log in.
+#[test]
+#[ignore = "needs softhsm2, opensc, openssl, cc"]
+fn needs_softhsm2_a_key_asks_for_its_pin_where_its_token_does_not() {
+    let desk = token();
+    make(&desk, "--key-type rsa:2048 --label always --id 0a --always-auth");
+    let module = module_with(&desk, &format!("OPEN=\"{PIN}\""));
+    let name = |object: &str, more: &str| format!("pkcs11:object={object}?module-path={module}{more}");
+    desk.signs(&name("p256", ""), &[]);
+    desk.signs(&name("always", "&pin-source=pin"), &[]);
+    // Nobody is asked before it is known whether somebody has to be.
+    let with = ["--key-password-file", "pin"];
+    desk.portcullis(&[&["key", "show", &name("always", "")], &with[..]].concat())
+        .failed()
+        .says("it asks for a PIN with each signature: name its file in pin-source");
+    desk.file("other", "161803");
+    let request = ["key", "certificate-request", "--subject", "CN=a"];
+    desk.portcullis(&[&request[..], &[&name("always", "&pin-source=other")]].concat())
+        .failed()
+        .says("the PIN is not accepted: it is another one");
+}
 
 #[test]
 #[ignore = "needs softhsm2, openssl"]
