@@ -7,7 +7,7 @@ use cryptoki::types::AuthPin;
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
-use super::library::{Inside, Place};
+use super::inside::{Inside, Place};
 use crate::signing::Password;
 
 /// How a token wants to know who asks.

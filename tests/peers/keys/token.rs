@@ -1,6 +1,7 @@
 //! A software token (SoftHSM2), asked through PKCS #11.
 
 mod pins;
+mod several;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::UserType;

@@ -1,6 +1,8 @@
-/* SoftHSM2 as other tokens are: with OPEN, it asks nobody for a PIN, though its keys may. */
+/* SoftHSM2 as other tokens are: with OPEN, it asks nobody for a PIN, though its keys may; with SLOW, each signature takes
+   so many microseconds, and the second of four sessions ends when there is a file named cut. */
 #include <dlfcn.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef unsigned long word;
 
@@ -11,7 +13,7 @@ struct list {
 };
 
 /* Places in it. */
-enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18 };
+enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CLOSE_SESSION = 13, GET_SESSION_INFO = 15, LOGIN = 18, SIGN = 43 };
 
 /* CK_TOKEN_INFO as far as its flags, CK_SESSION_INFO as far as its state. */
 struct info {
@@ -51,6 +53,22 @@ static word login(word session, word user, void *pin, word length) {
 }
 #endif
 
+#ifdef SLOW
+static word opened[4], many;
+
+static word open_session(word slot, word flags, void *application, void *notify, word *session) {
+    word result = real->calls[OPEN_SESSION](slot, flags, application, notify, session);
+    opened[many++ % 4] = *session;
+    return result;
+}
+
+static word sign(word session, void *data, word length, void *signature, word *room) {
+    if (signature) usleep(SLOW);
+    if (!unlink("cut")) real->calls[CLOSE_SESSION](opened[1]);
+    return real->calls[SIGN](session, data, length, signature, room);
+}
+#endif
+
 word C_GetFunctionList(struct list **list) {
     word (*get)(struct list **) = dlsym(dlopen(MODULE, RTLD_NOW), "C_GetFunctionList");
     word result = get(&real);
@@ -60,6 +78,10 @@ word C_GetFunctionList(struct list **list) {
     ours.calls[OPEN_SESSION] = open_session;
     ours.calls[GET_SESSION_INFO] = session_info;
     ours.calls[LOGIN] = login;
+#endif
+#ifdef SLOW
+    ours.calls[OPEN_SESSION] = open_session;
+    ours.calls[SIGN] = sign;
 #endif
     *list = &ours;
     return result;
