@@ -1,6 +1,9 @@
 //! Takes a changed configuration into use: on SIGHUP, and when the file or one that it names
 //! changes. A bad new file is reported, and the old engine goes on.
 
+#[cfg(not(target_os = "linux"))]
+mod unwatched;
+#[cfg(target_os = "linux")]
 mod watcher;
 
 use std::io;
@@ -8,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+#[cfg(not(target_os = "linux"))]
+use self::unwatched::{Changes, Watcher};
+#[cfg(target_os = "linux")]
 use self::watcher::{Changes, Watcher};
 use super::{Current, Engine, State};
 use crate::config::{self, Settings};
