@@ -140,13 +140,10 @@ mod tests {
         Library::new("/absent.so".into())
     }
 
-    /// Waits until whoever holds the sender lets go of it.
-    fn hanging() -> (Sender<()>, impl FnOnce() + Send + 'static) {
+    /// Ends once the sender is let go of.
+    fn hanging() -> (Sender<()>, impl FnOnce() -> bool + Send + 'static) {
         let (held, hangs) = channel::<()>();
-        let hang = move || {
-            let _ = hangs.recv();
-        };
-        (held, hang)
+        (held, move || hangs.recv().is_ok())
     }
 
     #[tokio::test]
