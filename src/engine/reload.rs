@@ -1,14 +1,20 @@
 //! Takes a changed configuration into use: on SIGHUP, and when the file or one that it names
 //! changes. A bad new file is reported, and the old engine goes on.
 
-use std::collections::BTreeSet;
+#[cfg(not(target_os = "linux"))]
+mod unwatched;
+#[cfg(target_os = "linux")]
+mod watcher;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
-
+#[cfg(not(target_os = "linux"))]
+use self::unwatched::{Changes, Watcher};
+#[cfg(target_os = "linux")]
+use self::watcher::{Changes, Watcher};
 use super::{Current, Engine, State};
 use crate::config::{self, Settings};
 use crate::setting::SettingError;
@@ -23,8 +29,8 @@ pub struct Reloader {
     path: PathBuf,
     state: Arc<State>,
     current: Current,
-    /// Held by the reload at work: what was read first is not to be in use last.
-    turn: Arc<Mutex<()>>,
+    /// Held by the reload at work: what was read first is not to be in use last. Who watches is told what.
+    turn: Arc<Mutex<Weak<Watcher>>>,
 }
 
 impl Reloader {
@@ -43,8 +49,8 @@ impl Reloader {
 
     /// Loads, builds, swaps; or says why not and leaves everything as it is.
     pub fn reload(&self) -> bool {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.try_reload();
+        let told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.try_reload(told.upgrade().as_deref());
         let count = |result| self.state.metrics.config_reloads.at(ConfigReload { result }).inc();
         match result {
             Ok(warnings) => {
@@ -63,9 +69,13 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<Vec<String>, config::Error> {
-        let settings = config::load(&self.path)?;
-        let before = self.current.load_full();
+    fn try_reload(&self, watcher: Option<&Watcher>) -> Result<Vec<String>, config::Error> {
+        let (loaded, before) = (config::load(&self.path), self.current.load_full());
+        if let Some(watcher) = watcher {
+            // Before it is read: no change falls between the two.
+            watcher.follow(loaded.as_ref().unwrap_or(before.settings()).paths());
+        }
+        let settings = loaded?;
         unchanged(before.settings(), &settings).map_err(|fault| settings.locate(&fault))?;
         let engine = Engine::build(settings, &self.state, Some(&before))?;
         let warnings = engine.warnings().to_vec();
@@ -75,63 +85,39 @@ impl Reloader {
 
     /// Reloads whenever a file that the settings name changes, for as long as it is polled.
     pub async fn watch(&self) {
-        let (sender, mut changes) = mpsc::channel(64);
-        let Ok(mut watcher) = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !event.kind.is_access()
-            {
-                // A full channel means that a reload is due anyway.
-                let _ = sender.try_send(event.paths);
-            }
-        }) else {
-            tracing::warn!("file changes cannot be watched here; send SIGHUP to reload");
-            return std::future::pending().await;
+        let ended = match Changes::new() {
+            Ok(changes) => self.reload_on(changes).await,
+            Err(error) => error,
         };
-        let (mut watched, mut named, mut followed) = (BTreeSet::new(), Vec::new(), Weak::new());
+        tracing::warn!(error = %ended, "file changes cannot be watched here; send SIGHUP to reload");
+        std::future::pending().await
+    }
+
+    /// Ends when no more can be told.
+    async fn reload_on(&self, mut changes: Changes) -> io::Error {
+        let (own, watcher) = (self.clone(), Arc::downgrade(changes.watcher()));
+        // A reload at work is waited for, and may wait for those who keep keys.
+        if let Err(error) = tokio::task::spawn_blocking(move || own.tell(watcher)).await {
+            return error.into();
+        }
         loop {
-            let engine = self.current.load_full();
-            // A log or a store in a folder of keys changes all the time: only what is named anew is looked for.
-            if followed.as_ptr() != Arc::as_ptr(&engine) {
-                named = engine.settings().paths();
-                follow(&named, &mut watcher, &mut watched);
-                followed = Arc::downgrade(&engine);
+            if let Err(error) = changes.next().await {
+                return error;
             }
-            // Files may not change for months: meanwhile an engine that is replaced goes, and its keys with it.
-            drop(engine);
-            let Some(changed) = changes.recv().await else { return };
-            if changed.iter().any(|path| concerns(path, &named)) {
-                tokio::time::sleep(SETTLE).await;
-                while changes.try_recv().is_ok() {}
-                self.reload_aside().await;
-                // A folder may be another one now.
-                followed = Weak::new();
-            }
+            tokio::time::sleep(SETTLE).await;
+            changes.forget();
+            self.reload_aside().await;
         }
     }
-}
 
-/// Watches folders, never files: Kubernetes swaps links, editors swap files.
-fn follow(named: &[PathBuf], watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
-    let folders = named.iter().filter(|path| path.is_dir()).cloned();
-    let parents = named.iter().filter_map(|path| path.parent().map(Path::to_owned));
-    let folders: BTreeSet<PathBuf> = folders.chain(parents).filter(|folder| folder.is_dir()).collect();
-    for gone in watched.difference(&folders) {
-        let _ = watcher.unwatch(gone);
-    }
-    for new in folders.difference(watched) {
-        if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-            let folder = new.display();
-            tracing::warn!(%folder, %error, "a folder cannot be watched; send SIGHUP after changes in it");
+    /// From now on this watches what the settings of the moment name.
+    fn tell(&self, watcher: Weak<Watcher>) {
+        let mut told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = watcher.upgrade() {
+            watcher.follow(self.current.load().settings().paths());
         }
+        *told = watcher;
     }
-    *watched = folders;
-}
-
-/// Whether a change at `path` can be a change of what the settings name: it itself, something in a
-/// named folder, or the link that Kubernetes swaps beside it (`..data`).
-fn concerns(path: &Path, named: &[PathBuf]) -> bool {
-    let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
-    swapped || named.iter().any(|n| path == n || path.parent() == Some(n) || n.starts_with(path))
 }
 
 /// What is opened once cannot change under way.

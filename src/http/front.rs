@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -33,9 +33,10 @@ pub struct Front {
     metrics: Arc<Metrics>,
 }
 
-/// What requests need of one engine, looked up once.
+/// What requests need of one engine, looked up once. It keeps no engine: one that is replaced goes, and its keys with
+/// it, though nobody may ask for months.
 struct Prepared {
-    engine: Arc<Engine>,
+    engine: Weak<Engine>,
     names: Names,
     meters: Meters,
     /// Where decisions can be read, ending in a slash.
@@ -47,11 +48,17 @@ struct Prepared {
 /// An answer: there already, or on its way.
 pub type Answer = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
 
+/// What was asked, and when.
+struct Asked {
+    started: Instant,
+    parts: Parts,
+    routed: Result<Route, RouteError>,
+}
+
 /// One request under way.
 struct Exchange<'a> {
-    started: Instant,
-    parts: &'a Parts,
-    routed: &'a Result<Route, RouteError>,
+    asked: &'a Asked,
+    engine: &'a Engine,
     prepared: &'a Prepared,
     meters: &'a RegistryMeters,
     who: &'a Principal,
@@ -63,7 +70,7 @@ impl Front {
     pub fn new(current: &Current) -> Arc<Self> {
         let engine = current.load_full();
         let metrics = engine.metrics().clone();
-        let prepared = ArcSwap::from_pointee(Prepared::of(engine));
+        let prepared = ArcSwap::from_pointee(Prepared::of(&engine));
         Arc::new(Self { current: current.clone(), prepared, metrics })
     }
 
@@ -72,16 +79,19 @@ impl Front {
     pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, lane: Option<&Lane>) -> Answer {
         let started = Instant::now();
         let (parts, _) = request.into_parts();
-        let prepared = self.prepared();
+        let engine = self.current.load();
+        let prepared = self.prepared(&engine);
         let routed = route(&parts.method, host(&parts), parts.uri.path(), parts.uri.query(), &prepared.names);
-        let exchange = Exchange::of(started, &parts, &routed, &prepared, who, lane);
+        let asked = Asked { started, parts, routed };
+        let exchange = Exchange::of(&asked, &engine, &prepared, who, lane);
         if let Some(reply) = exchange.at_hand() {
             return Either::Left(ready(exchange.finish(reply)));
         }
-        let (prepared, who, lane) = (Guard::into_inner(prepared), Arc::clone(who), lane.cloned());
+        let (engine, prepared) = (Guard::into_inner(engine), Guard::into_inner(prepared));
+        let (who, lane) = (Arc::clone(who), lane.cloned());
         // On the heap, so that answers from memory do not carry its size about.
         Either::Right(Box::pin(async move {
-            let exchange = Exchange::of(started, &parts, &routed, &prepared, &who, lane.as_ref());
+            let exchange = Exchange::of(&asked, &engine, &prepared, &who, lane.as_ref());
             let reply = exchange.answer().await;
             exchange.finish(reply)
         }))
@@ -92,14 +102,13 @@ impl Front {
         &self.metrics
     }
 
-    /// The current engine's, made when it is first met. Two requests may both make it: the same.
-    fn prepared(&self) -> Guard<Arc<Prepared>> {
+    /// This engine's, made when it is first met. Two requests may both make it: the same.
+    fn prepared(&self, engine: &Arc<Engine>) -> Guard<Arc<Prepared>> {
         let prepared = self.prepared.load();
-        let current = self.current.load();
-        if Arc::ptr_eq(&prepared.engine, &current) {
+        if prepared.engine.as_ptr() == Arc::as_ptr(engine) {
             return prepared;
         }
-        let fresh = Arc::new(Prepared::of(Arc::clone(&current)));
+        let fresh = Arc::new(Prepared::of(engine));
         self.prepared.store(fresh.clone());
         Guard::from_inner(fresh)
     }
@@ -114,7 +123,7 @@ fn host(parts: &Parts) -> Option<&str> {
 }
 
 impl Prepared {
-    fn of(engine: Arc<Engine>) -> Self {
+    fn of(engine: &Arc<Engine>) -> Self {
         let (settings, upstreams) = (engine.settings(), engine.upstreams());
         let registries: Vec<_> = upstreams.names().cloned().collect();
         let default = upstreams.default().map(|upstream| upstream.name().clone());
@@ -129,7 +138,7 @@ impl Prepared {
                 .map(|url| format!("{}/decisions/", url.as_str().trim_end_matches('/'))),
             log_requests: settings.log.requests,
             access: Access::new(settings.listen.authenticates_clients()),
-            engine,
+            engine: Arc::downgrade(engine),
         }
     }
 
@@ -141,18 +150,17 @@ impl Prepared {
 
 impl<'a> Exchange<'a> {
     fn of(
-        started: Instant,
-        parts: &'a Parts,
-        routed: &'a Result<Route, RouteError>,
+        asked: &'a Asked,
+        engine: &'a Engine,
         prepared: &'a Prepared,
         who: &'a Principal,
         lane: Option<&'a Lane>,
     ) -> Self {
-        let meters = prepared.meters.of(match routed {
+        let meters = prepared.meters.of(match &asked.routed {
             Ok(Route::Content(content)) => Some(content.repository.registry()),
             Ok(Route::Base) | Err(_) => None,
         });
-        Self { started, parts, routed, prepared, meters, who, lane }
+        Self { asked, engine, prepared, meters, who, lane }
     }
 
     /// The answer that needs no waiting.
@@ -176,7 +184,7 @@ impl<'a> Exchange<'a> {
     /// What is asked for, or the answer to a request that asks for no content or may have none.
     fn content(&self) -> Result<&'a Content, Reply> {
         let head = self.is_head();
-        match self.routed {
+        match &self.asked.routed {
             Ok(Route::Content(content)) if self.prepared.admits(self.who, &content.repository) => Ok(content),
             Ok(Route::Content(_)) => Err(Reply::problem(&Problem::not_allowed(), head)),
             Ok(Route::Base) => Err(Reply::base(head)),
@@ -186,8 +194,9 @@ impl<'a> Exchange<'a> {
 
     /// Counts the answer and, where it is wanted or wrong, gives it a number.
     fn finish(&self, mut reply: Reply) -> Response<Body> {
-        let (taken, kind, status) = (self.started.elapsed(), Kind::of(self.routed), reply.status());
-        self.meters.count(kind, &self.parts.method, status);
+        let Asked { started, routed, .. } = self.asked;
+        let (taken, kind, status) = (started.elapsed(), Kind::of(routed), reply.status());
+        self.meters.count(kind, &self.asked.parts.method, status);
         self.prepared.meters.observe(kind, taken);
         if self.prepared.log_requests || status.is_client_error() || status.is_server_error() {
             self.name(&mut reply, taken);
@@ -202,8 +211,8 @@ impl<'a> Exchange<'a> {
         if self.prepared.log_requests {
             tracing::info!(
                 request = id,
-                method = %Untrusted::new(self.parts.method.as_str()),
-                path = %Untrusted::new(self.parts.uri.path()),
+                method = %Untrusted::new(self.asked.parts.method.as_str()),
+                path = %Untrusted::new(self.asked.parts.uri.path()),
                 status = reply.status().as_u16(),
                 decision = reply.decision().map(|id| id.to_string()),
                 principal = %self.who,
@@ -215,8 +224,8 @@ impl<'a> Exchange<'a> {
 
     fn request(&self) -> registry::Request<'_> {
         registry::Request {
-            gate: self.prepared.engine.gate(),
-            parts: self.parts,
+            gate: self.engine.gate(),
+            parts: &self.asked.parts,
             who: self.who,
             meters: self.meters,
             decisions: self.prepared.decisions.as_deref(),
@@ -225,7 +234,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn is_head(&self) -> bool {
-        self.parts.method == Method::HEAD
+        self.asked.parts.method == Method::HEAD
     }
 }
 

@@ -1,9 +1,10 @@
 //! Keys in tokens that speak PKCS #11 (v2.40 and later): smart cards, hardware modules, software in their place.
 //!
 //! A module is foreign code in this process: it may hang, and is then waited for no longer than a bound; it may
-//! crash, and the process with it. It is loaded once, stays, and is asked by one call at a time.
+//! crash, and the process with it. It is loaded once, stays, and is asked by one call at a time, but for signatures.
 
 mod found;
+mod inside;
 mod library;
 mod login;
 mod mechanism;
@@ -12,7 +13,7 @@ mod public;
 mod uri;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use cryptoki::error::{Error as Failure, RvError};
@@ -20,7 +21,7 @@ use cryptoki::error::{Error as Failure, RvError};
 pub use uri::{Module, Uri};
 
 use self::found::Found;
-use self::library::Library;
+use self::library::{Library, Within};
 use self::login::Login;
 use self::opened::Opened;
 use super::signing_key::wait;
@@ -119,7 +120,7 @@ pub struct Token {
     uri: Uri,
     library: Arc<Library>,
     /// Touched within calls of the library alone.
-    opened: Arc<Mutex<Opened>>,
+    opened: Arc<RwLock<Opened>>,
     public: PublicKey,
 }
 
@@ -133,7 +134,7 @@ impl Token {
         let uri = Uri::parse(uri)?;
         let library = Library::at(uri.module()?);
         let named = uri.clone();
-        let found = wait(library.call(OPENING, move |inside| Found::of(inside, &named)))?;
+        let found = wait(library.call(Within::of(OPENING), move |inside| Found::of(inside, &named)))?;
         let pin = match found.login {
             Login::Pin => Some(match uri.pin()? {
                 Some(pin) => pin,
@@ -144,8 +145,8 @@ impl Token {
             Login::Pad => None,
         };
         let named = uri.clone();
-        let opened = wait(library.call(OPENING, move |inside| found.open(inside, &named, pin)))?;
-        Ok(Self { uri, library, public: opened.public.clone(), opened: Arc::new(Mutex::new(opened)) })
+        let opened = wait(library.call(Within::of(OPENING), move |inside| found.open(inside, &named, pin)))?;
+        Ok(Self { uri, library, public: opened.public.clone(), opened: Arc::new(RwLock::new(opened)) })
     }
 
     /// The public half.
@@ -159,13 +160,21 @@ impl Token {
     /// # Errors
     /// [`Error`].
     pub async fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let (uri, message) = (self.uri.clone(), message.to_vec());
-        let opened = Arc::clone(&self.opened);
-        let sign = move |inside: &mut _| {
-            let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let (within, message) = (Within::of(SIGNING), Arc::<[u8]>::from(message));
+        let (opened, signed) = (Arc::clone(&self.opened), Arc::clone(&message));
+        let beside = move |inside: &_| {
+            let opened = opened.read().unwrap_or_else(PoisonError::into_inner);
+            opened.sign_beside(inside, algorithm, &signed)
+        };
+        if let Some(signature) = self.library.share(within, beside).await? {
+            return Ok(signature);
+        }
+        let (opened, uri) = (Arc::clone(&self.opened), self.uri.clone());
+        let alone = move |inside: &mut _| {
+            let mut opened = opened.write().unwrap_or_else(PoisonError::into_inner);
             opened.sign(inside, &uri, algorithm, &message)
         };
-        self.library.call(SIGNING, sign).await
+        self.library.call(within, alone).await
     }
 }
 
@@ -184,7 +193,7 @@ pub fn public(uri: &str) -> Result<PublicKey, KeyError> {
     let uri = Uri::parse(uri)?;
     let (library, pin) = (Library::at(uri.module()?), uri.pin()?);
     let find = move |inside: &mut _| Found::of(inside, &uri)?.public(inside, &uri, pin);
-    Ok(wait(library.call(OPENING, find))?)
+    Ok(wait(library.call(Within::of(OPENING), find))?)
 }
 
 #[cfg(test)]

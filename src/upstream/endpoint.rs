@@ -2,10 +2,10 @@
 //! a question gets an answer.
 
 mod changing;
+mod course;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
+use self::course::Course;
 use super::answer;
 use super::breaker::{Breaker, Pass, Shut};
 use super::challenge::{self, Challenge, Scheme};
 use super::credentials::{Login, Source};
-use super::error::{Again, Error, Failure};
+use super::error::{Error, Failure};
 use super::grant::{self, Granted};
 use super::meter::Meter;
 use super::realm;
@@ -26,12 +27,6 @@ use super::tokens::Tokens;
 use crate::egress::{self, Body, Client, HostPattern, Origin, Request, Response};
 use crate::oci::Repository;
 use crate::telemetry::Untrusted;
-
-/// A question is asked at most so often.
-const ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Who is told to wait longer before it asks again gives up.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// One place to ask.
 #[derive(Debug)]
@@ -125,7 +120,7 @@ impl Endpoint {
     /// Leave for the attempts at one request.
     pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
-        Ok(Course { pass, attempt: 1, host: self.origin.host() })
+        Ok(Course::begun(pass, self.origin.host()))
     }
 
     fn unasked(&self, shut: Shut) -> Error {
@@ -249,50 +244,6 @@ impl Endpoint {
     }
 }
 
-/// The attempts at one request.
-pub(super) struct Course<'a> {
-    pub(super) pass: Pass<'a>,
-    attempt: u32,
-    host: &'a str,
-}
-
-impl Course<'_> {
-    /// One succeeded.
-    pub(super) fn ended<T>(self, answer: T) -> T {
-        self.pass.answered();
-        answer
-    }
-
-    /// One failed: waits before the next, if there is to be one.
-    pub(super) async fn again(self, failure: Failure) -> Result<Self, Error> {
-        let Some(pause) = pause(self.attempt, failure.again) else {
-            return Err(self.failed(failure));
-        };
-        tokio::time::sleep(pause).await;
-        Ok(Self { attempt: self.attempt + 1, ..self })
-    }
-
-    /// The last one failed: tells the breaker what that says about the upstream.
-    fn failed(self, failure: Failure) -> Error {
-        let wait = match failure.again {
-            Again::Never => Duration::ZERO,
-            Again::After(wait) => wait,
-        };
-        match &failure.error {
-            Error::Unavailable(why) => {
-                if self.pass.failed(failure.silent, wait, why) {
-                    let words = failure.words.as_ref().map(tracing::field::display);
-                    tracing::warn!(host = self.host, why, words, "an upstream is left alone for a moment");
-                }
-            }
-            Error::Throttled { retry_after } => self.pass.throttled(*retry_after),
-            Error::Forbidden(_) if failure.silent => self.pass.unasked(),
-            _ => self.pass.answered(),
-        }
-        failure.told()
-    }
-}
-
 /// The challenge to answer: a token before a password.
 fn wanted(headers: &HeaderMap) -> Option<Challenge> {
     let all: Vec<Challenge> = headers
@@ -304,15 +255,4 @@ fn wanted(headers: &HeaderMap) -> Option<Challenge> {
         .collect();
     let of = |scheme: Scheme| all.iter().find(|c| c.scheme == scheme).cloned();
     of(Scheme::Bearer).or_else(|| of(Scheme::Basic))
-}
-
-/// How long to wait before the next attempt, if there is to be one. Randomly longer by up to a half,
-/// so that many who failed together do not come back together.
-fn pause(attempt: u32, again: Again) -> Option<Duration> {
-    let Again::After(asked) = again else { return None };
-    if attempt == ATTEMPTS || asked > MAX_PAUSE {
-        return None;
-    }
-    let ours = FIRST_PAUSE * 4u32.pow(attempt - 1);
-    Some(asked.max(ours).mul_f64(1.0 + fastrand::f64() / 2.0))
 }

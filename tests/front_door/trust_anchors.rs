@@ -246,3 +246,32 @@ async fn a_running_server_sees_what_is_put_into_a_trust_store() {
         assert!(proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await > before);
     }
 }
+
+/// Its own file can be out of sight, as behind a link: then a signal has it read, and what it names by then is watched.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reload_names_is_watched_once_it_is_done() {
+    let (proxy, aside) = (TestProxy::new().upstream(signed("app")).start().await, Folder::new().unwrap());
+    let (link, keys) = (proxy.folder.path().join("portcullis.yaml"), aside.path().join("keys"));
+    let text = std::fs::read_to_string(&link).unwrap().replace("trust/wabbit", shown(&keys));
+    aside.write("keys/stranger.crt", &STRANGER.certificate_pem()).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(aside.write("real.yaml", &text).unwrap(), &link).unwrap();
+    let seen = async {
+        // Watching begins with the first poll.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(proxy.reload());
+        aside.write("keys/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
+        for _ in 0..100 {
+            if proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await >= 2.0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not seen");
+    };
+    tokio::select! {
+        () = proxy.proxy().watch() => panic!("files cannot be watched here"),
+        () = seen => {}
+    }
+    assert_eq!(proxy.get("app:1").await.status, 200);
+}

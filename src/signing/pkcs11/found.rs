@@ -4,7 +4,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
 
-use super::library::Inside;
+use super::inside::Inside;
 use super::login::Login;
 use super::opened::Opened;
 use super::{Error, Uri, public};
@@ -67,8 +67,9 @@ impl Found {
         if self.login != Login::None {
             inside.login(at, UserType::User, pin.as_ref())?;
         }
-        let session = inside.session(at)?;
-        let key = one(session, ObjectClass::PRIVATE_KEY, uri)?;
+        let found = inside.sessions(at)?.map(|session| one(session, ObjectClass::PRIVATE_KEY, uri));
+        let keys = found.collect::<Result<Vec<_>, _>>()?;
+        let (session, key) = (inside.session(at)?, *keys.first().ok_or(Error::Gone)?);
         let asks_always = usable(session, key)?;
         let public = match public::of(session, key, ObjectClass::PRIVATE_KEY)? {
             Some(public) => public,
@@ -77,7 +78,7 @@ impl Found {
         if asks_always {
             enterable(public.kind(), pin.is_some() || self.pad)?;
         }
-        Ok(Opened { at, key, public, asks_always, pin })
+        Ok(Opened { at, keys, public, asks_always, pin })
     }
 
     /// Finds the public half: without logging in, if that suffices.

@@ -1,50 +1,48 @@
-//! A module in this process: loaded once, asked by one call at a time, in one session with each of its tokens.
-//!
-//! Tokens that restart give the numbers of sessions and objects out again. No session is opened before those that ended are
-//! let go of, and each has a number of our own, so that no key is taken for another.
+//! A module in this process: loaded once, and asked by one call at a time, but for signatures, of which a few are made at
+//! once. Who is in a call, and who waits for how long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::error::{Error as Failure, RvError};
-use cryptoki::session::Session;
-use cryptoki::slot::Slot;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use futures_util::FutureExt as _;
+use tokio::sync::{RwLock, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Error;
+use super::inside::Inside;
+
+/// So many signatures are made at once, and so many sessions are open with each token, where the module takes that.
+pub(super) const AT_ONCE: usize = 4;
 
 /// Modules that were named, by their files. They stay: unloading one under a key that is in use would end the process.
-static LIBRARIES: Lock<BTreeMap<PathBuf, Arc<Library>>> = Lock::new(BTreeMap::new());
+static LIBRARIES: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
 
 /// A module, and who is in a call of it.
 pub(super) struct Library {
-    inside: Arc<Mutex<Inside>>,
-    /// The call that was waited for last did not end in time.
-    hangs: AtomicBool,
+    inside: Arc<RwLock<Inside>>,
+    signing: Arc<Semaphore>,
+    /// Calls that did not end in time, until they do.
+    left: Mutex<Vec<Weak<()>>>,
 }
 
-/// What one call at a time may touch.
-pub(super) struct Inside {
-    path: PathBuf,
-    module: Option<Pkcs11>,
-    /// By the slots' ids.
-    sessions: BTreeMap<u64, (u64, Session)>,
-    /// How many there were.
-    opened: u64,
-    /// Fingerprints of the PINs that were refused, each with its token.
-    pub(super) refused: BTreeSet<[u8; 32]>,
-}
-
-/// A session: its slot, and its number among all that there were.
+/// How long something may take in all.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) slot: Slot,
-    number: u64,
+pub(super) struct Within {
+    limit: Duration,
+    end: Instant,
+}
+
+impl Within {
+    /// From now on.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self { limit, end: Instant::now() + limit }
+    }
+
+    fn over(self) -> Error {
+        Error::TimedOut(self.limit)
+    }
 }
 
 impl Library {
@@ -56,108 +54,150 @@ impl Library {
     }
 
     fn new(path: PathBuf) -> Self {
-        let (sessions, refused) = (BTreeMap::new(), BTreeSet::new());
-        let inside = Inside { path, module: None, sessions, opened: 0, refused };
-        Self { inside: Arc::new(Mutex::new(inside)), hangs: AtomicBool::new(false) }
+        let inside = Arc::new(RwLock::new(Inside::of(path)));
+        Self { inside, signing: Arc::new(Semaphore::new(AT_ONCE)), left: Mutex::default() }
     }
 
-    /// Does `work` on a thread of its own, which is left behind when it does not end in time; the time in which others are
-    /// in a call counts. Behind one that was left nobody waits.
+    /// Does `work` while nobody else is in the module, on a thread of its own, which is left behind when it does not end in
+    /// time; the time in which others are in a call counts. Behind one that was left nobody waits.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        limit: Duration,
+        within: Within,
         work: impl FnOnce(&mut Inside) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (end, late) = (Instant::now() + limit, || Error::TimedOut(limit));
-        let mut inside = self.enter(end).await.ok_or_else(late)?;
-        let (done, told) = oneshot::channel();
+        let mut inside = self.enter(within, 1, Arc::clone(&self.inside).write_owned()).await?;
+        self.run(within, move || work(&mut inside)).await
+    }
+
+    /// As [`Library::call`], but a few may be in the module together.
+    pub(super) async fn share<T: Send + 'static>(
+        &self,
+        within: Within,
+        work: impl FnOnce(&Inside) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.enter(within, AT_ONCE, Arc::clone(&self.signing).acquire_owned()).await?;
+        let inside = self.enter(within, 1, Arc::clone(&self.inside).read_owned()).await?;
+        self.run(within, move || {
+            let _turn = turn;
+            work(&inside)
+        })
+        .await
+    }
+
+    /// Waits for leave, but not where so many calls were left that it need not come.
+    async fn enter<T>(
+        &self,
+        within: Within,
+        left: usize,
+        entering: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let entered = match self.left() < left {
+            true => timeout_at(within.end, entering).await.ok(),
+            false => entering.now_or_never(),
+        };
+        entered.ok_or_else(|| within.over())
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        within: Within,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let ((done, told), here) = (oneshot::channel(), Arc::new(()));
+        let left = Arc::downgrade(&here);
         let run = move || {
-            let outcome = work(&mut inside);
-            drop(inside);
+            let outcome = work();
+            drop(here);
             let _ = done.send(outcome);
         };
         std::thread::Builder::new().name("pkcs11".to_owned()).spawn(run)?;
-        let told = timeout_at(end, told).await;
-        self.hangs.store(told.is_err(), Ordering::Relaxed);
-        told.map_err(|_| late())?.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?
+        let Ok(told) = timeout_at(within.end, told).await else {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
+            return Err(within.over());
+        };
+        told.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?
     }
 
-    async fn enter(&self, end: Instant) -> Option<OwnedMutexGuard<Inside>> {
-        let inside = Arc::clone(&self.inside);
-        if self.hangs.load(Ordering::Relaxed) {
-            return inside.try_lock_owned().ok();
-        }
-        timeout_at(end, inside.lock_owned()).await.ok()
-    }
-}
-
-impl Inside {
-    /// The module, which is loaded first where it is not.
-    pub(super) fn module(&mut self) -> Result<Pkcs11, Error> {
-        if let Some(module) = &self.module {
-            return Ok(module.clone());
-        }
-        let wrong = |source| Error::Module { path: self.path.clone(), source };
-        let module = Pkcs11::new(&self.path).map_err(wrong)?;
-        match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // By other code of this process already.
-            Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(failure) => return Err(wrong(failure)),
-        }
-        Ok(self.module.insert(module).clone())
-    }
-
-    /// The session with a token, which is opened where there is none.
-    pub(super) fn open(&mut self, slot: Slot) -> Result<Place, Error> {
-        self.sessions.retain(|_, (_, session)| session.get_session_info().is_ok());
-        if let Some((number, _)) = self.sessions.get(&slot.id()) {
-            return Ok(Place { slot, number: *number });
-        }
-        let session = self.module()?.open_ro_session(slot)?;
-        self.opened += 1;
-        self.sessions.insert(slot.id(), (self.opened, session));
-        Ok(Place { slot, number: self.opened })
-    }
-
-    /// The session, if it is still that one.
-    ///
-    /// # Errors
-    /// [`Error::Gone`].
-    pub(super) fn session(&self, place: Place) -> Result<&Session, Error> {
-        let held = self.sessions.get(&place.slot.id()).filter(|(number, _)| *number == place.number);
-        held.map(|(_, session)| session).ok_or(Error::Gone)
-    }
-
-    /// Ends the session, if it is still that one; with it end all keys that are open in it.
-    pub(super) fn close(&mut self, place: Place) {
-        if self.session(place).is_ok() {
-            self.sessions.remove(&place.slot.id());
-        }
+    /// How many calls did not end in time, and have not since.
+    fn left(&self) -> usize {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.retain(|call| call.strong_count() > 0);
+        left.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn library() -> Library {
+        Library::new("/absent.so".into())
+    }
+
+    /// Ends once the sender is let go of.
+    fn hanging() -> (Sender<()>, impl FnOnce() -> bool + Send + 'static) {
+        let (held, hangs) = channel::<()>();
+        (held, move || hangs.recv().is_ok())
+    }
 
     #[tokio::test]
     async fn behind_a_call_that_hangs_nobody_waits() {
-        let library = Library::new("/absent.so".into());
-        let (held, hangs) = std::sync::mpsc::channel::<()>();
-        let short = Duration::from_millis(20);
-        let hanging = move |_: &mut Inside| {
-            let _ = hangs.recv();
-            Ok(())
-        };
-        assert!(matches!(library.call(short, hanging).await, Err(Error::TimedOut(of)) if of == short));
-        let (start, long) = (Instant::now(), Duration::from_secs(20));
-        assert!(matches!(library.call(long, |_| Ok(())).await, Err(Error::TimedOut(_))));
-        assert!(start.elapsed() < long / 2, "{:?}", start.elapsed());
+        let library = library();
+        let (held, hang) = hanging();
+        let hanging = library.call(Within::of(SHORT), |_| Ok(hang())).await;
+        assert!(matches!(hanging, Err(Error::TimedOut(SHORT))));
+        let start = Instant::now();
+        assert!(matches!(library.call(Within::of(LONG), |_| Ok(())).await, Err(Error::TimedOut(_))));
+        assert!(matches!(library.share(Within::of(LONG), |_| Ok(())).await, Err(Error::TimedOut(_))));
+        assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
         drop(held);
-        while library.call(long, |_| Ok(())).await.is_err() {
-            assert!(start.elapsed() < long, "the module answers again");
+        while library.call(Within::of(LONG), |_| Ok(())).await.is_err() {
+            assert!(start.elapsed() < LONG, "the module answers again");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(library.call(long, |_| Ok(7)).await.unwrap(), 7);
+        assert_eq!(library.call(Within::of(LONG), |_| Ok(7)).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_signature_that_hangs_holds_up_only_who_wants_to_be_alone() {
+        let library = library();
+        let (held, hang) = hanging();
+        assert!(library.share(Within::of(SHORT), |_| Ok(hang())).await.is_err());
+        let start = Instant::now();
+        assert_eq!(library.share(Within::of(LONG), |_| Ok(7)).await.unwrap(), 7);
+        assert!(library.call(Within::of(LONG), |_| Ok(())).await.is_err());
+        assert_eq!(library.share(Within::of(LONG), |_| Ok(7)).await.unwrap(), 7);
+        assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
+        drop(held);
+        while library.call(Within::of(LONG), |_| Ok(())).await.is_err() {
+            assert!(start.elapsed() < LONG, "the module answers again");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_few_sign_at_once_and_no_more() {
+        let (library, together) = (library(), Arc::new(Barrier::new(AT_ONCE + 1)));
+        // They end only when all of them are there, and the one below.
+        let busy = (0..AT_ONCE).map(|_| {
+            let together = Arc::clone(&together);
+            library.share(Within::of(LONG), move |_| Ok(together.wait()))
+        });
+        let one_more = async {
+            tokio::time::sleep(SHORT).await;
+            assert!(library.share(Within::of(SHORT), |_| Ok(())).await.is_err());
+            assert!(library.call(Within::of(SHORT), |_| Ok(())).await.is_err());
+            let together = Arc::clone(&together);
+            tokio::task::spawn_blocking(move || together.wait()).await.unwrap();
+        };
+        let (busy, ()) = tokio::join!(futures_util::future::join_all(busy), one_more);
+        assert!(busy.into_iter().all(|ended| ended.is_ok()));
+        library.call(Within::of(LONG), |_| Ok(())).await.unwrap();
     }
 }

@@ -6,16 +6,16 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::UserType;
 
 use super::found::Found;
-use super::library::{Inside, Place};
+use super::inside::{Inside, Place};
 use super::{Error, Uri, mechanism};
 use crate::signing::Password;
 use crate::x509::{Algorithm, PublicKey};
 
-/// A key in its session.
+/// A key in the sessions with its token.
 pub(super) struct Opened {
     pub(super) at: Place,
-    /// Its number, as long as the session lasts.
-    pub(super) key: ObjectHandle,
+    /// Its number in each, as long as they last.
+    pub(super) keys: Vec<ObjectHandle>,
     pub(super) public: PublicKey,
     /// It wants to know who asks with each signature (`CKA_ALWAYS_AUTHENTICATE`).
     pub(super) asks_always: bool,
@@ -23,8 +23,36 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Signs. Where the token let go of the session meanwhile, since it was taken out or its machine restarted, the key is
-    /// opened anew, once.
+    /// Signs while others do: `None` where that cannot be, since there is one session alone, or the token let go of one, or
+    /// the key wants to know who asks.
+    pub(super) fn sign_beside(
+        &self,
+        inside: &Inside,
+        algorithm: Algorithm,
+        message: &[u8],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if !self.signs_beside() {
+            return Ok(None);
+        }
+        let (by, content) = mechanism::of(algorithm, message).ok_or(Error::Mechanism(algorithm))?;
+        let signed = inside.in_one_of(self.at, |at, session| {
+            let key = self.keys.get(at).ok_or(Error::Gone)?;
+            Ok(session.sign(&by, *key, &content)?)
+        });
+        match signed {
+            Ok(signature) => Ok(Some(signature)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(refined(error, algorithm)),
+        }
+    }
+
+    fn signs_beside(&self) -> bool {
+        // A PIN that is wrong by now would be tried by all of them at once.
+        self.keys.len() > 1 && !self.asks_always
+    }
+
+    /// Signs alone. Where the token let go of the session meanwhile, since it was taken out or its machine restarted, the
+    /// key is opened anew, once.
     pub(super) fn sign(
         &mut self,
         inside: &mut Inside,
@@ -32,7 +60,11 @@ impl Opened {
         algorithm: Algorithm,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let mut signed = self.signed(inside, algorithm, message);
+        let mut signed = match self.signs_beside() {
+            // It would have, had it not found one of its sessions gone.
+            true => self.open_anew(inside, uri).and_then(|()| self.signed(inside, algorithm, message)),
+            false => self.signed(inside, algorithm, message),
+        };
         if signed.as_ref().is_err_and(is_gone) {
             inside.close(self.at);
             self.open_anew(inside, uri)?;
@@ -43,13 +75,13 @@ impl Opened {
 
     fn signed(&self, inside: &mut Inside, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         let unknown = Error::Mechanism(algorithm);
-        let session = inside.session(self.at)?;
+        let (session, key) = (inside.session(self.at)?, *self.keys.first().ok_or(Error::Gone)?);
         if !self.asks_always {
             let (by, content) = mechanism::of(algorithm, message).ok_or(unknown)?;
-            return Ok(session.sign(&by, self.key, &content)?);
+            return Ok(session.sign(&by, key, &content)?);
         }
         // Only in several calls is there a place between the first and the signature, and those take no digest.
-        session.sign_init(&mechanism::hashing(algorithm).ok_or(unknown)?, self.key)?;
+        session.sign_init(&mechanism::hashing(algorithm).ok_or(unknown)?, key)?;
         if let Err(error) = inside.login(self.at, UserType::ContextSpecific, self.pin.as_ref()) {
             // Else the session would wait for the rest of the signature.
             inside.close(self.at);

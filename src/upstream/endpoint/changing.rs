@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Endpoint, pause};
+use super::Endpoint;
 use crate::egress::{Request, Response};
 use crate::upstream::answer;
 use crate::upstream::breaker::Pass;
@@ -45,7 +45,7 @@ impl Endpoint {
                 Ok(None)
             }
             Err(failure) => {
-                let pause = pause(1, failure.again);
+                let pause = course.pause(failure.again);
                 Err((course.failed(failure), pause))
             }
         }

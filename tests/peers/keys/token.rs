@@ -1,5 +1,8 @@
 //! A software token (SoftHSM2), asked through PKCS #11.
 
+mod pins;
+mod several;
+
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
@@ -45,6 +48,14 @@ fn uri(attributes: &str) -> String {
 fn module() -> String {
     let places = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
     places.into_iter().find(|place| std::path::Path::new(place).exists()).unwrap().to_owned()
+}
+
+/// A module before it, by which it is another sort of token.
+fn module_with(desk: &Desk, trait_of_it: &str) -> String {
+    desk.file("module.c", include_str!("token/module.c"));
+    let (with, real) = (format!("-D{trait_of_it}"), format!("-DMODULE=\"{}\"", module()));
+    desk.run("cc", &["-shared", "-fPIC", "-w", &with, &real, "-o", "other.so", "module.c", "-ldl"]).passed();
+    desk.path().join("other.so").display().to_string()
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! The attempts at one request: which failures are worth another one, how long it waits, and what the breaker is told.
+
+use std::time::Duration;
+
+use crate::upstream::breaker::Pass;
+use crate::upstream::error::{Again, Error, Failure};
+
+/// A question is asked at most so often.
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Who is told to wait longer before it asks again gives up.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// The attempts at one request.
+pub(in crate::upstream) struct Course<'a> {
+    pub(in crate::upstream) pass: Pass<'a>,
+    attempt: u32,
+    host: &'a str,
+}
+
+impl<'a> Course<'a> {
+    /// Before the first; `host` is who is asked.
+    pub(in crate::upstream) fn begun(pass: Pass<'a>, host: &'a str) -> Self {
+        Self { pass, attempt: 1, host }
+    }
+
+    /// One succeeded.
+    pub(in crate::upstream) fn ended<T>(self, answer: T) -> T {
+        self.pass.answered();
+        answer
+    }
+
+    /// One failed: waits before the next, if there is to be one.
+    pub(in crate::upstream) async fn again(self, failure: Failure) -> Result<Self, Error> {
+        let Some(pause) = self.pause(failure.again) else {
+            return Err(self.failed(failure));
+        };
+        tokio::time::sleep(pause).await;
+        Ok(Self { attempt: self.attempt + 1, ..self })
+    }
+
+    /// How long to wait before the next attempt, if there is to be one. Randomly longer by up to a half,
+    /// so that many who failed together do not come back together.
+    pub(super) fn pause(&self, again: Again) -> Option<Duration> {
+        let Again::After(asked) = again else { return None };
+        if self.attempt == ATTEMPTS || asked > MAX_PAUSE {
+            return None;
+        }
+        let ours = FIRST_PAUSE * 4u32.pow(self.attempt - 1);
+        Some(asked.max(ours).mul_f64(1.0 + fastrand::f64() / 2.0))
+    }
+
+    /// The last one failed: tells the breaker what that says about the upstream.
+    pub(in crate::upstream) fn failed(self, failure: Failure) -> Error {
+        let wait = match failure.again {
+            Again::Never => Duration::ZERO,
+            Again::After(wait) => wait,
+        };
+        match &failure.error {
+            Error::Unavailable(why) => {
+                if self.pass.failed(failure.silent, wait, why) {
+                    let words = failure.words.as_ref().map(tracing::field::display);
+                    tracing::warn!(host = self.host, why, words, "an upstream is left alone for a moment");
+                }
+            }
+            Error::Throttled { retry_after } => self.pass.throttled(*retry_after),
+            Error::Forbidden(_) if failure.silent => self.pass.unasked(),
+            _ => self.pass.answered(),
+        }
+        failure.told()
+    }
+}
