@@ -116,12 +116,12 @@ impl Carried {
         }
     }
 
-    /// Whether content is there, whatever its bytes are. Blocks.
+    /// How many bytes of content are there, whatever they are; `None` where it is not there. Blocks.
     ///
     /// # Errors
     /// What the system says.
-    pub fn has(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.find(digest)?.is_some())
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.find(digest)?.map(|part| part.size))
     }
 
     /// Content of at most `limit` bytes, as its digest says. Blocks.

@@ -64,6 +64,10 @@ pub struct Layout {
     /// something damaged what was carried.
     #[serde(default)]
     pub damaged: usize,
+    /// How many answers of revocation servers cannot be read, are something else, or have no room. A revocation may be
+    /// missed, and what cannot be judged without them is not admitted.
+    #[serde(default)]
+    pub answers_lost: usize,
     /// Pieces of which content is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_pieces: Vec<u32>,
@@ -83,17 +87,20 @@ struct Wanted {
 }
 
 impl Layout {
-    /// Whether something of it was damaged, whatever became of its references.
+    /// Whether something of it was damaged or left behind, whatever became of its references.
     pub fn is_damaged(&self) -> bool {
-        self.broken.is_some() || self.damaged > 0
+        self.broken.is_some() || self.damaged > 0 || self.answers_lost > 0
     }
 
     fn warn(&self) {
-        let (path, damaged) = (self.path.display(), self.damaged);
+        let (path, damaged, answers_lost) = (self.path.display(), self.damaged, self.answers_lost);
         if let Some(why) = &self.broken {
             tracing::warn!(layout = %path, %why, "nothing of what was carried here can be read");
         } else if damaged > 0 {
             tracing::warn!(layout = %path, damaged, "artifacts were damaged on the way here");
+        }
+        if answers_lost > 0 {
+            tracing::warn!(layout = %path, answers_lost, "revocation data that was carried here is passed over");
         }
     }
 }
