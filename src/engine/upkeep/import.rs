@@ -123,12 +123,16 @@ pub(super) async fn run(
     for refused in opened.refused {
         report(refused, state, tell).await?;
     }
-    let own = Arc::new(inward(engine, state, opened.carried, opened.brought)?);
+    let carried = Arc::new(opened.carried);
+    let own = Arc::new(inward(engine, state, &carried, opened.brought)?);
     // A revocation closes what is here already, whether or not that is named again.
     own.gate().refresh_revocations().await;
     let pulls = opened.wanted.into_iter().map(|wanted| {
-        let own = Arc::clone(&own);
-        async move { report(bring(&own, state, &wanted, import.older).await, state, tell).await }
+        let (own, carried) = (Arc::clone(&own), Arc::clone(&carried));
+        async move {
+            let pulled = bring(&own, state, &wanted, import.older).await;
+            report(inspected(pulled, &wanted, carried, state).await, state, tell).await
+        }
     });
     let mut pulls = stream::iter(pulls).buffer_unordered(import.at_once.clamp(1, 64));
     while let Some(told) = pulls.next().await {
@@ -149,9 +153,14 @@ fn keys(named: &[String], engine: &Engine) -> Result<Vec<PublicKey>, String> {
 
 /// The engine that takes in: all as in the one that serves, but for where content and revocations come from. What is
 /// known already is never taken for what was carried.
-fn inward(engine: &Engine, state: &Arc<State>, carried: Carried, brought: Brought) -> Result<Engine, String> {
+fn inward(
+    engine: &Engine,
+    state: &Arc<State>,
+    carried: &Arc<Carried>,
+    brought: Brought,
+) -> Result<Engine, String> {
     let mut settings = engine.settings().clone();
-    let carried = CarriedSource::from(Arc::new(carried));
+    let carried = CarriedSource::from(Arc::clone(carried));
     for upstream in settings.upstreams.values_mut() {
         let (default, carried) = (upstream.default, Some(carried.clone()));
         *upstream = upstream::Settings { default, carried, ..upstream::Settings::default() };
@@ -186,10 +195,24 @@ async fn bring(engine: &Engine, state: &State, wanted: &Wanted, older: bool) -> 
     }
 }
 
+/// With what was damaged of a reference that is refused: it was not read, and may be admitted another day.
+async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state: &State) -> Pulled {
+    if pulled.outcome != Outcome::Refused {
+        return pulled;
+    }
+    let (store, repository, digest) =
+        (state.memory.store().clone(), wanted.reference.repository.clone(), wanted.digest);
+    let is_kept = move |blob: &Digest| matches!(store.size_now(blob), Ok(Some(_)));
+    let look = move || carried.damage(&repository, &digest, is_kept);
+    let damaged = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| vec![e.to_string()]);
+    Pulled { damaged, ..pulled }
+}
+
 async fn report(pulled: Pulled, state: &State, tell: &Tell) -> Result<(), String> {
     count(state, "import", &pulled);
     if let Some(why) = pulled.reason.as_ref() {
-        tracing::warn!(reference = %pulled.reference, %why, "what was carried here is not taken in");
+        let damaged = pulled.damaged.len();
+        tracing::warn!(reference = %pulled.reference, %why, damaged, "what was carried here is not taken in");
     }
     told(tell, Progress::Pulled(pulled)).await
 }

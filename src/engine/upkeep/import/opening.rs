@@ -53,7 +53,7 @@ impl Opened {
         now: SystemTime,
     ) -> Result<Self, String> {
         let carried =
-            Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
+            Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| e.plainly())?;
         let read: Vec<Read> = carried.layouts().iter().map(|layout| Read::of(layout, keys)).collect();
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
@@ -87,7 +87,7 @@ impl Opened {
             match self.carried.size(&listed.digest) {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(why) => layout.pass_over(shown(&why)),
+                Err(why) => layout.pass_over(why.plainly()),
             }
             missing.insert(piece);
         }
@@ -114,13 +114,13 @@ impl Opened {
     }
 
     fn answer(&self, digest: &Digest, room: usize) -> Result<Bytes, String> {
-        let size = self.carried.size(digest).map_err(|e| shown(&e))?;
+        let size = self.carried.size(digest).map_err(|e| e.plainly())?;
         if size.is_some_and(|size| size > room as u64) {
             return Err(format!(
                 "{digest} has no room in the {MAX_BROUGHT} bytes that one import takes of it: import fewer layouts at once"
             ));
         }
-        self.carried.read(digest, crl::MAX_DER as u64).map_err(|e| shown(&e))
+        self.carried.read(digest, crl::MAX_DER as u64).map_err(|e| e.plainly())
     }
 
     /// Looks at nothing of a layout.
@@ -255,14 +255,6 @@ fn in_time(contents: &Contents, layout: &Layout, now: SystemTime) -> Result<(), 
         return Err(format!("{path} was made at {made}, and this clock shows {now}: set it right first"));
     }
     Ok(())
-}
-
-/// Without the words that are for registries.
-fn shown(error: &crate::upstream::Error) -> String {
-    match error {
-        crate::upstream::Error::Unavailable(why) => why.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
