@@ -113,20 +113,15 @@ impl Promotion<'_> {
             self.write(&tree).await
         };
         let (written, ()) = tokio::try_join!(content, self.settled(early.settling))?;
-        let late = self.complete(&attached, &early.refused).await?;
+        let taken = self.complete(&attached, &early.refused).await?;
         if let Some(tag) = self.tag {
             self.put(&Target::Tag(tag.clone()), &top.manifest).await?;
         }
-        let mut taken: Vec<Left> = early.taken;
-        // A tag that was looked at again says what is so now.
-        taken.retain(|left| late.iter().all(|late| late.tag != left.tag));
-        taken.extend(late);
-        let tags = attached.tagged.len() - taken.len();
         Ok(Promoted {
             digest: *top.manifest.digest(),
             manifests: (tree.len(), written),
             referrers: attached.referrers.len(),
-            tags,
+            tags: attached.tagged.len() - taken.len(),
             left: taken.into_iter().chain(tags::left_out(&attached.tagged)).collect(),
             blobs: copied.blobs,
         })

@@ -5,8 +5,8 @@
 mod record;
 mod striking;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
@@ -132,6 +132,8 @@ pub(super) struct Links {
     written: Cache<(Repository, Digest), ()>,
     /// Counts writes, so that nothing older than a write is taken for recent.
     writes: AtomicU64,
+    /// Held by each who writes links, and alone by who does something since there are none.
+    writing: RwLock<()>,
 }
 
 /// A key of `latest` without its own copies.
@@ -167,6 +169,7 @@ impl Links {
             latest: Cache::new(50_000),
             written: Cache::new(20_000),
             writes: AtomicU64::new(0),
+            writing: RwLock::new(()),
         }
     }
 
@@ -192,6 +195,10 @@ impl Links {
         let latest = |link: &Link| (repository.clone(), link.child.digest, link.role.place());
         let is_known = |link: &Link| self.latest.get(&latest(link)).is_some_and(|known| known == *link);
         let new: Vec<Link> = links.into_iter().filter(|link| !is_known(link)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         self.records.apply(new.iter().map(|link| {
             let key = record::key(repository, &link.parent, link.role, &link.child.digest);
             self.table.putting(key, record::value(&link.child))

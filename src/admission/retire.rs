@@ -124,29 +124,28 @@ impl Memory {
                 self.links.struck(repository, way);
             }
             self.forget(&Key { repository: repository.clone(), subject: *digest, tag: None });
-            let blobs = self.unlinked(repository, &ways)?;
-            let signed = self.orphaned(repository, free)?;
-            let forgotten = self.cache.forget_now(repository, digest, &[blobs, signed].concat());
-            forgotten.map_err(|e| Error::Records(e.to_string()))
+            let content = ways.iter().filter(|way| matches!(way.role, Role::Config | Role::Layer));
+            let content = content.map(|way| way.child).chain(free);
+            // Whoever links to something of it meanwhile asks for it afterwards, and does not lose what was shown to him.
+            self.links.quietly(|| {
+                let orphaned = self.orphaned(repository, content)?;
+                let forgotten = self.cache.forget_now(repository, digest, &orphaned);
+                forgotten.map_err(|e| Error::Records(e.to_string()))
+            })
         })
     }
 
-    /// The configs and layers that nothing in the repository leads to any more.
-    fn unlinked(&self, repository: &Repository, ways: &[Way]) -> Result<Vec<Digest>, Error> {
-        let mut unlinked = Vec::new();
-        for way in ways.iter().filter(|way| matches!(way.role, Role::Config | Role::Layer)) {
-            if !self.links.lead_to(repository, &way.child)? {
-                unlinked.push(way.child);
-            }
-        }
-        Ok(unlinked)
-    }
-
-    /// What of a signature nobody holds and nobody asked for by itself.
-    fn orphaned(&self, repository: &Repository, free: Vec<Digest>) -> Result<Vec<Digest>, Error> {
+    /// What nothing in the repository leads to any more, and nobody asked for by itself. A signature that shares a part of it
+    /// and is kept in this very moment is proven from the store all the same; who asks for that part has it fetched anew, or,
+    /// on an island, imported again.
+    fn orphaned(
+        &self,
+        repository: &Repository,
+        content: impl Iterator<Item = Digest>,
+    ) -> Result<Vec<Digest>, Error> {
         let mut orphaned = Vec::new();
-        for digest in free {
-            if !self.uses.has(&(repository.clone(), digest))? {
+        for digest in content {
+            if !self.links.lead_to(repository, &digest)? && !self.uses.has(&(repository.clone(), digest))? {
                 orphaned.push(digest);
             }
         }

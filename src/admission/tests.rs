@@ -1,6 +1,7 @@
 //! The gate between an upstream that misbehaves as told and clients that try their luck.
 
 mod bounds;
+mod countersigning;
 mod indexes;
 mod links;
 mod referrers;

@@ -151,6 +151,10 @@ fn about(out: &mut impl std::io::Write, layout: &Layout) -> std::io::Result<()> 
             layout.damaged
         )?;
     }
+    if layout.answers_lost > 0 {
+        let lost = layout.answers_lost;
+        writeln!(out, "  revocation data: {lost} answers are not taken in, and a revocation may be missed")?;
+    }
     for passed_over in &layout.passed_over {
         writeln!(out, "  passed over: {passed_over}")?;
     }

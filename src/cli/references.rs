@@ -11,7 +11,7 @@ use crate::engine::upkeep::{Outcome, Pulled, Refused};
 
 /// Says what came of a reference; `done` is what it is called when all is well.
 pub(super) fn print(out: &mut impl std::io::Write, pulled: &Pulled, done: &str) -> std::io::Result<()> {
-    let Pulled { reference, outcome, reason, manifests, bytes: fetched, refused } = pulled;
+    let Pulled { reference, outcome, reason, manifests, bytes: fetched, refused, damaged } = pulled;
     let reason = reason.as_deref().unwrap_or_default();
     match outcome {
         Outcome::Kept => {
@@ -24,13 +24,16 @@ pub(super) fn print(out: &mut impl std::io::Write, pulled: &Pulled, done: &str) 
         let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
         writeln!(out, "  {digest}{platform}: refused: {reason}")?;
     }
+    for why in damaged {
+        writeln!(out, "  damaged: {why}")?;
+    }
     Ok(())
 }
 
 /// The exit code for all of them together.
 pub(super) fn code(all: &[Pulled]) -> u8 {
     let any = |outcome| all.iter().any(|pulled| pulled.outcome == outcome);
-    if any(Outcome::Trouble) {
+    if any(Outcome::Trouble) || all.iter().any(|pulled| !pulled.damaged.is_empty()) {
         exit::UNDECIDED
     } else if any(Outcome::Refused) {
         exit::DENIED
@@ -77,9 +80,12 @@ mod tests {
             manifests: 0,
             bytes: 0,
             refused: vec![],
+            damaged: vec![],
         };
         assert_eq!(code(&[]), exit::OK);
         assert_eq!(code(&[pulled(Outcome::Kept), pulled(Outcome::Refused)]), exit::DENIED);
         assert_eq!(code(&[pulled(Outcome::Trouble), pulled(Outcome::Refused)]), exit::UNDECIDED);
+        let damaged = Pulled { damaged: vec!["why".into()], ..pulled(Outcome::Refused) };
+        assert_eq!(code(&[damaged]), exit::UNDECIDED);
     }
 }

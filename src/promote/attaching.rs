@@ -16,14 +16,13 @@ use crate::upstream::{self, Referred, Settling};
 /// What is written in one go, in an order in which it may be.
 pub(super) struct Round<'a> {
     referrers: Vec<&'a Manifest>,
+    /// Tags that others write to as well.
     tagged: Vec<&'a Tagged>,
 }
 
 /// What became of it.
 pub(super) struct Written<'a> {
     pub(super) settling: Settling<'a, signing::Error>,
-    /// What is not under its tag.
-    pub(super) taken: Vec<Left>,
     pub(super) refused: Vec<(Digest, upstream::Error)>,
 }
 
@@ -33,7 +32,7 @@ impl Attached {
         let referrers = self.referrers.iter().filter(|piece| !is_list(piece));
         Round {
             referrers: referrers.map(|piece| &*piece.manifest).collect(),
-            tagged: self.tagged.iter().filter(|tagged| !is_late(tagged)).collect(),
+            tagged: tags::shared(&self.tagged).filter(|tagged| !is_late(tagged)).collect(),
         }
     }
 }
@@ -46,10 +45,11 @@ impl Promotion<'_> {
         amendments.extend(tags::unions(&round.tagged));
         let settling = self.writer.amend(self.destination, amendments).await;
         let settling = settling.map_err(|e| self.unattached(&e))?;
-        Ok(Written { settling, taken: self.write_tags(&round.tagged).await?, refused })
+        Ok(Written { settling, refused })
     }
 
-    /// Writes the rest of it once the content is there. Says what is not under its tag.
+    /// Writes the rest of it once the content is there, and the tags that nobody else writes to, which have nothing to settle.
+    /// Says what is not under its tag.
     pub(super) async fn complete(
         &self,
         attached: &Attached,
@@ -59,15 +59,17 @@ impl Promotion<'_> {
         if let Some((referrer, why)) = written.refused.first() {
             return Err(self.failed(&Target::Digest(*referrer), why));
         }
+        let taken = self.write_tags(&attached.tagged).await?;
         self.settled(written.settling).await?;
-        Ok(written.taken)
+        Ok(taken)
     }
 
     pub(super) async fn settled(&self, settling: Settling<'_, signing::Error>) -> Result<(), Error> {
         settling.settled().await.map_err(|e| self.unattached(&e))
     }
 
-    /// What was not to be written before the content, was refused, or is gone.
+    /// What was not to be written before the content, was refused, or is gone. Whether it is there shows what the registry
+    /// gives: what it says that it has may be older.
     async fn late<'a>(
         &self,
         attached: &'a Attached,
@@ -80,7 +82,7 @@ impl Promotion<'_> {
                 is_list(piece) || refused.contains(digest) || self.is_gone(&Target::Digest(*digest)).await?;
             Ok::<_, Error>(comes.then_some(&*piece.manifest))
         }));
-        let tagged = stream::iter(attached.tagged.iter().map(|tagged| async move {
+        let tagged = stream::iter(tags::shared(&attached.tagged).map(|tagged| async move {
             let comes = is_late(tagged) || self.is_gone(&Target::Tag(tagged.tag.clone())).await?;
             Ok::<_, Error>(comes.then_some(tagged))
         }));
@@ -93,8 +95,8 @@ impl Promotion<'_> {
     }
 
     async fn is_gone(&self, target: &Target) -> Result<bool, Error> {
-        let has = self.writer.has_manifest(self.destination, target).await;
-        has.map(|has| !has).map_err(|e| self.failed(target, &e))
+        let there = self.writer.resolve(self.destination, target).await;
+        there.map(|there| there.is_none()).map_err(|e| self.failed(target, &e))
     }
 }
 

@@ -57,8 +57,8 @@ pub enum Why {
 }
 
 impl Promotion<'_> {
-    /// Writes the tags, but for those of [`unions`]. Says what is not under them, since something else is.
-    pub(super) async fn write_tags(&self, tagged: &[&Tagged]) -> Result<Vec<Left>, Error> {
+    /// Writes the tags, but for those that are [`shared`]. Says what is not under them, since something else is.
+    pub(super) async fn write_tags(&self, tagged: &[Tagged]) -> Result<Vec<Left>, Error> {
         let alone = tagged.iter().filter(|tagged| !is_united(&tagged.tag));
         let writing = stream::iter(alone.map(|tagged| self.write_tag(tagged)));
         let taken: Vec<Option<Left>> = writing.buffer_unordered(AT_ONCE).try_collect().await?;
@@ -98,10 +98,15 @@ pub(super) fn left_out(tagged: &[Tagged]) -> impl Iterator<Item = Left> {
 }
 
 /// What is to be united with what the destination has.
-pub(super) fn unions<'a>(tagged: &[&'a Tagged]) -> impl Iterator<Item = Amendment<'a, signing::Error>> {
-    let shared = tagged.iter().filter(|tagged| is_united(&tagged.tag));
+pub(super) fn unions<'a>(shared: &[&'a Tagged]) -> impl Iterator<Item = Amendment<'a, signing::Error>> {
     shared
+        .iter()
         .map(|Tagged { tag, pieces, .. }| Amendment::new(tag.clone(), move |present| united(present, pieces)))
+}
+
+/// Those whose tags others write to as well.
+pub(super) fn shared(tagged: &[Tagged]) -> impl Iterator<Item = &Tagged> {
+    tagged.iter().filter(|tagged| is_united(&tagged.tag))
 }
 
 fn is_united(tag: &Tag) -> bool {

@@ -3,6 +3,7 @@
 //! Opened once, read where they lie, never written; whoever made them is not trusted.
 
 mod archive;
+mod damage;
 mod index;
 mod place;
 mod source;
@@ -19,6 +20,7 @@ use crate::oci::{
     Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, Repository,
     Tag, Target,
 };
+use damage::Looked;
 use index::Attached;
 use place::Place;
 
@@ -43,6 +45,8 @@ pub struct Carried {
     expected: HashMap<Digest, Expected>,
     /// What a tag alone is a tag of.
     repository: Option<Repository>,
+    /// Where damage was looked for.
+    looked: Looked,
 }
 
 /// What was said of content before it is looked for.
@@ -116,12 +120,12 @@ impl Carried {
         }
     }
 
-    /// Whether content is there, whatever its bytes are. Blocks.
+    /// How many bytes of content are there, whatever they are; `None` where it is not there. Blocks.
     ///
     /// # Errors
     /// What the system says.
-    pub fn has(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.find(digest)?.is_some())
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.find(digest)?.map(|part| part.size))
     }
 
     /// Content of at most `limit` bytes, as its digest says. Blocks.
@@ -206,8 +210,7 @@ impl Carried {
             match place.read(&path(&entry.digest), MAX_MANIFEST_BYTES) {
                 Ok(Some(found)) => bytes = Some(found),
                 Ok(None) => continue,
-                Err(Error::Unavailable(why)) => layout.damaged(why),
-                Err(other) => layout.damaged(other.to_string()),
+                Err(why) => layout.damaged(why.plainly()),
             }
             break;
         }

@@ -44,6 +44,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it says of what was carried here, without the words that are for registries.
+    pub fn plainly(self) -> String {
+        match self {
+            Self::Unavailable(why) => why,
+            other => other.to_string(),
+        }
+    }
+
     /// The same from a token server of the registry: it is another host that may have to be looked after.
     pub(super) fn of_token_server(self, server: &str) -> Self {
         let named = |why: &dyn Display| format!("its token server {server}: {why}");

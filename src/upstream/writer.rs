@@ -83,17 +83,6 @@ impl Writer {
         Ok(found(self.home.ask(&ask).await)?.map(|answer| answer.bytes))
     }
 
-    /// Whether the registry has a manifest.
-    ///
-    /// # Errors
-    /// [`Error`], but for one that it is not there.
-    pub async fn has_manifest(&self, repository: &Repository, target: &Target) -> Result<bool, Error> {
-        let accept = ACCEPTED_MANIFESTS.join(", ");
-        let what = format!("manifests/{target}");
-        let ask = Ask { repository, what, query: None, accept: Some(&accept), part: Part::Head };
-        Ok(found(self.home.ask(&ask).await)?.is_some())
-    }
-
     /// Writes a manifest under a tag or its digest. What it names must be there. Tells whether the registry
     /// lists it as a referrer of its subject (`OCI-Subject`).
     ///

@@ -9,6 +9,8 @@ mod bounds;
 mod changed;
 #[path = "carry/crashes.rs"]
 mod crashes;
+#[path = "carry/damaged.rs"]
+mod damaged;
 #[path = "carry/odd.rs"]
 mod odd;
 #[path = "carry/older.rs"]

@@ -1,6 +1,8 @@
 //! The store as an operator looks after it: rot is found and healed, commands do their work here and through a
 //! running server, and no page in a browser can do it instead.
 
+#[path = "store/refusing.rs"]
+mod refusing;
 #[path = "store/room.rs"]
 mod room;
 

@@ -46,7 +46,7 @@ impl Countersigned {
     }
 
     /// Whose turn it is with a subject.
-    pub(super) fn turn(&self, subject: &Digest) -> &Mutex<()> {
+    pub(in crate::admission) fn turn(&self, subject: &Digest) -> &Mutex<()> {
         let number = subject.as_bytes().first().copied().unwrap_or_default();
         &self.turns[usize::from(number) % TURNS]
     }

@@ -1,5 +1,7 @@
 //! Takes links back when the manifest that made them is retired.
 
+use std::sync::PoisonError;
+
 use super::{Links, Role, content, record};
 use crate::oci::{Digest, Manifest, Repository};
 use crate::store::{Change, Error, Table};
@@ -51,6 +53,12 @@ impl Links {
             self.latest.remove(&latest);
         }
         self.changed(repository, &way.child);
+    }
+
+    /// Runs `work` while no links are written: who would write one waits.
+    pub(in crate::admission) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        work()
     }
 
     /// Whether any link leads to `child`.

@@ -1,8 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::admission::links::{Place, Role};
+use crate::oci::Descriptor;
 
 /// Every table that something is written to in the name of a manifest.
 const TABLES: [&str; 10] = [
@@ -205,6 +209,69 @@ async fn revocation_answers_take_no_manifests_room() {
     store.set_max_size((16 << 10) + 4 * manifests - (16 << 10) - 1);
     stand.retire().await;
     assert_eq!(stand.rows().await[0], ("manifests", 0));
+}
+
+/// On an island nobody else could show it: what was there when it was linked to is not forgotten afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_is_linked_to_while_its_last_manifest_goes_is_not_lost() {
+    let stand = Stand::new("require: acme").await;
+    // To look for links to all of them takes a while.
+    let many = (0..4000_u32).map(|n| {
+        let digest = Digest::sha256(&n.to_be_bytes());
+        serde_json::json!({ "mediaType": "a/b", "digest": digest, "size": 1 })
+    });
+    let image = Package::image("image").edited(|manifest| {
+        manifest["layers"].as_array_mut().unwrap().extend(many);
+    });
+    stand.push_signed(None, &image);
+    let admitted = stand.pull_digest(&image.digest()).await.unwrap().into_content();
+    let [layer, .., last] = admitted.blobs() else { panic!("layers") };
+    let (memory, layer, last) = (Arc::clone(stand.memory()), layer.clone(), last.digest);
+    let is_shown =
+        |memory: &Memory, layer: &Descriptor| memory.cache.blob_at_hand(&repository(), layer).is_some();
+    stand.until(async |stand| stand.blob(&layer.digest).await.is_ok() && is_shown(&memory, &layer)).await;
+    stand.retire().await;
+    stand.clock.advance(HOUR);
+    memory.store.set_max_size(4);
+    let other = Digest::sha256(b"another manifest");
+    let (linking, linked) = (Arc::clone(&memory), layer.clone());
+    let linking = tokio::task::spawn_blocking(move || {
+        let end = Instant::now() + Duration::from_secs(30);
+        while linking.links.latest(&repository(), &last, Place::Blobs).is_some() {
+            assert!(Instant::now() < end, "it is not retired");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        linking.links.write(&repository(), &other, Role::Layer, &linked);
+        is_shown(&linking, &linked)
+    });
+    stand.retire().await;
+    let was_shown = linking.await.unwrap();
+    assert_eq!(stand.rows().await[0], ("manifests", 0));
+    assert!(memory.links.lead_to(&repository(), &layer.digest).unwrap());
+    assert_eq!(is_shown(&memory, &layer), was_shown, "what was there when it was linked to is gone");
+}
+
+/// The empty config comes with many a signature, and is some artifact's own.
+#[tokio::test]
+async fn what_is_held_with_a_retired_manifest_and_linked_to_by_another_is_not_lost() {
+    let stand = Stand::new("require: acme").await;
+    let artifact = Package::artifact("a/b", [("a/c", Bytes::from_static(b"content"))]);
+    let mut config = None;
+    for (tag, package) in [("old", &heavy("old")), ("new", &artifact)] {
+        stand.push_signed(tag, package);
+        let admitted = stand.pull(&format!(":{tag}")).await.unwrap().into_content();
+        config = admitted.config().cloned();
+        stand.retire().await;
+        stand.clock.advance(HOUR);
+    }
+    let (memory, config) = (stand.memory(), config.unwrap());
+    memory.store.hold(&[config.digest], &kept::owner(&repository(), &heavy("old").digest())).await.unwrap();
+    let is_shown = || memory.cache.blob_at_hand(&repository(), &config).is_some();
+    stand.until(async |stand| stand.blob(&config.digest).await.is_ok() && is_shown()).await;
+    memory.store.set_max_size(stand.held() * 4 - 1);
+    stand.retire().await;
+    assert_eq!(stand.rows().await[0], ("manifests", 1));
+    assert!(is_shown(), "the artifact's config is forgotten");
 }
 
 /// Who pulls an image while it is being retired gets all of it.

@@ -64,6 +64,10 @@ pub struct Layout {
     /// something damaged what was carried.
     #[serde(default)]
     pub damaged: usize,
+    /// How many answers of revocation servers cannot be read, are something else, or have no room. A revocation may be
+    /// missed, and what cannot be judged without them is not admitted.
+    #[serde(default)]
+    pub answers_lost: usize,
     /// Pieces of which content is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_pieces: Vec<u32>,
@@ -83,17 +87,20 @@ struct Wanted {
 }
 
 impl Layout {
-    /// Whether something of it was damaged, whatever became of its references.
+    /// Whether something of it was damaged or left behind, whatever became of its references.
     pub fn is_damaged(&self) -> bool {
-        self.broken.is_some() || self.damaged > 0
+        self.broken.is_some() || self.damaged > 0 || self.answers_lost > 0
     }
 
     fn warn(&self) {
-        let (path, damaged) = (self.path.display(), self.damaged);
+        let (path, damaged, answers_lost) = (self.path.display(), self.damaged, self.answers_lost);
         if let Some(why) = &self.broken {
             tracing::warn!(layout = %path, %why, "nothing of what was carried here can be read");
         } else if damaged > 0 {
             tracing::warn!(layout = %path, damaged, "artifacts were damaged on the way here");
+        }
+        if answers_lost > 0 {
+            tracing::warn!(layout = %path, answers_lost, "revocation data that was carried here is passed over");
         }
     }
 }
@@ -116,12 +123,16 @@ pub(super) async fn run(
     for refused in opened.refused {
         report(refused, state, tell).await?;
     }
-    let own = Arc::new(inward(engine, state, opened.carried, opened.brought)?);
+    let carried = Arc::new(opened.carried);
+    let own = Arc::new(inward(engine, state, &carried, opened.brought)?);
     // A revocation closes what is here already, whether or not that is named again.
     own.gate().refresh_revocations().await;
     let pulls = opened.wanted.into_iter().map(|wanted| {
-        let own = Arc::clone(&own);
-        async move { report(bring(&own, state, &wanted, import.older).await, state, tell).await }
+        let (own, carried) = (Arc::clone(&own), Arc::clone(&carried));
+        async move {
+            let pulled = bring(&own, state, &wanted, import.older).await;
+            report(inspected(pulled, &wanted, carried, state).await, state, tell).await
+        }
     });
     let mut pulls = stream::iter(pulls).buffer_unordered(import.at_once.clamp(1, 64));
     while let Some(told) = pulls.next().await {
@@ -142,9 +153,14 @@ fn keys(named: &[String], engine: &Engine) -> Result<Vec<PublicKey>, String> {
 
 /// The engine that takes in: all as in the one that serves, but for where content and revocations come from. What is
 /// known already is never taken for what was carried.
-fn inward(engine: &Engine, state: &Arc<State>, carried: Carried, brought: Brought) -> Result<Engine, String> {
+fn inward(
+    engine: &Engine,
+    state: &Arc<State>,
+    carried: &Arc<Carried>,
+    brought: Brought,
+) -> Result<Engine, String> {
     let mut settings = engine.settings().clone();
-    let carried = CarriedSource::from(Arc::new(carried));
+    let carried = CarriedSource::from(Arc::clone(carried));
     for upstream in settings.upstreams.values_mut() {
         let (default, carried) = (upstream.default, Some(carried.clone()));
         *upstream = upstream::Settings { default, carried, ..upstream::Settings::default() };
@@ -179,10 +195,24 @@ async fn bring(engine: &Engine, state: &State, wanted: &Wanted, older: bool) -> 
     }
 }
 
+/// With what was damaged of a reference that is refused: it was not read, and may be admitted another day.
+async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state: &State) -> Pulled {
+    if pulled.outcome != Outcome::Refused {
+        return pulled;
+    }
+    let (store, repository, digest) =
+        (state.memory.store().clone(), wanted.reference.repository.clone(), wanted.digest);
+    let is_kept = move |blob: &Digest| matches!(store.size_now(blob), Ok(Some(_)));
+    let look = move || carried.damage(&repository, &digest, is_kept);
+    let damaged = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| vec![e.to_string()]);
+    Pulled { damaged, ..pulled }
+}
+
 async fn report(pulled: Pulled, state: &State, tell: &Tell) -> Result<(), String> {
     count(state, "import", &pulled);
     if let Some(why) = pulled.reason.as_ref() {
-        tracing::warn!(reference = %pulled.reference, %why, "what was carried here is not taken in");
+        let damaged = pulled.damaged.len();
+        tracing::warn!(reference = %pulled.reference, %why, damaged, "what was carried here is not taken in");
     }
     told(tell, Progress::Pulled(pulled)).await
 }

@@ -131,7 +131,7 @@ pub(super) async fn pull_listing(course: &Course<'_>, reference: String) -> (Pul
     };
     let done = pull.patiently(&parsed.target).await;
     let Pull { manifests, bytes, refused, content, .. } = pull;
-    let pulled = Pulled { reference, outcome: Outcome::Kept, reason: None, manifests, bytes, refused };
+    let pulled = Pulled { manifests, bytes, refused, ..Pulled::nothing(reference, Outcome::Kept) };
     match done {
         Ok(()) => (pulled, content),
         Err(fault) => (fault.of(pulled), content),

@@ -104,20 +104,25 @@ async fn durable_content_is_not_replaced() {
     assert_eq!((inode(), sizes(&store), names(&folder.path().join("incoming"))), (before, (7, 0), 0));
 }
 
+/// Content whose file cannot be made durable: pipes cannot.
+async fn refusing(store: &Store, folder: &Path) -> (Digest, std::path::PathBuf) {
+    let digest = keep(store, b"content").await;
+    store.records().flush().await.unwrap();
+    let path = file_of(folder, &digest);
+    std::fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let pipe = File::options().read(true).write(true).open(&path).unwrap();
+    store.0.blobs.settle_later(&digest, Arc::new(pipe));
+    (digest, path)
+}
+
 /// The disk takes bytes and says later that it could not.
 #[tokio::test]
 async fn content_that_the_disk_refuses_is_gone_from_the_books_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 1 << 20);
     let failures = store.sync_failures();
-    let digest = keep(&store, b"content").await;
-    store.settled_since(failures).await.unwrap();
-    // Pipes cannot be made durable.
-    let path = file_of(folder.path(), &digest);
-    std::fs::remove_file(&path).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    let pipe = File::options().read(true).write(true).open(&path).unwrap();
-    store.0.blobs.settle_later(&digest, Arc::new(pipe));
+    let (digest, path) = refusing(&store, folder.path()).await;
     store.records().table("t").put("tells", "of it");
     assert!(store.records().flush().await.is_err());
     assert!(store.records().flush().await.is_err(), "it is not forgotten before it is taken away");
@@ -128,4 +133,27 @@ async fn content_that_the_disk_refuses_is_gone_from_the_books_and_told() {
     store.settled_since(store.sync_failures()).await.unwrap();
     keep(&store, b"content").await;
     assert!(store.settled_since(failures).await.is_err(), "who waited for what was lost is told each time");
+}
+
+/// Records would tell of it after a loss of power, when it is gone.
+#[tokio::test]
+async fn what_is_refused_and_cannot_be_taken_away_goes_on_keeping_records_from_being_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1 << 20);
+    let (digest, path) = refusing(&store, folder.path()).await;
+    // No file can be moved to where a folder is.
+    let aside: Vec<_> = (0..64).map(|name| folder.path().join("incoming").join(name.to_string())).collect();
+    aside.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    store.records().table("t").put("tells", "of it");
+    assert!(store.records().flush().await.is_err());
+    for _ in 0..2 {
+        assert!(store.write_back().await.unwrap_err().to_string().contains("take content away"));
+        assert!(store.records().flush().await.is_err(), "it is there still");
+        assert!(store.settled_since(0).await.is_err());
+    }
+    assert_eq!((store.sync_failures(), store.size_now(&digest).unwrap(), path.exists()), (0, Some(7), true));
+    aside.iter().for_each(|folder| std::fs::remove_dir(folder).unwrap());
+    store.write_back().await.unwrap();
+    assert_eq!((store.sync_failures(), store.size_now(&digest).unwrap(), path.exists()), (1, None, false));
+    store.records().flush().await.unwrap();
 }

@@ -111,3 +111,37 @@ fn what_cannot_be_opened_is_told_of_alone() {
     let broken: Vec<bool> = carried.layouts().iter().map(|layout| layout.broken.is_some()).collect();
     assert_eq!(broken, [true, true, false]);
 }
+
+/// Each thing is read once, what the store has not at all, and of much damage some is told.
+#[test]
+fn damage_is_told_once_and_up_to_a_bound() {
+    let folder = layout(&[], b"");
+    let put = |digest: &Digest, content: &[u8]| {
+        fs::write(folder.path().join("blobs/sha256").join(digest.hex()), content).unwrap();
+    };
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let image = |layers: &[Digest]| {
+        let layer = |digest: &Digest| json!({ "mediaType": "a/b", "digest": digest, "size": 1 });
+        let config = json!({ "mediaType": "a/b", "digest": Digest::sha256(b"config"), "size": 6 });
+        let layers: Vec<Value> = layers.iter().map(layer).collect();
+        let image =
+            json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers });
+        let digest = Digest::sha256(image.to_string().as_bytes());
+        put(&digest, image.to_string().as_bytes());
+        digest
+    };
+    let repository = Repository::parse("r.test/app").unwrap();
+    let digests: Vec<Digest> = (0..20_u8).map(|n| Digest::sha256(&[n])).collect();
+    digests.iter().for_each(|digest| put(digest, b"else"));
+    put(&Digest::sha256(b"config"), b"config");
+    let [few, many] = [&digests[..3], &digests].map(image);
+    let absent = Digest::sha256(b"absent");
+    let carried = open(&[&folder]).unwrap();
+    assert_eq!(carried.damage(&repository, &absent, |_| false), [""; 0]);
+    let told = carried.damage(&repository, &few, |digest| *digest == digests[2]);
+    assert_eq!(told, [0, 1].map(|n| something_else(&digests[n])));
+    let told = carried.damage(&repository, &many, |_| false);
+    assert_eq!((told.len(), told[0].clone()), (index::MAX_UNREAD + 1, something_else(&digests[2])));
+    assert_eq!(told.last().unwrap(), "and 2 more");
+    assert_eq!(carried.damage(&repository, &many, |_| false), [""; 0]);
+}

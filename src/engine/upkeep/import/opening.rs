@@ -53,7 +53,7 @@ impl Opened {
         now: SystemTime,
     ) -> Result<Self, String> {
         let carried =
-            Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| shown(&e))?;
+            Carried::open(paths, repository, contents::FILE, contents::MAX_BYTES).map_err(|e| e.plainly())?;
         let read: Vec<Read> = carried.layouts().iter().map(|layout| Read::of(layout, keys)).collect();
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
@@ -66,7 +66,7 @@ impl Opened {
             }
             if let Some(contents) = &read.contents {
                 opened.expect(contents, &mut read.layout);
-                answers.extend(opened.answers(contents, &mut read.layout, &mut room)?);
+                answers.extend(opened.answers(contents, &mut read.layout, &mut room));
             }
             opened.choose(read);
         }
@@ -84,36 +84,43 @@ impl Opened {
                 continue;
             };
             self.carried.expect(listed.digest, Expected::Here);
-            match self.carried.has(&listed.digest) {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(why) => layout.pass_over(shown(&why)),
+            match self.carried.size(&listed.digest) {
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(why) => layout.pass_over(why.plainly()),
             }
             missing.insert(piece);
         }
         layout.missing_pieces = missing.into_iter().collect();
     }
 
-    /// The answers of revocation servers that were brought, in no more than `room` bytes.
-    fn answers(
-        &self,
-        contents: &Contents,
-        layout: &mut Layout,
-        room: &mut usize,
-    ) -> Result<Vec<(Answer, Bytes)>, String> {
+    /// The answers of revocation servers that were brought, in no more than `room` bytes. One that is of no use is told, and
+    /// the others count.
+    fn answers(&self, contents: &Contents, layout: &mut Layout, room: &mut usize) -> Vec<(Answer, Bytes)> {
         let mut answers = Vec::new();
         for answer in &contents.revocation {
-            match self.carried.read(&answer.digest, crl::MAX_DER as u64) {
+            match self.answer(&answer.digest, *room) {
                 Ok(der) => {
-                    let left = room.checked_sub(der.len());
-                    *room =
-                        left.ok_or_else(|| format!("more than {MAX_BROUGHT} bytes of revocation data"))?;
+                    *room -= der.len();
                     answers.push((answer.clone(), der));
                 }
-                Err(why) => layout.pass_over(format!("revocation data: {}", shown(&why))),
+                Err(why) => {
+                    layout.answers_lost += 1;
+                    layout.pass_over(format!("revocation data: {why}"));
+                }
             }
         }
-        Ok(answers)
+        answers
+    }
+
+    fn answer(&self, digest: &Digest, room: usize) -> Result<Bytes, String> {
+        let size = self.carried.size(digest).map_err(|e| e.plainly())?;
+        if size.is_some_and(|size| size > room as u64) {
+            return Err(format!(
+                "{digest} has no room in the {MAX_BROUGHT} bytes that one import takes of it: import fewer layouts at once"
+            ));
+        }
+        self.carried.read(digest, crl::MAX_DER as u64).map_err(|e| e.plainly())
     }
 
     /// Looks at nothing of a layout.
@@ -183,6 +190,7 @@ impl Read {
             references: layout.named.iter().filter(|(reference, _)| !is_subject_tag(reference)).count(),
             broken: layout.broken.clone(),
             damaged: layout.damaged,
+            answers_lost: 0,
             missing_pieces: Vec::new(),
             passed_over: illegible.iter().chain(&layout.unread).cloned().collect(),
         };
@@ -247,14 +255,6 @@ fn in_time(contents: &Contents, layout: &Layout, now: SystemTime) -> Result<(), 
         return Err(format!("{path} was made at {made}, and this clock shows {now}: set it right first"));
     }
     Ok(())
-}
-
-/// Without the words that are for registries.
-fn shown(error: &crate::upstream::Error) -> String {
-    match error {
-        crate::upstream::Error::Unavailable(why) => why.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

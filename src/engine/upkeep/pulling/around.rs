@@ -12,6 +12,7 @@ use crate::engine::upkeep::Found;
 use crate::oci::{Algorithm, Descriptor, Digest, Kind, MAX_MANIFEST_BYTES, Manifest, Reference, Tag, Target};
 use crate::policy::Belief;
 use crate::signature::Format;
+use crate::store::Error;
 
 /// How long the first and the last pause is for content that is being made durable.
 const SETTLING: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(30);
@@ -140,15 +141,24 @@ impl Pull<'_> {
 
     /// Configs and layers, read to their end so that they are kept.
     async fn content(&mut self, manifest: &Manifest) -> Result<(), Fault> {
-        let digest = manifest.digest();
-        if self.course.store.open_blob(digest).await.map_err(|e| trouble(digest, &e))?.is_none() {
-            return Err(no_room(digest));
-        }
+        self.kept(manifest).await?;
         for blob in manifest.config().into_iter().chain(manifest.blobs()) {
             self.blob(blob).await?;
             self.tell(Found::Blob { descriptor: blob.clone() }).await?;
         }
         Ok(())
+    }
+
+    /// Sees that a manifest is in the store: one that memory answers may be gone from the disk, or had no room.
+    async fn kept(&self, manifest: &Manifest) -> Result<(), Fault> {
+        let (store, digest) = (self.course.store, manifest.digest());
+        if store.open_blob(digest).await.map_err(|e| trouble(digest, &e))?.is_some() {
+            return Ok(());
+        }
+        store.write(digest, manifest.bytes().clone()).await.map_err(|error| match error {
+            Error::Full => no_room(digest),
+            other => trouble(digest, &other),
+        })
     }
 
     async fn blob(&mut self, blob: &Descriptor) -> Result<(), Fault> {

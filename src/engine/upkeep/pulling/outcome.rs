@@ -22,6 +22,9 @@ pub struct Pulled {
     /// What below it was refused; the others are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// What of it was damaged on its way here, where nobody had reason to read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// A manifest below a reference that was refused, or something of it.
@@ -72,6 +75,14 @@ impl Pulled {
 
     /// Nothing came of it yet.
     pub(in crate::engine::upkeep) fn nothing(reference: String, outcome: Outcome) -> Self {
-        Self { reference, outcome, reason: None, manifests: 0, bytes: 0, refused: Vec::new() }
+        Self {
+            reference,
+            outcome,
+            reason: None,
+            manifests: 0,
+            bytes: 0,
+            refused: Vec::new(),
+            damaged: Vec::new(),
+        }
     }
 }

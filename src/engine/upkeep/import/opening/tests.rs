@@ -25,18 +25,26 @@ fn contents(made: SystemTime, revocation: Vec<Answer>) -> Contents {
     Contents { made, since: None, platforms, pieces: 1, references, blobs, revocation }
 }
 
+/// What does not fit is left behind and told, and what comes after it fits all the same.
 #[test]
 fn revocation_data_has_only_so_much_room() {
-    let ders: [&[u8]; 2] = [b"one", b"another"];
+    let ders: [&[u8]; 3] = [b"one", b"another", b"two"];
     let folder = layout(&ders);
     let opened = Opened::open(&[folder.path().to_owned()], None, &[], SystemTime::now()).unwrap();
     let answer =
         |der: &&[u8]| serde_json::from_value(json!({ "about": "a", "digest": Digest::sha256(der) })).unwrap();
     let contents = contents(SystemTime::now(), ders.iter().map(answer).collect());
-    for (mut room, fits) in [(10, true), (9, false)] {
-        let answers = opened.answers(&contents, &mut opened.layouts[0].clone(), &mut room);
-        assert_eq!(answers.is_ok(), fits);
-        assert!(answers.map_or_else(|why| why.contains("revocation data"), |all| all.len() == 2));
+    for (mut room, fits, left) in [(13, vec!["one", "another", "two"], 0), (9, vec!["one", "two"], 3)] {
+        let mut layout = opened.layouts[0].clone();
+        let answers = opened.answers(&contents, &mut layout, &mut room);
+        assert!(answers.iter().map(|(_, der)| der).eq(&fits), "{answers:?}");
+        assert_eq!((room, layout.answers_lost, layout.is_damaged()), (left, 3 - fits.len(), fits.len() < 3));
+        let told = layout.passed_over.join("\n");
+        assert_eq!(
+            told.contains(&format!("{} has no room", Digest::sha256(ders[1]))),
+            fits.len() < 3,
+            "{told}"
+        );
     }
 }
 

@@ -1,0 +1,75 @@
+//! What was made for a subject, and when it is let go.
+
+use std::time::Instant;
+
+use super::*;
+use crate::store::key::within;
+
+/// A gate that signs with the key in the folder before it answers.
+async fn signing(folder: &std::path::Path) -> Stand {
+    let stand = Stand::new("require: acme").await;
+    sign_with(stand, folder)
+}
+
+fn sign_with(mut stand: Stand, folder: &std::path::Path) -> Stand {
+    let key = folder.join("corp.key");
+    std::fs::write(&key, Key::generate(KeyKind::P256).unwrap().private_pem()).unwrap();
+    let key = key.display();
+    let counter_sign = format!("{{ key: \"{key}\", formats: [cosign], before_serving: true }}");
+    stand.reload(&[&format!("require: acme, counter_sign: {counter_sign}")], "");
+    stand
+}
+
+impl Stand {
+    async fn is_counter_signed(&self, subject: &Digest) -> bool {
+        let record = self.memory().countersigned.table().get(&within(&repository(), subject)).await;
+        record.unwrap().is_some()
+    }
+}
+
+/// None of it is served any more, so that nobody need wait for who signs at this moment; it is taken back all the same.
+#[tokio::test]
+async fn a_decision_that_fell_waits_only_a_moment_for_what_was_made_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stand = signing(folder.path()).await;
+    let image = Package::image("app");
+    stand.push_signed("1", &image);
+    stand.pull(":1").await.unwrap();
+    assert!(stand.is_counter_signed(&image.digest()).await);
+
+    let memory = Arc::clone(stand.memory());
+    let turn = memory.countersigned.turn(&image.digest()).lock().await;
+    stand.reload(&["require: rival"], "");
+    let begun = Instant::now();
+    let pulled = tokio::time::timeout(Duration::from_secs(20), stand.pull(":1")).await;
+    denial(pulled.expect("it waits for another's turn"));
+    let waited = begun.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
+    assert!(stand.is_counter_signed(&image.digest()).await, "it is another's turn");
+    drop(turn);
+    stand.until(async |stand| !stand.is_counter_signed(&image.digest()).await).await;
+    let held = memory.store.holdings_now(&countersign::maker(&repository(), &image.digest())).unwrap();
+    assert_eq!(held, []);
+}
+
+/// What a crash left without a record costs the first signature nothing, and goes with the next.
+#[tokio::test]
+async fn only_what_is_on_record_is_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand = signing(folder.path()).await;
+    let image = Package::image("app");
+    stand.push_signed("1", &image);
+    let (maker, left) = (countersign::maker(&repository(), &image.digest()), Digest::sha256(b"left"));
+    stand.memory().store.write_held(vec![(left, b"left"[..].into())], &maker).await.unwrap();
+    stand.pull(":1").await.unwrap();
+    let held = |stand: &Stand| stand.memory().store.holdings_now(&maker).unwrap();
+    let first = held(&stand);
+    assert!(first.len() > 1 && first.contains(&left), "{first:?}");
+    let stand = sign_with(stand, folder.path());
+    stand.pull(":1").await.unwrap();
+    let second = held(&stand);
+    assert!(!second.is_empty() && !second.contains(&left), "{second:?}");
+    // But for the empty config, nothing of the former ones either.
+    let both: Vec<_> = second.iter().filter(|digest| first.contains(digest)).collect();
+    assert!(both.len() < first.len() - 1, "{first:?} {second:?}");
+}

@@ -1,0 +1,79 @@
+//! Damage to what nobody has reason to read: it is told while it can be carried again.
+
+use std::fs::{self, File};
+
+use portcullis::demo::Package;
+use portcullis::oci::Digest;
+use serde_json::json;
+
+use super::odd::edit_contents;
+use super::{blob, damage, export, import, island, mainland};
+use crate::store::admin;
+use crate::test_proxy::{TestProxy, served, signed};
+
+/// The day somebody trusts its signer is too late to find out.
+#[tokio::test]
+async fn what_was_damaged_of_a_refused_image_is_told() {
+    let multi = Package::multi_arch("multi");
+    let bill = Package::sbom(multi.descriptor());
+    let (pushed, attached_to_it) = (multi.clone(), bill.clone());
+    let mainland = TestProxy::new()
+        .with("admin", &admin())
+        .policy("mode: audit, require: wabbit, referrers: all")
+        .upstream(move |registry| {
+            signed("app")(registry);
+            registry.push("bad", "1", &pushed);
+            registry.push("bad", "2", &pushed);
+            registry.push("bad", None, &attached_to_it);
+        })
+        .start()
+        .await;
+    let to = mainland.folder.path().join("out");
+    let references = ["registry.test/app:1", "registry.test/bad:1", "registry.test/bad:2"];
+    export(&mainland, &to, &references).await.ended(0);
+    let island = island().await;
+    let done = import(&island, &[&to], &[]).await.ended(1);
+    assert!(!done.out.contains("damaged"), "{}", done.out);
+
+    let damaged = [multi.children()[1].layer(), bill.layer(), multi.children()[0].digest()];
+    damaged.iter().for_each(|digest| damage(&blob(&to, digest)));
+    let done = import(&island, &[&to], &[]).await.ended(2);
+    for digest in damaged {
+        let told = format!("\n  damaged: the content under {digest} is something else");
+        assert_eq!(done.out.matches(&told).count(), 1, "{}", done.out);
+    }
+    assert_eq!(done.out.matches("damaged").count(), damaged.len(), "{}", done.out);
+    for name in ["registry.test/bad:1", "registry.test/bad:2"] {
+        assert!(done.line(name).contains(": refused: "), "{}", done.out);
+    }
+    served(&island.get("app:1").await, Package::image("app").bytes());
+    let done = import(&island, &[&to], &["--output", "json", "--jobs", "1"]).await.ended(2);
+    let told = |at: usize| done.json()["references"][at]["damaged"].as_array().map_or(0, Vec::len);
+    assert_eq!((0..3).map(told).sum::<usize>(), damaged.len());
+}
+
+/// A revocation may be missed, so that it is trouble; what is judged without it comes in.
+#[tokio::test]
+async fn revocation_data_that_is_of_no_use_holds_nothing_else_up() {
+    let mainland = mainland(signed("app")).await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/app:1"]).await.ended(0);
+    let [large, gone] = ["large", "gone"].map(|name| Digest::sha256(name.as_bytes()));
+    File::create(blob(&to, &large)).unwrap().set_len((512 << 20) + 1).unwrap();
+    edit_contents(&to, |payload| {
+        payload["revocation"] = [large, gone].map(|digest| json!({ "about": "x", "digest": digest })).into();
+    });
+    let island = island().await;
+    let done = import(&island, &[&to], &[]).await.ended(2);
+    assert!(done.line("registry.test/app:1: taken in").contains("manifests"), "{}", done.out);
+    assert!(done.out.contains("  revocation data: 2 answers are not taken in"), "{}", done.out);
+    let room = format!("  passed over: revocation data: {large} has no room in the 536870912 bytes");
+    assert!(done.out.contains(&room), "{}", done.out);
+    assert_eq!(done.out.matches("passed over: revocation data: ").count(), 2, "{}", done.out);
+    served(&island.get("app:1").await, Package::image("app").bytes());
+    let done = import(&island, &[&to], &["--output", "json"]).await.ended(2);
+    assert_eq!(done.json()["layouts"][0]["answers_lost"], 2);
+    fs::remove_file(blob(&to, &large)).unwrap();
+    edit_contents(&to, |payload| payload["revocation"] = json!([]));
+    import(&island, &[&to], &[]).await.ended(0);
+}
