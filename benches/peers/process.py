@@ -1,6 +1,5 @@
 """A server's processes: started, waited for, measured by /proc, stopped."""
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -58,13 +57,9 @@ class Process:
         return found
 
     def cpu(self):
-        """Seconds of processor that its threads have used, in user and in kernel mode."""
-        spent = 0
-        for pid in self.pids():
-            for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-                with contextlib.suppress(OSError):  # It has just ended.
-                    spent += int(thread.read_text().split()[0])
-        return spent / 1e9
+        """Seconds of processor that it has used, threads that ended included, in user and in kernel mode."""
+        # A process's clock as clock_getcpuclockid(3) names it: ticks would tell hundredths of a second.
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.pids())
 
     def resident(self):
         """MB of memory it holds now."""

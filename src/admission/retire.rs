@@ -15,6 +15,8 @@ use crate::store::{Error, Sizes};
 
 /// At most one part in so many of the store is held by manifests and signatures; the others are for layers.
 const HELD_SHARE: u64 = 4;
+/// So much of what a retired manifest led to is looked at at a time: who writes links waits meanwhile.
+const QUIETLY: usize = 64;
 /// One manifest for so many bytes of the store: rows have a size too, which `max_size` does not count.
 const BYTES_A_MANIFEST: u64 = 16 << 10;
 /// What was used so short a time ago stays: a client may be on its way through an image's layers.
@@ -125,31 +127,26 @@ impl Memory {
             }
             self.forget(&Key { repository: repository.clone(), subject: *digest, tag: None });
             let content = ways.iter().filter(|way| matches!(way.role, Role::Config | Role::Layer));
-            let content = content.map(|way| way.child).chain(free);
-            // Whoever links to something of it meanwhile asks for it afterwards, and does not lose what was shown to him.
-            self.links.quietly(|| {
-                let orphaned = self.orphaned(repository, content)?;
-                let forgotten = self.cache.forget_now(repository, digest, &orphaned);
-                forgotten.map_err(|e| Error::Records(e.to_string()))
-            })
+            let content: Vec<_> = content.map(|way| way.child).chain(free).collect();
+            self.cache.forget_now(repository, digest).map_err(|e| Error::Records(e.to_string()))?;
+            content.chunks(QUIETLY).try_for_each(|some| self.forget_orphaned(repository, some))
         })
     }
 
-    /// What nothing in the repository leads to any more, and nobody asked for by itself. A signature that shares a part of it
+    /// Forgets what nothing in the repository leads to any more, and nobody asked for by itself. A signature that shares a part of it
     /// and is kept in this very moment is proven from the store all the same; who asks for that part has it fetched anew, or,
     /// on an island, imported again.
-    fn orphaned(
-        &self,
-        repository: &Repository,
-        content: impl Iterator<Item = Digest>,
-    ) -> Result<Vec<Digest>, Error> {
-        let mut orphaned = Vec::new();
-        for digest in content {
-            if !self.links.lead_to(repository, &digest)? && !self.uses.has(&(repository.clone(), digest))? {
-                orphaned.push(digest);
+    fn forget_orphaned(&self, repository: &Repository, content: &[Digest]) -> Result<(), Error> {
+        // Whoever links to something of it meanwhile asks for it afterwards, and does not lose what was shown to him.
+        self.links.quietly(|| {
+            for digest in content {
+                let is_used = || self.uses.has(&(repository.clone(), *digest));
+                if !self.links.lead_to(repository, digest)? && !is_used()? {
+                    self.cache.forget_shown(repository, digest);
+                }
             }
-        }
-        Ok(orphaned)
+            Ok(())
+        })
     }
 
     /// The manifest's content. Without it its links stay until `store gc` finds that they lead nowhere.

@@ -10,23 +10,21 @@ pub type Strike<'a> = &'a mut dyn FnMut(&Table, Vec<u8>, Option<Digest>) -> Resu
 
 impl Cache {
     /// Forgets a manifest in a repository: the tags that name it or are about it, its list of referrers,
-    /// and that the upstream showed it and what goes `with` it. On a thread that may wait.
+    /// and that the upstream showed it. On a thread that may wait.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn forget_now(
-        &self,
-        repository: &Repository,
-        manifest: &Digest,
-        with: &[Digest],
-    ) -> Result<(), Error> {
+    pub fn forget_now(&self, repository: &Repository, manifest: &Digest) -> Result<(), Error> {
         self.0.tags.forget_all(repository, manifest)?;
-        for digest in with.iter().chain([manifest]) {
-            self.0.lists.forget(repository, digest);
-            self.0.seen.remove(repository, digest, Role::Manifest);
-            self.0.seen.remove(repository, digest, Role::Blob);
-        }
+        self.forget_shown(repository, manifest);
         Ok(())
+    }
+
+    /// Forgets that the upstream showed content in a repository, and what refers to it.
+    pub fn forget_shown(&self, repository: &Repository, digest: &Digest) {
+        self.0.lists.forget(repository, digest);
+        self.0.seen.remove(repository, digest, Role::Manifest);
+        self.0.seen.remove(repository, digest, Role::Blob);
     }
 
     /// Takes away what is recorded of content that is not in the store, and has `strike` look at every row

@@ -21,6 +21,7 @@ use cryptoki::error::{Error as Failure, RvError};
 pub use uri::{Module, Uri};
 
 use self::found::Found;
+use self::inside::Turns;
 use self::library::{Library, Within};
 use self::login::Login;
 use self::opened::Opened;
@@ -161,13 +162,15 @@ impl Token {
     /// [`Error`].
     pub async fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         let (within, message) = (Within::of(SIGNING), Arc::<[u8]>::from(message));
-        let (opened, signed) = (Arc::clone(&self.opened), Arc::clone(&message));
-        let beside = move |inside: &_| {
-            let opened = opened.read().unwrap_or_else(PoisonError::into_inner);
-            opened.sign_beside(inside, algorithm, &signed)
-        };
-        if let Some(signature) = self.library.share(within, beside).await? {
-            return Ok(signature);
+        if let Some(turns) = self.turns() {
+            let (opened, message) = (Arc::clone(&self.opened), Arc::clone(&message));
+            let beside = move |inside: &_| {
+                let opened = opened.read().unwrap_or_else(PoisonError::into_inner);
+                opened.sign_beside(inside, algorithm, &message)
+            };
+            if let Some(signature) = self.library.share(within, &turns, beside).await? {
+                return Ok(signature);
+            }
         }
         let (opened, uri) = (Arc::clone(&self.opened), self.uri.clone());
         let alone = move |inside: &mut _| {
@@ -175,6 +178,11 @@ impl Token {
             opened.sign(inside, &uri, algorithm, &message)
         };
         self.library.call(within, alone).await
+    }
+
+    /// Nothing where the key signs alone, or is being opened anew.
+    fn turns(&self) -> Option<Turns> {
+        self.opened.try_read().ok()?.turns().cloned()
     }
 }
 

@@ -138,12 +138,13 @@ impl Proven {
     /// [`Error::Io`], [`Error::Full`]: nothing is kept.
     pub async fn commit(self) -> Result<StoredBlob, Error> {
         let store = Arc::clone(&self.store);
-        let kept = blocking("keep content", move || self.commit_now()).await?;
+        let kept = blocking("keep content", move || self.commit_now(None)).await?;
         store.settle_in_time().await;
         Ok(kept)
     }
 
-    pub(super) fn commit_now(self) -> Result<StoredBlob, Error> {
+    /// As [`Proven::commit`]. Where the content is at hand as a whole it stays so: whoever kept it reads it next.
+    pub(super) fn commit_now(self, whole: Option<&Bytes>) -> Result<StoredBlob, Error> {
         let Self { digest, size, temporary, reserved, store } = self;
         store.give_up_refused()?;
         // Durable content is not replaced by such that is not yet: by another fetch of the same, at the same time.
@@ -158,7 +159,9 @@ impl Proven {
         let place = || {
             // Another fetch may have kept the same content before: its file has no name any more.
             store.opened.forget(&digest);
-            store.blobs.place(temporary, &digest)
+            store.blobs.place(temporary, &digest)?;
+            whole.into_iter().for_each(|bytes| store.opened.note_bytes(&digest, bytes));
+            Ok(())
         };
         store.ledger.quietly(place).map_err(Error::io("name content"))?;
         let synced = if settles {
@@ -170,7 +173,10 @@ impl Proven {
         let entered = synced.and_then(|()| store.ledger.added(&digest, size, reserved.keep()));
         if let Err(error) = entered {
             // What the books do not have must not take room.
-            let _ = store.ledger.quietly(|| store.blobs.take(&digest));
+            let _ = store.ledger.quietly(|| {
+                store.opened.forget(&digest);
+                store.blobs.take(&digest)
+            });
             return Err(error);
         }
         Ok(StoredBlob { file, size })

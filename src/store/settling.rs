@@ -169,7 +169,7 @@ impl Store {
 }
 
 /// Has the disk begin with what was written to a file, so that it works on all that is waited for in turn. The kernel's
-/// answer to "not needed any more" is to write first; what it could drop then is in memory already.
+/// answer to "not needed any more" is to write first. What it drops, having written it that soon, is read again.
 #[cfg(target_os = "linux")]
 fn begin_writing(file: &File) {
     // It is advice: without it the wait is longer.

@@ -65,11 +65,11 @@ impl Found {
     pub(super) fn open(self, inside: &mut Inside, uri: &Uri, pin: Option<Password>) -> Result<Opened, Error> {
         let at = inside.open(self.slot)?;
         if self.login != Login::None {
-            inside.login(at, UserType::User, pin.as_ref())?;
+            inside.login(&at, UserType::User, pin.as_ref())?;
         }
-        let found = inside.sessions(at)?.map(|session| one(session, ObjectClass::PRIVATE_KEY, uri));
+        let found = inside.sessions(&at)?.map(|session| one(session, ObjectClass::PRIVATE_KEY, uri));
         let keys = found.collect::<Result<Vec<_>, _>>()?;
-        let (session, key) = (inside.session(at)?, *keys.first().ok_or(Error::Gone)?);
+        let (session, key) = (inside.session(&at)?, *keys.first().ok_or(Error::Gone)?);
         let asks_always = usable(session, key)?;
         let public = match public::of(session, key, ObjectClass::PRIVATE_KEY)? {
             Some(public) => public,
@@ -89,7 +89,7 @@ impl Found {
         pin: Option<Password>,
     ) -> Result<PublicKey, Error> {
         let at = inside.open(self.slot)?;
-        let session = inside.session(at)?;
+        let session = inside.session(&at)?;
         for class in [ObjectClass::PUBLIC_KEY, ObjectClass::CERTIFICATE] {
             if let [object] = objects(session, class, uri)?[..]
                 && let Some(public) = public::of(session, object, class)?

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{RwLock, Semaphore, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Error;
-use super::inside::Inside;
+use super::inside::{Inside, Turns};
 
-/// So many signatures are made at once, and so many sessions are open with each token, where the module takes that.
-pub(super) const AT_ONCE: usize = 4;
+/// Who wants to be alone holds up those who sign for so long at a time. Others' signatures are made by then, but for one
+/// that hangs.
+const ALONE: Duration = Duration::from_secs(2);
 
 /// Modules that were named, by their files. They stay: unloading one under a key that is in use would end the process.
 static LIBRARIES: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
@@ -22,7 +23,6 @@ static LIBRARIES: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::
 /// A module, and who is in a call of it.
 pub(super) struct Library {
     inside: Arc<RwLock<Inside>>,
-    signing: Arc<Semaphore>,
     /// Calls that did not end in time, until they do.
     left: Mutex<Vec<Weak<()>>>,
 }
@@ -54,34 +54,45 @@ impl Library {
     }
 
     fn new(path: PathBuf) -> Self {
-        let inside = Arc::new(RwLock::new(Inside::of(path)));
-        Self { inside, signing: Arc::new(Semaphore::new(AT_ONCE)), left: Mutex::default() }
+        Self { inside: Arc::new(RwLock::new(Inside::of(path))), left: Mutex::default() }
     }
 
     /// Does `work` while nobody else is in the module, on a thread of its own, which is left behind when it does not end in
-    /// time; the time in which others are in a call counts. Behind one that was left nobody waits.
+    /// time; the time in which others are in a call counts. Who comes after one that was left does not wait.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         within: Within,
         work: impl FnOnce(&mut Inside) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let mut inside = self.enter(within, 1, Arc::clone(&self.inside).write_owned()).await?;
+        let mut inside = self.enter(within, 1, self.alone()).await?;
         self.run(within, move || work(&mut inside)).await
     }
 
-    /// As [`Library::call`], but a few may be in the module together.
+    /// As [`Library::call`], but as many as there are turns may be in the module together.
     pub(super) async fn share<T: Send + 'static>(
         &self,
         within: Within,
+        turns: &Turns,
         work: impl FnOnce(&Inside) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = self.enter(within, AT_ONCE, Arc::clone(&self.signing).acquire_owned()).await?;
+        let turn = self.enter(within, turns.all, Arc::clone(&turns.free).acquire_owned()).await?;
         let inside = self.enter(within, 1, Arc::clone(&self.inside).read_owned()).await?;
         self.run(within, move || {
             let _turn = turn;
             work(&inside)
         })
         .await
+    }
+
+    /// Waits until nobody else is in the module. Whoever waits for that has others wait: behind a signature that hangs they
+    /// would hang as well.
+    async fn alone(&self) -> OwnedRwLockWriteGuard<Inside> {
+        loop {
+            if let Ok(inside) = timeout(ALONE, Arc::clone(&self.inside).write_owned()).await {
+                return inside;
+            }
+            sleep(ALONE).await;
+        }
     }
 
     /// Waits for leave, but not where so many calls were left that it need not come.
@@ -136,8 +147,10 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(20);
 
-    fn library() -> Library {
-        Library::new("/absent.so".into())
+    const AT_ONCE: usize = 4;
+
+    fn library() -> (Library, Turns) {
+        (Library::new("/absent.so".into()), Turns::of(AT_ONCE))
     }
 
     /// Ends once the sender is let go of.
@@ -148,13 +161,13 @@ mod tests {
 
     #[tokio::test]
     async fn behind_a_call_that_hangs_nobody_waits() {
-        let library = library();
+        let (library, turns) = library();
         let (held, hang) = hanging();
         let hanging = library.call(Within::of(SHORT), |_| Ok(hang())).await;
         assert!(matches!(hanging, Err(Error::TimedOut(SHORT))));
         let start = Instant::now();
         assert!(matches!(library.call(Within::of(LONG), |_| Ok(())).await, Err(Error::TimedOut(_))));
-        assert!(matches!(library.share(Within::of(LONG), |_| Ok(())).await, Err(Error::TimedOut(_))));
+        assert!(matches!(library.share(Within::of(LONG), &turns, |_| Ok(())).await, Err(Error::TimedOut(_))));
         assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
         drop(held);
         while library.call(Within::of(LONG), |_| Ok(())).await.is_err() {
@@ -166,13 +179,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_signature_that_hangs_holds_up_only_who_wants_to_be_alone() {
-        let library = library();
+        let (library, turns) = library();
         let (held, hang) = hanging();
-        assert!(library.share(Within::of(SHORT), |_| Ok(hang())).await.is_err());
+        assert!(library.share(Within::of(SHORT), &turns, |_| Ok(hang())).await.is_err());
         let start = Instant::now();
-        assert_eq!(library.share(Within::of(LONG), |_| Ok(7)).await.unwrap(), 7);
+        assert_eq!(library.share(Within::of(LONG), &turns, |_| Ok(7)).await.unwrap(), 7);
         assert!(library.call(Within::of(LONG), |_| Ok(())).await.is_err());
-        assert_eq!(library.share(Within::of(LONG), |_| Ok(7)).await.unwrap(), 7);
+        assert_eq!(library.share(Within::of(LONG), &turns, |_| Ok(7)).await.unwrap(), 7);
         assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
         drop(held);
         while library.call(Within::of(LONG), |_| Ok(())).await.is_err() {
@@ -181,17 +194,35 @@ mod tests {
         }
     }
 
+    /// While nobody knows yet that it hangs.
+    #[tokio::test]
+    async fn who_waits_to_be_alone_holds_up_signatures_for_a_moment_only() {
+        let (library, turns) = library();
+        let (held, hang) = hanging();
+        let hanging = library.share(Within::of(LONG), &turns, |_| Ok(hang()));
+        let waiting = library.call(Within::of(LONG), |_| Ok(()));
+        let signing = async {
+            sleep(SHORT).await;
+            let start = Instant::now();
+            assert_eq!(library.share(Within::of(LONG), &turns, |_| Ok(7)).await.unwrap(), 7);
+            assert!(start.elapsed() < 2 * ALONE, "{:?}", start.elapsed());
+            drop(held);
+        };
+        let (_, waiting, ()) = tokio::join!(hanging, waiting, signing);
+        waiting.unwrap();
+    }
+
     #[tokio::test]
     async fn a_few_sign_at_once_and_no_more() {
-        let (library, together) = (library(), Arc::new(Barrier::new(AT_ONCE + 1)));
+        let ((library, turns), together) = (library(), Arc::new(Barrier::new(AT_ONCE + 1)));
         // They end only when all of them are there, and the one below.
         let busy = (0..AT_ONCE).map(|_| {
             let together = Arc::clone(&together);
-            library.share(Within::of(LONG), move |_| Ok(together.wait()))
+            library.share(Within::of(LONG), &turns, move |_| Ok(together.wait()))
         });
         let one_more = async {
             tokio::time::sleep(SHORT).await;
-            assert!(library.share(Within::of(SHORT), |_| Ok(())).await.is_err());
+            assert!(library.share(Within::of(SHORT), &turns, |_| Ok(())).await.is_err());
             assert!(library.call(Within::of(SHORT), |_| Ok(())).await.is_err());
             let together = Arc::clone(&together);
             tokio::task::spawn_blocking(move || together.wait()).await.unwrap();

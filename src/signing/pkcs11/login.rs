@@ -28,7 +28,7 @@ impl Inside {
     /// [`Error::Pin`], where the PIN is why not.
     pub(super) fn login(
         &mut self,
-        place: Place,
+        place: &Place,
         user: UserType,
         pin: Option<&Password>,
     ) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::UserType;
 
 use super::found::Found;
-use super::inside::{Inside, Place};
+use super::inside::{Inside, Place, Turns};
 use super::{Error, Uri, mechanism};
 use crate::signing::Password;
 use crate::x509::{Algorithm, PublicKey};
@@ -23,19 +23,15 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Signs while others do: `None` where that cannot be, since there is one session alone, or the token let go of one, or
-    /// the key wants to know who asks.
+    /// Signs while others do, by who has a turn: `None` where that cannot be any more, since the token let go of a session.
     pub(super) fn sign_beside(
         &self,
         inside: &Inside,
         algorithm: Algorithm,
         message: &[u8],
     ) -> Result<Option<Vec<u8>>, Error> {
-        if !self.signs_beside() {
-            return Ok(None);
-        }
         let (by, content) = mechanism::of(algorithm, message).ok_or(Error::Mechanism(algorithm))?;
-        let signed = inside.in_one_of(self.at, |at, session| {
+        let signed = inside.in_one_of(&self.at, |at, session| {
             let key = self.keys.get(at).ok_or(Error::Gone)?;
             Ok(session.sign(&by, *key, &content)?)
         });
@@ -46,9 +42,11 @@ impl Opened {
         }
     }
 
-    fn signs_beside(&self) -> bool {
+    /// With whom it takes turns in signing beside others: nothing where it signs alone, since there is one session or the
+    /// key wants to know who asks.
+    pub(super) fn turns(&self) -> Option<&Turns> {
         // A PIN that is wrong by now would be tried by all of them at once.
-        self.keys.len() > 1 && !self.asks_always
+        (self.keys.len() > 1 && !self.asks_always).then_some(&self.at.turns)
     }
 
     /// Signs alone. Where the token let go of the session meanwhile, since it was taken out or its machine restarted, the
@@ -60,13 +58,13 @@ impl Opened {
         algorithm: Algorithm,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let mut signed = match self.signs_beside() {
-            // It would have, had it not found one of its sessions gone.
+        let mut signed = match self.turns().is_some() {
+            // It would have signed beside others, had it not found one of its sessions gone.
             true => self.open_anew(inside, uri).and_then(|()| self.signed(inside, algorithm, message)),
             false => self.signed(inside, algorithm, message),
         };
         if signed.as_ref().is_err_and(is_gone) {
-            inside.close(self.at);
+            inside.close(&self.at);
             self.open_anew(inside, uri)?;
             signed = self.signed(inside, algorithm, message);
         }
@@ -75,19 +73,19 @@ impl Opened {
 
     fn signed(&self, inside: &mut Inside, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
         let unknown = Error::Mechanism(algorithm);
-        let (session, key) = (inside.session(self.at)?, *self.keys.first().ok_or(Error::Gone)?);
+        let (session, key) = (inside.session(&self.at)?, *self.keys.first().ok_or(Error::Gone)?);
         if !self.asks_always {
             let (by, content) = mechanism::of(algorithm, message).ok_or(unknown)?;
             return Ok(session.sign(&by, key, &content)?);
         }
         // Only in several calls is there a place between the first and the signature, and those take no digest.
         session.sign_init(&mechanism::hashing(algorithm).ok_or(unknown)?, key)?;
-        if let Err(error) = inside.login(self.at, UserType::ContextSpecific, self.pin.as_ref()) {
+        if let Err(error) = inside.login(&self.at, UserType::ContextSpecific, self.pin.as_ref()) {
             // Else the session would wait for the rest of the signature.
-            inside.close(self.at);
+            inside.close(&self.at);
             return Err(error);
         }
-        let session = inside.session(self.at)?;
+        let session = inside.session(&self.at)?;
         session.sign_update(message)?;
         Ok(session.sign_final()?)
     }

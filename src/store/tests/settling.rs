@@ -17,7 +17,7 @@ async fn small_content_is_durable_with_the_records_that_tell_of_it() {
     store.records().flush().await.unwrap();
     assert_eq!(waiting(&store), 0);
     let settles = Incoming::start(Digest::sha256(b"other"), store.reserve_now(5).unwrap()).unwrap();
-    settles.append_now(&[Bytes::from_static(b"other")]).unwrap().prove().unwrap().commit_now().unwrap();
+    settles.append_now(&[Bytes::from_static(b"other")]).unwrap().prove().unwrap().commit_now(None).unwrap();
     assert_eq!(store.read(&digest, 100).await.unwrap().as_deref(), Some(&b"small"[..]));
     store.records().flush().await.unwrap();
     assert_eq!(waiting(&store), 0);

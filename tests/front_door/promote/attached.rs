@@ -32,19 +32,22 @@ async fn what_has_to_settle_does_so_at_once_and_beside_the_layers() {
     };
     let under = |method: &str, tag: &String| lines(format!("{method} /v2/prod/app/manifests/{tag}"));
     let writes: Vec<_> = shared.iter().map(|tag| under("PUT", tag)).collect();
-    let looks: Vec<_> = shared.iter().map(|tag| under("GET", tag)).collect();
+    // Whether signatures are there still is looked at once more behind the content. Before it is written, a list that was
+    // read too long ago is read anew.
+    let after = |tag: &String| if tag.ends_with(".sig") { 2 } else { 1 };
+    let looks = shared.iter().map(|tag| (under("GET", tag), after(tag)));
+    let looks: Vec<_> =
+        looks.filter(|(at, after)| at.len() > *after).map(|(at, after)| at[at.len() - after]).collect();
+    assert_eq!(looks.len(), shared.len(), "each is looked at before it is written, and again");
     assert!(writes.iter().all(|at| at.len() == 1), "{writes:?}");
-    // Whether signatures are there still is looked at once more behind the content.
-    let number = |tag: &String| if tag.ends_with(".sig") { 3 } else { 2 };
-    assert!(looks.iter().zip(&shared).all(|(at, tag)| at.len() == number(tag)), "{looks:?}");
     let last_write = writes.iter().flatten().max().unwrap();
-    assert!(looks.iter().all(|at| at[1] > *last_write), "all are written before one has settled");
+    assert!(looks.iter().all(|at| at > last_write), "all are written before one has settled");
     let layer = format!("HEAD /v2/prod/app/blobs/{}", image.children()[0].layer());
     assert!(lines(layer)[0] > *last_write, "the layers come while they settle");
     let of_image = lines(format!("PUT /v2/prod/app/manifests/{}", image.digest()))[0];
-    assert!(looks.iter().all(|at| at[1] > of_image), "nor do they wait for that");
+    assert!(looks.iter().all(|at| *at > of_image), "nor do they wait for that");
     let tag = lines("PUT /v2/prod/app/manifests/1".to_owned())[0];
-    assert!(looks.iter().all(|at| at[1] < tag), "the tag waits");
+    assert!(looks.iter().all(|at| *at < tag), "the tag waits");
 }
 
 /// Whoever attaches something may name what is not there, or no longer; what is proven goes along all the same.

@@ -22,7 +22,7 @@ async fn without_api() -> (Demo, Package) {
 
 #[tokio::test]
 async fn what_was_read_too_long_ago_is_read_anew() {
-    for (delay, asked) in [(100, &["GET", "PUT", "GET"][..]), (400, &["GET", "GET", "PUT", "GET"])] {
+    for (delay, asked) in [(20, &["GET", "PUT", "GET"][..]), (400, &["GET", "GET", "PUT", "GET"])] {
         let (registry, image) = without_api().await;
         let read = format!("GET /v2/app/manifests/{}", Tag::about(&image.digest(), ""));
         registry.fault_times(&read, 1, Fault::Delay(Duration::from_millis(delay)));

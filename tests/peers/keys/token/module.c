@@ -1,5 +1,5 @@
 /* SoftHSM2 as other tokens are: with OPEN, it asks nobody for a PIN, though its keys may; with SLOW, each signature takes
-   so many microseconds, and the second of four sessions ends when there is a file named cut. */
+   so many microseconds, and the second of four sessions is no more once there was a file named cut. */
 #include <dlfcn.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ struct list {
 };
 
 /* Places in it. */
-enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CLOSE_SESSION = 13, GET_SESSION_INFO = 15, LOGIN = 18, SIGN = 43 };
+enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, SIGN_INIT = 42, SIGN = 43 };
 
 /* CK_TOKEN_INFO as far as its flags, CK_SESSION_INFO as far as its state. */
 struct info {
@@ -54,7 +54,7 @@ static word login(word session, word user, void *pin, word length) {
 #endif
 
 #ifdef SLOW
-static word opened[4], many;
+static word opened[4], many, gone;
 
 static word open_session(word slot, word flags, void *application, void *notify, word *session) {
     word result = real->calls[OPEN_SESSION](slot, flags, application, notify, session);
@@ -62,10 +62,23 @@ static word open_session(word slot, word flags, void *application, void *notify,
     return result;
 }
 
+/* Not closed, since others are in it: SoftHSM2 would not outlive that. CKR_SESSION_HANDLE_INVALID. */
+static word is_gone(word session) {
+    return session == gone ? 0xB3 : 0;
+}
+
+static word session_info(word session, struct session_info *info) {
+    return is_gone(session) ?: real->calls[GET_SESSION_INFO](session, info);
+}
+
+static word sign_init(word session, void *mechanism, word key) {
+    return is_gone(session) ?: real->calls[SIGN_INIT](session, mechanism, key);
+}
+
 static word sign(word session, void *data, word length, void *signature, word *room) {
     if (signature) usleep(SLOW);
-    if (!unlink("cut")) real->calls[CLOSE_SESSION](opened[1]);
-    return real->calls[SIGN](session, data, length, signature, room);
+    if (!unlink("cut")) gone = opened[1];
+    return is_gone(session) ?: real->calls[SIGN](session, data, length, signature, room);
 }
 #endif
 
@@ -81,6 +94,8 @@ word C_GetFunctionList(struct list **list) {
 #endif
 #ifdef SLOW
     ours.calls[OPEN_SESSION] = open_session;
+    ours.calls[GET_SESSION_INFO] = session_info;
+    ours.calls[SIGN_INIT] = sign_init;
     ours.calls[SIGN] = sign;
 #endif
     *list = &ours;
