@@ -58,7 +58,8 @@ where
             }
         }
         let landing = Landing { under_way: self.under_way.clone(), key, told: told.clone() };
-        let run = start();
+        // Runs are large, and would be copied from place to place until they stand in their task.
+        let run = Box::pin(start());
         tokio::spawn(async move {
             let value = run.await;
             drop(landing);
