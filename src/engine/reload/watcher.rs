@@ -31,7 +31,7 @@ struct Watched {
 }
 
 /// What the kernel tells of it.
-pub(super) struct Changes {
+pub struct Changes {
     told: EventStream<Vec<u8>>,
     watcher: Arc<Watcher>,
 }
