@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use portcullis::demo;
 use portcullis::demo::signing::{Identity, Profile};
+use portcullis::demo::{self, folder::Folder};
 use portcullis::signing::Key;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
@@ -199,4 +199,16 @@ async fn an_engine_that_was_replaced_is_gone_while_files_are_watched() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("somebody has it still");
+}
+
+/// What is read before the keys are asked for is watched before it is read, though no configuration named it so far. The
+/// file itself is out of sight, as behind a link: nothing else has it read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_reload_asks_for_keys_is_read_after_it() {
+    let (plugin, aside) = (Plugin::new(), Folder::new().unwrap());
+    let proxy = TestProxy::new().upstream(signed("app")).watching().start().await;
+    let text = proxy.moves_its_file(&aside).await.replace("require: wabbit", &plugin.policy("k", ""));
+    aside.write("real.yaml", &(text + &plugin.changes_an_import_key())).unwrap();
+    assert!(proxy.reload());
+    proxy.reloaded(3).await;
 }
