@@ -42,7 +42,7 @@ impl Serving {
         let (url, admin) = (format!("http://{port}/v2/"), format!("http://{admin}"));
         folder.write("portcullis.yaml", &config).unwrap();
         let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        program.args(["serve", "--config"]).arg(folder.path().join("portcullis.yaml"));
+        program.args(["serve", "--config", "portcullis.yaml"]).current_dir(folder.path());
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut serving = Self { child: program.spawn().unwrap(), folder, url, admin, config };
         let end = Instant::now() + LONGEST;
@@ -99,6 +99,18 @@ async fn a_key_that_is_slow_to_open_holds_up_neither_clients_nor_the_end() {
     let answer = timeout(Duration::from_secs(8), Client::new().get(&serving.url)).await;
     assert_eq!(answer.expect("clients wait").unwrap().status, 200);
     assert!(serving.ends_within(Duration::from_secs(12)).await.success());
+}
+
+#[tokio::test]
+async fn a_file_of_the_working_folder_is_watched() {
+    let mut serving = Serving::start().await;
+    serving.folder.write("portcullis.yaml", &format!("{}# changed\n", serving.config)).unwrap();
+    let end = Instant::now() + LONGEST;
+    while serving.reloads().await == 0 {
+        assert!(Instant::now() < end, "the change is missed");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(serving.ends_within(LONGEST).await.success());
 }
 
 /// A start that asks for keys takes its time. What it has read by then is read again if it changed, and no key is asked for

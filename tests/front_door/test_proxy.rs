@@ -266,14 +266,18 @@ impl Running {
 
     /// Waits until the configuration was taken again so many times since the start.
     pub async fn reloaded(&self, times: u32) {
-        let sample = "portcullis_config_reloads_total{result=\"ok\"}";
+        self.counted("portcullis_config_reloads_total{result=\"ok\"}", times).await;
+    }
+
+    /// Waits until a counter has come so far.
+    pub async fn counted(&self, sample: &str, times: u32) {
         for _ in 0..200 {
             if self.metric(sample).await >= f64::from(times) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("it was not reloaded {times} times");
+        panic!("{sample} is not {times}");
     }
 
     /// The audit log, a line a value.

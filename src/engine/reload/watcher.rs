@@ -74,20 +74,25 @@ impl Changes {
 impl Watcher {
     /// From now on watches this and nothing else: folders, never files, since Kubernetes swaps links and editors swap files.
     pub(super) fn follow(&self, named: Vec<PathBuf>) {
-        let within = named.iter().filter(|path| path.is_dir()).cloned();
-        let around = named.iter().filter_map(|path| path.parent().map(Path::to_owned));
-        let folders: BTreeSet<PathBuf> = within.chain(around).filter(|folder| folder.is_dir()).collect();
+        // The file's own name may be one in the working folder.
+        let named: Vec<_> =
+            named.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is watched already stays, and what stands where another one was is added.
-        let folders: Vec<_> = folders.into_iter().filter_map(|folder| watched.add(folder)).collect();
-        let former = std::mem::replace(&mut watched.folders, folders);
-        watched.named = named;
-        for (gone, _) in former {
-            if watched.folders.iter().all(|(folder, _)| *folder != gone) {
-                // The kernel lets go by itself of one that was removed.
-                let _ = watched.kernel.remove(gone);
+        let mut former = Vec::new();
+        let mut folders = folders_of(&named);
+        loop {
+            // What is watched already stays, and what stands where another one was is added.
+            let added = folders.iter().filter_map(|folder| watched.add(folder)).collect();
+            former.append(&mut std::mem::replace(&mut watched.folders, added));
+            // One that was made before its parent was watched is told of by nobody.
+            let now = folders_of(&named);
+            if now == folders {
+                break;
             }
+            folders = now;
         }
+        watched.named = named;
+        watched.let_go_of(former);
     }
 
     fn is_concerned_by(&self, event: &EventOwned) -> bool {
@@ -96,13 +101,22 @@ impl Watcher {
 }
 
 impl Watched {
-    fn add(&mut self, folder: PathBuf) -> Option<(WatchDescriptor, PathBuf)> {
-        match self.kernel.add(&folder, CHANGES) {
-            Ok(number) => Some((number, folder)),
+    fn add(&mut self, folder: &Path) -> Option<(WatchDescriptor, PathBuf)> {
+        match self.kernel.add(folder, CHANGES) {
+            Ok(number) => Some((number, folder.to_owned())),
             Err(error) => {
                 let folder = folder.display();
                 tracing::warn!(%folder, %error, "a folder cannot be watched; send SIGHUP after changes in it");
                 None
+            }
+        }
+    }
+
+    fn let_go_of(&mut self, former: Vec<(WatchDescriptor, PathBuf)>) {
+        for (gone, _) in former {
+            if self.folders.iter().all(|(folder, _)| *folder != gone) {
+                // The kernel lets go by itself of one that was removed.
+                let _ = self.kernel.remove(gone);
             }
         }
     }
@@ -114,6 +128,13 @@ impl Watched {
         event.mask.contains(EventMask::Q_OVERFLOW)
             || of_it.into_iter().any(|(_, folder)| concerns(&at(folder, name), &self.named))
     }
+}
+
+/// Those that are named, and of all that is named the nearest one around it that is there: what is absent comes there.
+fn folders_of(named: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let within = named.iter().map(PathBuf::as_path).filter(|path| path.is_dir());
+    let around = named.iter().filter_map(|path| path.ancestors().skip(1).find(|folder| folder.is_dir()));
+    within.chain(around).map(Path::to_owned).collect()
 }
 
 /// Where it happened: in a folder, or to the folder itself.
@@ -247,6 +268,26 @@ mod tests {
             other.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
         }
         stand.changed("too much").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_absent_is_seen_when_it_comes_with_the_folders_around_it() {
+        let mut stand = Stand::new();
+        let (root, one) = (stand.beside("a"), stand.beside("a/b/c/one"));
+        stand.follow(&[&one]);
+        fs::create_dir(&root).unwrap();
+        stand.changed("the first folder").await;
+        stand.follow(&[&one]);
+        fs::create_dir_all(one.parent().unwrap()).unwrap();
+        stand.changed("the next ones").await;
+        stand.follow(&[&one]);
+        fs::write(&one, "a").unwrap();
+        stand.changed("it itself").await;
+        fs::remove_dir_all(&root).unwrap();
+        stand.changed("all are gone").await;
+        stand.follow(&[&one]);
+        fs::create_dir(&root).unwrap();
+        stand.changed("the first folder again").await;
     }
 
     #[tokio::test]
