@@ -26,7 +26,7 @@ use serde::Deserialize;
 
 pub use error::Error;
 pub use listen::{Admin, Audit, Listen, Log, Tls};
-pub use read::{load, parse};
+pub use read::{complete, load, parse, read};
 
 use crate::oci::Registry;
 use crate::policy::{self, Policies, Signer};

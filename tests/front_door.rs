@@ -31,6 +31,8 @@ mod promote;
 mod protocol;
 #[path = "front_door/referrers.rs"]
 mod referrers;
+#[path = "front_door/reload.rs"]
+mod reload;
 #[path = "front_door/restart.rs"]
 mod restart;
 #[path = "front_door/revocation.rs"]

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{exit, report, runtime};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::engine::reload::Reloader;
+use crate::engine::reload::{Changes, ConfigFile, Reloader};
 use crate::engine::{Current, Engine, State, Unmatched, jobs};
 use crate::http::Server;
 
@@ -29,15 +29,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    let settings = match super::settings(arguments.config.as_deref()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            report(&error.into());
-            return exit::USAGE;
-        }
-    };
     let served = runtime().and_then(|runtime| {
-        let served = runtime.block_on(serve(arguments, settings));
+        let served = runtime.block_on(serve(arguments));
         runtime.shutdown_timeout(LEFTOVERS);
         served
     });
@@ -50,8 +43,13 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     }
 }
 
-async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> {
+async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     take_handles();
+    let watched = arguments.config.as_deref().map(ConfigFile::watched);
+    let settings = match &watched {
+        Some((file, _)) => file.load()?,
+        None => Settings::without_file()?,
+    };
     let unmatched = if arguments.audit { Unmatched::Audited } else { Unmatched::Refused };
     let state = State::open(&settings, Clock::system(), unmatched).await?;
     let engine = Engine::build(settings, &state, None)?;
@@ -63,7 +61,7 @@ async fn serve(arguments: &Arguments, settings: Settings) -> anyhow::Result<()> 
     let stopping = stop()?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
     let running = jobs::start(&state, &current);
-    let reloader = arguments.config.as_deref().map(|path| Reloader::new(path, &state, &current));
+    let reloader = watched.map(|(file, changes)| (Reloader::new(file, &state, &current), changes));
     tokio::select! {
         served = server.run(stopping) => served?,
         () = reloading(reloader) => {}
@@ -86,15 +84,15 @@ fn take_handles() {
 }
 
 /// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.
-async fn reloading(reloader: Option<Reloader>) {
-    let Some(reloader) = reloader else { return std::future::pending().await };
+async fn reloading(reloader: Option<(Reloader, Option<Changes>)>) {
+    let Some((reloader, changes)) = reloader else { return std::future::pending().await };
     let on_signal = async {
         let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
         while hangups.recv().await.is_some() {
             reloader.reload_aside().await;
         }
     };
-    tokio::join!(on_signal, reloader.watch());
+    tokio::join!(on_signal, reloader.watch(changes));
     std::future::pending().await
 }
 

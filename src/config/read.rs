@@ -19,6 +19,14 @@ const MAX_BYTES: u64 = 1 << 20;
 /// # Errors
 /// The first fault, with its place.
 pub fn load(file: &Path) -> Result<Settings, Error> {
+    complete(read(file)?)
+}
+
+/// The first half of [`load`]: no file is read but this one, so that those which it names can be watched before.
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn read(file: &Path) -> Result<Settings, Error> {
     let whole =
         |message: String| Error { file: Some(file.to_owned()), place: None, key: String::new(), message };
     let mut text = String::new();
@@ -27,7 +35,14 @@ pub fn load(file: &Path) -> Result<Settings, Error> {
         .take(MAX_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|why| whole(format!("cannot be read: {why}")))?;
-    let mut settings = parse(&text, file)?;
+    parse(&text, file)
+}
+
+/// The second half of [`load`]: looks at the files that the settings name, and fetches keys that are kept elsewhere.
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn complete(mut settings: Settings) -> Result<Settings, Error> {
     check::files(&settings).map_err(|fault| settings.locate(&fault))?;
     kept::fetch(&mut settings).map_err(|fault| settings.locate(&fault))?;
     Ok(settings)

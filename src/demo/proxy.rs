@@ -10,8 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Error;
 use crate::clock::Clock;
-use crate::config;
-use crate::engine::reload::Reloader;
+use crate::engine::reload::{Changes, ConfigFile, Reloader};
 use crate::engine::{Current, Engine, State, Unmatched};
 use crate::http::Server;
 
@@ -32,20 +31,37 @@ impl Proxy {
     /// # Errors
     /// The configuration is wrong, or the store or a port cannot be had.
     pub async fn start(path: &Path, clock: Clock) -> Result<Self, Error> {
-        let settings = config::load(path)?;
+        Self::by(ConfigFile::new(path), None, clock).await
+    }
+
+    /// Starts one that reads its configuration again whenever a file that it names changes, as `serve` does.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub async fn start_watching(path: &Path, clock: Clock) -> Result<Self, Error> {
+        let (file, changes) = ConfigFile::watched(path);
+        Self::by(file, changes, clock).await
+    }
+
+    async fn by(file: ConfigFile, changes: Option<Changes>, clock: Clock) -> Result<Self, Error> {
+        let settings = file.load()?;
         let state = State::open(&settings, clock, Unmatched::Refused).await?;
         let engine = Engine::build(settings, &state, None)?;
         let current: Current = Arc::new(ArcSwap::from_pointee(engine));
         let server = Server::bind(&current, &state).await?;
         let (address, admin_address) = (server.address(), server.admin_address());
         let (stop, stopped) = oneshot::channel::<()>();
+        let reloader = Reloader::new(file, &state, &current);
+        let watching = reloader.clone();
         let serving = tokio::spawn(async move {
-            // A dropped sender ends it too.
-            if let Err(error) = server.run(async move { drop(stopped.await) }).await {
-                tracing::error!(%error, "the demo's proxy ended");
+            tokio::select! {
+                // A dropped sender ends it too.
+                served = server.run(async move { drop(stopped.await) }) => if let Err(error) = served {
+                    tracing::error!(%error, "the demo's proxy ended");
+                },
+                () = watching.watch(changes) => {}
             }
         });
-        let reloader = Reloader::new(path, &state, &current);
         Ok(Self { address, admin_address, current, state, reloader, stop, serving })
     }
 
@@ -77,11 +93,6 @@ impl Proxy {
     /// Reads its configuration again; false where the new one is not taken.
     pub fn reload(&self) -> bool {
         self.reloader.reload()
-    }
-
-    /// Reads it again whenever a file that it names changes, for as long as this is polled.
-    pub async fn watch(&self) {
-        self.reloader.watch().await;
     }
 
     /// Ends it in good order: drains, writes what is only in memory, closes the store.

@@ -12,9 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 #[cfg(not(target_os = "linux"))]
-use self::unwatched::{Changes, Watcher};
+pub use self::unwatched::Changes;
+#[cfg(not(target_os = "linux"))]
+use self::unwatched::Watcher;
 #[cfg(target_os = "linux")]
-use self::watcher::{Changes, Watcher};
+pub use self::watcher::Changes;
+#[cfg(target_os = "linux")]
+use self::watcher::Watcher;
 use super::{Current, Engine, State};
 use crate::config::{self, Settings};
 use crate::setting::SettingError;
@@ -23,21 +27,65 @@ use crate::telemetry::metrics::ConfigReload;
 /// Editors and Kubernetes write in several steps; they count as one change.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// A configuration file, and who is told what it names before that is read.
+#[derive(Clone)]
+pub struct ConfigFile {
+    path: PathBuf,
+    watcher: Weak<Watcher>,
+}
+
 /// Reads one configuration file again and again.
 #[derive(Clone)]
 pub struct Reloader {
-    path: PathBuf,
+    file: ConfigFile,
     state: Arc<State>,
     current: Current,
-    /// Held by the reload at work: what was read first is not to be in use last. Who watches is told what.
-    turn: Arc<Mutex<Weak<Watcher>>>,
+    /// Held by the reload at work: what was read first is not to be in use last.
+    turn: Arc<Mutex<()>>,
+}
+
+impl ConfigFile {
+    /// The file at `path`, which nobody watches.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), watcher: Weak::new() }
+    }
+
+    /// The file at `path`, watched from now on for as long as the changes are kept, which wait there until somebody
+    /// asks ([`Reloader::watch`]). Where the system watches nothing there are none. Needs a runtime.
+    pub fn watched(path: &Path) -> (Self, Option<Changes>) {
+        let changes = Changes::new().inspect_err(unwatched).ok();
+        let watcher = changes.as_ref().map(|changes| Arc::downgrade(changes.watcher())).unwrap_or_default();
+        (Self { path: path.to_owned(), watcher }, changes)
+    }
+
+    /// Reads it and what it names, as [`config::load`] does.
+    ///
+    /// # Errors
+    /// The first fault, with its place.
+    pub fn load(&self) -> Result<Settings, config::Error> {
+        self.load_beside(vec![self.path.clone()])
+    }
+
+    /// Each thing is watched before it is read: no change falls between the two. Where the file cannot tell what it
+    /// names, it is `known` that stays watched.
+    fn load_beside(&self, known: Vec<PathBuf>) -> Result<Settings, config::Error> {
+        self.follow(known);
+        let settings = config::read(&self.path)?;
+        self.follow(settings.paths());
+        config::complete(settings)
+    }
+
+    fn follow(&self, named: Vec<PathBuf>) {
+        if let Some(watcher) = self.watcher.upgrade() {
+            watcher.follow(named);
+        }
+    }
 }
 
 impl Reloader {
-    /// For the file at `path`.
-    pub fn new(path: &Path, state: &Arc<State>, current: &Current) -> Self {
-        let (path, state, current) = (path.to_owned(), Arc::clone(state), Arc::clone(current));
-        Self { path, state, current, turn: Arc::default() }
+    /// For this file, which the engine of the moment was built from.
+    pub fn new(file: ConfigFile, state: &Arc<State>, current: &Current) -> Self {
+        Self { file, state: Arc::clone(state), current: Arc::clone(current), turn: Arc::default() }
     }
 
     /// As [`Reloader::reload`], on a thread where waiting for those who keep keys holds up nobody.
@@ -49,15 +97,15 @@ impl Reloader {
 
     /// Loads, builds, swaps; or says why not and leaves everything as it is.
     pub fn reload(&self) -> bool {
-        let told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.try_reload(told.upgrade().as_deref());
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.try_reload();
         let count = |result| self.state.metrics.config_reloads.at(ConfigReload { result }).inc();
         match result {
             Ok(warnings) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                tracing::info!(file = %self.path.display(), "the configuration is reloaded");
+                tracing::info!(file = %self.file.path.display(), "the configuration is reloaded");
                 count("ok");
                 true
             }
@@ -69,13 +117,9 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self, watcher: Option<&Watcher>) -> Result<Vec<String>, config::Error> {
-        let (loaded, before) = (config::load(&self.path), self.current.load_full());
-        if let Some(watcher) = watcher {
-            // Before it is read: no change falls between the two.
-            watcher.follow(loaded.as_ref().unwrap_or(before.settings()).paths());
-        }
-        let settings = loaded?;
+    fn try_reload(&self) -> Result<Vec<String>, config::Error> {
+        let before = self.current.load_full();
+        let settings = self.file.load_beside(before.settings().paths())?;
         unchanged(before.settings(), &settings).map_err(|fault| settings.locate(&fault))?;
         let engine = Engine::build(settings, &self.state, Some(&before))?;
         let warnings = engine.warnings().to_vec();
@@ -83,23 +127,17 @@ impl Reloader {
         Ok(warnings)
     }
 
-    /// Reloads whenever a file that the settings name changes, for as long as it is polled.
-    pub async fn watch(&self) {
-        let ended = match Changes::new() {
-            Ok(changes) => self.reload_on(changes).await,
-            Err(error) => error,
-        };
-        tracing::warn!(error = %ended, "file changes cannot be watched here; send SIGHUP to reload");
+    /// Reloads whenever a file that the settings name changes, and at once where one has since it was read, for as long
+    /// as this is polled.
+    pub async fn watch(&self, changes: Option<Changes>) {
+        if let Some(changes) = changes {
+            unwatched(&self.reload_on(changes).await);
+        }
         std::future::pending().await
     }
 
     /// Ends when no more can be told.
     async fn reload_on(&self, mut changes: Changes) -> io::Error {
-        let (own, watcher) = (self.clone(), Arc::downgrade(changes.watcher()));
-        // A reload at work is waited for, and may wait for those who keep keys.
-        if let Err(error) = tokio::task::spawn_blocking(move || own.tell(watcher)).await {
-            return error.into();
-        }
         loop {
             if let Err(error) = changes.next().await {
                 return error;
@@ -109,15 +147,10 @@ impl Reloader {
             self.reload_aside().await;
         }
     }
+}
 
-    /// From now on this watches what the settings of the moment name.
-    fn tell(&self, watcher: Weak<Watcher>) {
-        let mut told = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watcher) = watcher.upgrade() {
-            watcher.follow(self.current.load().settings().paths());
-        }
-        *told = watcher;
-    }
+fn unwatched(error: &io::Error) {
+    tracing::warn!(%error, "file changes cannot be watched here; send SIGHUP to reload");
 }
 
 /// What is opened once cannot change under way.

@@ -64,7 +64,7 @@ impl Settings {
 
     /// The folder and the files to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let files = self.crls.iter().chain(&self.import_keys).cloned();
+        let files = self.crls.iter().chain(&self.import_keys).chain(&self.tuf.root).cloned();
         files.chain(self.trusted_root()).collect()
     }
 

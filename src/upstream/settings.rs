@@ -187,13 +187,20 @@ impl Settings {
         self.signatures.iter_mut().for_each(|source| source.resolve(base));
     }
 
-    /// The files to watch. Logins are read again by themselves.
+    /// The files to watch. Logins that are in use are read again by themselves; without those that are absent nothing
+    /// is loaded.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.ca.iter().cloned().collect()
+        let of_mirrors = self.mirrors.iter().filter_map(|mirror| mirror.credentials.as_ref());
+        let logins = self.credentials.iter().chain(of_mirrors);
+        self.ca.iter().chain(logins.flat_map(Credentials::paths)).cloned().collect()
     }
 }
 
 impl Credentials {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.password_file.iter().chain(&self.docker_config)
+    }
+
     fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         self.password_file.iter_mut().chain(self.docker_config.iter_mut())
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis::demo::signing::{Identity, Profile};
+use portcullis::demo::{self, folder::Folder};
 use portcullis::signing::Key;
 use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
@@ -18,14 +19,15 @@ use crate::test_proxy::{HOST, Running, TestProxy, policy, signed};
 /// What is signed when a plug-in's key is opened.
 const PROBE: &[u8] = b"portcullis asks which key signs this; it vouches for nothing";
 
-struct Plugin(tempfile::TempDir);
+pub struct Plugin(tempfile::TempDir);
 
 impl Plugin {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let plugin = Self(tempfile::tempdir().unwrap());
         let folder = plugin.path().display();
         let text = format!(
             "#!/bin/sh\ncat > /dev/null\necho $1 >> {folder}/asked\n\
+             test ! -e {folder}/next.pem || mv {folder}/next.pem {folder}/import.pem\n\
              test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}\ncat {folder}/$1\n"
         );
         // Written by a child: what others fork meanwhile would hold it open for writing, and it could not be run.
@@ -44,7 +46,7 @@ impl Plugin {
         plugin
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -74,16 +76,25 @@ impl Plugin {
     }
 
     /// What it was asked since it was asked last.
-    fn asked(&self) -> String {
+    pub fn asked(&self) -> String {
         let asked = self.path().join("asked");
         let read = std::fs::read_to_string(&asked).unwrap_or_default();
         std::fs::write(asked, "").unwrap();
         read
     }
 
-    fn policy(&self, id: &str, more: &str) -> String {
+    pub fn policy(&self, id: &str, more: &str) -> String {
         let key = format!("plugin:{}?id={id}", self.program().display());
         format!("require: wabbit, counter_sign: {{ key: \"{key}\", formats: [cosign_bundle]{more} }}")
+    }
+
+    /// A key that changes when it is asked for the first time; the `trust` that names it.
+    pub fn changes_an_import_key(&self) -> String {
+        for name in ["import.pem", "next.pem"] {
+            let key = demo::signing::Key::generate(demo::signing::KeyKind::P256).unwrap();
+            std::fs::write(self.path().join(name), key.public_pem()).unwrap();
+        }
+        format!("trust: {{ import_keys: [\"{}/import.pem\"] }}\n", self.path().display())
     }
 
     async fn start(&self) -> Running {
@@ -176,24 +187,28 @@ async fn a_key_of_several_policies_is_opened_once() {
 /// Keys may be in it. Files that do not change hold up nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_was_replaced_is_gone_while_files_are_watched() {
-    let proxy = TestProxy::new().upstream(signed("app")).start().await;
-    let replaced = async {
-        // Watching begins with the first poll.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let before = Arc::downgrade(&proxy.proxy().engine());
-        // Nor do requests that come no more; this one writes no file.
-        assert_eq!(proxy.path("/v2/").await.status, 200);
-        assert!(proxy.reload());
-        for _ in 0..100 {
-            if before.upgrade().is_none() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let proxy = TestProxy::new().upstream(signed("app")).watching().start().await;
+    let before = Arc::downgrade(&proxy.proxy().engine());
+    // Nor do requests that come no more; this one writes no file.
+    assert_eq!(proxy.path("/v2/").await.status, 200);
+    assert!(proxy.reload());
+    for _ in 0..100 {
+        if before.upgrade().is_none() {
+            return;
         }
-        panic!("somebody has it still");
-    };
-    tokio::select! {
-        () = proxy.proxy().watch() => panic!("files cannot be watched here"),
-        () = replaced => {}
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    panic!("somebody has it still");
+}
+
+/// What is read before the keys are asked for is watched before it is read, though no configuration named it so far. The
+/// file itself is out of sight, as behind a link: nothing else has it read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_reload_asks_for_keys_is_read_after_it() {
+    let (plugin, aside) = (Plugin::new(), Folder::new().unwrap());
+    let proxy = TestProxy::new().upstream(signed("app")).watching().start().await;
+    let text = proxy.moves_its_file(&aside).await.replace("require: wabbit", &plugin.policy("k", ""));
+    aside.write("real.yaml", &(text + &plugin.changes_an_import_key())).unwrap();
+    assert!(proxy.reload());
+    proxy.reloaded(3).await;
 }

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::countersign_keys::Plugin;
 use crate::test_proxy::WABBIT;
 
 const LONGEST: Duration = Duration::from_secs(60);
@@ -20,24 +21,30 @@ struct Serving {
     folder: Folder,
     child: Child,
     url: String,
+    admin: String,
     config: String,
 }
 
 impl Serving {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The configuration says this as well.
+    async fn start_with(more: &str) -> Self {
         let [port, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let folder = Folder::new().unwrap();
         folder.write("wabbit.crt", &WABBIT.certificate_pem()).unwrap();
         let config = format!(
             "listen: {{ address: \"{port}\" }}\nadmin: {{ address: \"{admin}\" }}\nstore: {{ path: store }}\n\
-             upstreams: {{ registry.test: {{}} }}\nsigners: {{ wabbit: {{ nv2: {{ certificates: [wabbit.crt] }} }} }}\n"
+             upstreams: {{ registry.test: {{}} }}\nsigners: {{ wabbit: {{ nv2: {{ certificates: [wabbit.crt] }} }} }}\n{more}"
         );
-        let url = format!("http://{port}/v2/");
+        let (url, admin) = (format!("http://{port}/v2/"), format!("http://{admin}"));
         folder.write("portcullis.yaml", &config).unwrap();
         let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        program.args(["serve", "--config"]).arg(folder.path().join("portcullis.yaml"));
+        program.args(["serve", "--config", "portcullis.yaml"]).current_dir(folder.path());
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut serving = Self { child: program.spawn().unwrap(), folder, url, config };
+        let mut serving = Self { child: program.spawn().unwrap(), folder, url, admin, config };
         let end = Instant::now() + LONGEST;
         while Client::new().get(&serving.url).await.is_err() {
             assert!(
@@ -52,6 +59,15 @@ impl Serving {
     fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// How often it took its configuration again.
+    async fn reloads(&self) -> usize {
+        let page = Client::new().get(&format!("{}/metrics", self.admin)).await.unwrap();
+        let page = String::from_utf8(page.body.to_vec()).unwrap();
+        let line =
+            page.lines().find(|line| line.starts_with("portcullis_config_reloads_total{result=\"ok\"}"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     async fn ends_within(&mut self, time: Duration) -> ExitStatus {
@@ -83,6 +99,43 @@ async fn a_key_that_is_slow_to_open_holds_up_neither_clients_nor_the_end() {
     let answer = timeout(Duration::from_secs(8), Client::new().get(&serving.url)).await;
     assert_eq!(answer.expect("clients wait").unwrap().status, 200);
     assert!(serving.ends_within(Duration::from_secs(12)).await.success());
+}
+
+#[tokio::test]
+async fn a_file_of_the_working_folder_is_watched() {
+    let mut serving = Serving::start().await;
+    serving.folder.write("portcullis.yaml", &format!("{}# changed\n", serving.config)).unwrap();
+    let end = Instant::now() + LONGEST;
+    while serving.reloads().await == 0 {
+        assert!(Instant::now() < end, "the change is missed");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(serving.ends_within(LONGEST).await.success());
+}
+
+/// A start that asks for keys takes its time. What it has read by then is read again if it changed, and no key is asked for
+/// twice if nothing did.
+#[tokio::test]
+async fn what_changes_during_a_start_is_read_after_it() {
+    let plugin = Plugin::new();
+    let policies = format!(
+        "policies: [{{ name: strict, scopes: [\"registry.test/**\"], {} }}]\n",
+        plugin.policy("k", "")
+    );
+    let policies = policies + &plugin.changes_an_import_key();
+    let once = "get-plugin-metadata\ndescribe-key\ngenerate-signature\n";
+    for asked in [once.repeat(2), once.to_owned()] {
+        let mut serving = Serving::start_with(&policies).await;
+        let end = Instant::now() + LONGEST;
+        while serving.reloads().await + 1 < asked.matches("describe").count() {
+            assert!(Instant::now() < end, "the change is missed");
+            sleep(Duration::from_millis(20)).await;
+        }
+        // Longer than a change settles.
+        sleep(Duration::from_millis(600)).await;
+        assert_eq!(plugin.asked(), asked);
+        assert!(serving.ends_within(LONGEST).await.success());
+    }
 }
 
 /// The keys that it signs with are in its memory.

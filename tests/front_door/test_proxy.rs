@@ -33,6 +33,7 @@ pub struct TestProxy {
     upstreams: Vec<(&'static str, Registry, String)>,
     contents: Vec<(&'static str, Content)>,
     files: Vec<(&'static str, String)>,
+    watching: bool,
 }
 
 /// A running one.
@@ -42,6 +43,7 @@ pub struct Running {
     keys: BTreeMap<&'static str, String>,
     upstreams: BTreeMap<&'static str, Registry>,
     client: Client,
+    watching: bool,
     proxy: Option<Proxy>,
 }
 
@@ -59,12 +61,18 @@ impl TestProxy {
             ),
         ];
         let keys = keys.map(|(key, value)| (key, value.to_owned())).into();
-        Self { keys, upstreams: Vec::new(), contents: Vec::new(), files: Vec::new() }
+        Self { keys, upstreams: Vec::new(), contents: Vec::new(), files: Vec::new(), watching: false }
     }
 
     /// Puts a file beside the configuration.
     pub fn file(mut self, name: &'static str, text: String) -> Self {
         self.files.push((name, text));
+        self
+    }
+
+    /// Has it reload when files change.
+    pub fn watching(mut self) -> Self {
+        self.watching = true;
         self
     }
 
@@ -131,8 +139,9 @@ impl TestProxy {
             folder.write(name, text).unwrap();
         }
         let clock = Clock::manual(time.unwrap_or_else(SystemTime::now));
+        let (keys, watching) = (self.keys, self.watching);
         let mut running =
-            Running { clock, folder, keys: self.keys, upstreams, client: Client::new(), proxy: None };
+            Running { clock, folder, keys, upstreams, client: Client::new(), watching, proxy: None };
         running.begin().await;
         running
     }
@@ -152,7 +161,12 @@ fn upstream_line(host: &str, registry: &Registry, settings: &str) -> String {
 impl Running {
     async fn begin(&mut self) {
         let path = self.write();
-        self.proxy = Some(Proxy::start(&path, self.clock.clone()).await.unwrap());
+        let clock = self.clock.clone();
+        let proxy = match self.watching {
+            true => Proxy::start_watching(&path, clock).await,
+            false => Proxy::start(&path, clock).await,
+        };
+        self.proxy = Some(proxy.unwrap());
     }
 
     fn write(&self) -> std::path::PathBuf {
@@ -237,6 +251,33 @@ impl Running {
         let page = String::from_utf8(page.body.to_vec()).unwrap();
         let values = page.lines().filter(|line| line.starts_with(sample));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Puts a link in the place of its file, which is `real.yaml` in another folder from then on, where nobody watches; what
+    /// is in it.
+    pub async fn moves_its_file(&self, to: &Folder) -> String {
+        let (file, link) = (self.folder.path().join("portcullis.yaml"), self.folder.path().join("link"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::os::unix::fs::symlink(to.write("real.yaml", &text).unwrap(), &link).unwrap();
+        std::fs::rename(&link, &file).unwrap();
+        self.reloaded(1).await;
+        text
+    }
+
+    /// Waits until the configuration was taken again so many times since the start.
+    pub async fn reloaded(&self, times: u32) {
+        self.counted("portcullis_config_reloads_total{result=\"ok\"}", times).await;
+    }
+
+    /// Waits until a counter has come so far.
+    pub async fn counted(&self, sample: &str, times: u32) {
+        for _ in 0..200 {
+            if self.metric(sample).await >= f64::from(times) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{sample} is not {times}");
     }
 
     /// The audit log, a line a value.

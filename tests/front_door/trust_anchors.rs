@@ -51,7 +51,7 @@ async fn the_key_that_a_refusal_names_is_acquired_and_the_next_pull_passes() {
         format!("{}/keys", serve(Vec::leak(vec![("/keys", pem), ("/page", "<html>keys</html>")])).await);
     let signer = format!("{{ wabbit: {{ nv2: {{ certificates: [acquired] }}, acquire: \"{url}\" }} }}");
     let image = Package::image("app");
-    let proxy = TestProxy::new().with("signers", &signer).upstream(signed("app")).start().await;
+    let proxy = TestProxy::new().with("signers", &signer).upstream(signed("app")).watching().start().await;
     let config = proxy.folder.path().join("portcullis.yaml");
     let config = shown(&config);
     let refusal = proxy.get("app:1").await;
@@ -72,21 +72,10 @@ async fn the_key_that_a_refusal_names_is_acquired_and_the_next_pull_passes() {
 
     proxy.pass(Duration::from_secs(60));
     refused(&proxy.get("app:1").await, 403, "DENIED", "has not been acquired");
-    let acquired = async {
-        let (code, text) = trust(&["add", "--config", config, "--from", &url, "--sha256", &number]).await;
-        assert!(code == 0 && text.contains("added: "), "{text}");
-        for _ in 0..100 {
-            if proxy.get("app:1").await.status == 200 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        served(&proxy.get("app:1").await, image.bytes());
-    };
-    tokio::select! {
-        () = proxy.proxy().watch() => panic!("files cannot be watched here"),
-        () = acquired => {}
-    }
+    let (code, text) = trust(&["add", "--config", config, "--from", &url, "--sha256", &number]).await;
+    assert!(code == 0 && text.contains("added: "), "{text}");
+    proxy.reloaded(1).await;
+    served(&proxy.get("app:1").await, image.bytes());
     let (code, text) = trust(&["add", "--config", config, "--from", &url, "--sha256", &number]).await;
     assert!(code == 0 && text.contains("is there already: "), "{text}");
     // As people copy it from openssl.
@@ -217,61 +206,40 @@ async fn check(config: &str) -> (i32, String) {
 async fn a_running_server_sees_what_is_put_into_a_trust_store() {
     let signer = "{ wabbit: { notation: { trust_store: \"ca:acme\", trusted_identities: [\"*\"] } } }";
     for made in [false, true] {
-        let proxy = TestProxy::new().with("signers", signer).upstream(signed("app")).start().await;
+        let proxy = TestProxy::new().with("signers", signer).upstream(signed("app")).watching().start().await;
         let store = proxy.folder.path().join("truststore/x509/ca/acme");
         if made {
             std::fs::create_dir_all(&store).unwrap();
-            assert!(proxy.reload());
+            proxy.reloaded(1).await;
         }
         let file = proxy.folder.write("acme.crt", &WABBIT.certificate_pem()).unwrap();
-        let before = proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await;
-        let added = async {
-            // Watching begins with the first poll.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            let (code, text) = trust(&["add", "--folder", shown(&store), shown(&file)]).await;
-            assert_eq!(code, 0, "{text}");
-            let expiry = "portcullis_certificate_expiry_timestamp_seconds{signer=\"wabbit\"}";
-            for _ in 0..100 {
-                if proxy.metric(expiry).await > 0.0 {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let (code, text) = trust(&["add", "--folder", shown(&store), shown(&file)]).await;
+        assert_eq!(code, 0, "{text}");
+        let expiry = "portcullis_certificate_expiry_timestamp_seconds{signer=\"wabbit\"}";
+        for _ in 0..200 {
+            if proxy.metric(expiry).await > 0.0 {
+                break;
             }
-            panic!("not seen, made before: {made}");
-        };
-        tokio::select! {
-            () = proxy.proxy().watch() => panic!("files cannot be watched here"),
-            () = added => {}
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await > before);
+        assert!(proxy.metric(expiry).await > 0.0, "not seen, made before: {made}");
+        assert!(
+            proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await > f64::from(u8::from(made))
+        );
     }
 }
 
 /// Its own file can be out of sight, as behind a link: then a signal has it read, and what it names by then is watched.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reload_names_is_watched_once_it_is_done() {
-    let (proxy, aside) = (TestProxy::new().upstream(signed("app")).start().await, Folder::new().unwrap());
-    let (link, keys) = (proxy.folder.path().join("portcullis.yaml"), aside.path().join("keys"));
-    let text = std::fs::read_to_string(&link).unwrap().replace("trust/wabbit", shown(&keys));
+    let proxy = TestProxy::new().upstream(signed("app")).watching().start().await;
+    let aside = Folder::new().unwrap();
+    let (text, keys) = (proxy.moves_its_file(&aside).await, aside.path().join("keys"));
     aside.write("keys/stranger.crt", &STRANGER.certificate_pem()).unwrap();
-    std::fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink(aside.write("real.yaml", &text).unwrap(), &link).unwrap();
-    let seen = async {
-        // Watching begins with the first poll.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(proxy.reload());
-        aside.write("keys/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
-        for _ in 0..100 {
-            if proxy.metric("portcullis_config_reloads_total{result=\"ok\"}").await >= 2.0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("not seen");
-    };
-    tokio::select! {
-        () = proxy.proxy().watch() => panic!("files cannot be watched here"),
-        () = seen => {}
-    }
+    aside.write("real.yaml", &text.replace("trust/wabbit", shown(&keys))).unwrap();
+    assert!(proxy.reload());
+    refused(&proxy.get("app:1").await, 403, "DENIED", "");
+    aside.write("keys/wabbit.crt", &WABBIT.certificate_pem()).unwrap();
+    proxy.reloaded(3).await;
     assert_eq!(proxy.get("app:1").await.status, 200);
 }

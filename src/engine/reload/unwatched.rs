@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub(super) struct Watcher(Infallible);
 
-pub(super) struct Changes(Infallible);
+pub struct Changes(Infallible);
 
 impl Changes {
     pub(super) fn new() -> io::Result<Self> {

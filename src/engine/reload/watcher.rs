@@ -1,14 +1,20 @@
 //! Which of the files that settings name may be others now, as the kernel tells it (inotify(7)). It wakes nobody for files
 //! that are read, or written and still open: a log or a store may lie in a folder of keys.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+use tokio::time::timeout;
 
 /// Files that came, went or are written whole, and folders that did so themselves.
 const CHANGES: WatchMask = WatchMask::CREATE
@@ -19,6 +25,18 @@ const CHANGES: WatchMask = WatchMask::CREATE
     .union(WatchMask::MOVE_SELF)
     .union(WatchMask::DELETE_SELF)
     .union(WatchMask::ONLYDIR);
+
+/// So long a new file may be written before it counts. When it is closed is told, unless it was written under a name that
+/// is gone by now.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How a change concerns what is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    /// Half a file may be there.
+    Begun,
+    Whole,
+}
 
 /// What is watched: what was named last.
 pub(super) struct Watcher(Mutex<Watched>);
@@ -31,7 +49,7 @@ struct Watched {
 }
 
 /// What the kernel tells of it.
-pub(super) struct Changes {
+pub struct Changes {
     told: EventStream<Vec<u8>>,
     watcher: Arc<Watcher>,
 }
@@ -52,14 +70,25 @@ impl Changes {
         &self.watcher
     }
 
-    /// Waits until something that is named may have changed.
+    /// Waits until something that is named may have changed, and is whole.
     ///
     /// # Errors
     /// What the system says.
     pub(super) async fn next(&mut self) -> io::Result<()> {
+        if self.concern().await? == Concern::Whole {
+            return Ok(());
+        }
+        let whole = async {
+            while self.concern().await? == Concern::Begun {}
+            Ok(())
+        };
+        timeout(LONGEST, whole).await.unwrap_or(Ok(()))
+    }
+
+    async fn concern(&mut self) -> io::Result<Concern> {
         while let Some(event) = self.told.next().await {
-            if self.watcher.is_concerned_by(&event?) {
-                return Ok(());
+            if let Some(concern) = self.watcher.concern_of(&event?) {
+                return Ok(concern);
             }
         }
         Err(io::ErrorKind::UnexpectedEof.into())
@@ -74,31 +103,36 @@ impl Changes {
 impl Watcher {
     /// From now on watches this and nothing else: folders, never files, since Kubernetes swaps links and editors swap files.
     pub(super) fn follow(&self, named: Vec<PathBuf>) {
-        let within = named.iter().filter(|path| path.is_dir()).cloned();
-        let around = named.iter().filter_map(|path| path.parent().map(Path::to_owned));
-        let folders: BTreeSet<PathBuf> = within.chain(around).filter(|folder| folder.is_dir()).collect();
+        // The file's own name may be one in the working folder.
+        let named: Vec<_> =
+            named.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is watched already stays, and what stands where another one was is added.
-        let folders: Vec<_> = folders.into_iter().filter_map(|folder| watched.add(folder)).collect();
-        let former = std::mem::replace(&mut watched.folders, folders);
-        watched.named = named;
-        for (gone, _) in former {
-            if watched.folders.iter().all(|(folder, _)| *folder != gone) {
-                // The kernel lets go by itself of one that was removed.
-                let _ = watched.kernel.remove(gone);
+        let mut former = Vec::new();
+        let mut folders = folders_of(&named);
+        loop {
+            // What is watched already stays, and what stands where another one was is added.
+            let added = folders.iter().filter_map(|folder| watched.add(folder)).collect();
+            former.append(&mut std::mem::replace(&mut watched.folders, added));
+            // One that was made before its parent was watched is told of by nobody.
+            let now = folders_of(&named);
+            if now == folders {
+                break;
             }
+            folders = now;
         }
+        watched.named = named;
+        watched.let_go_of(former);
     }
 
-    fn is_concerned_by(&self, event: &EventOwned) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_concerned_by(event)
+    fn concern_of(&self, event: &EventOwned) -> Option<Concern> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).concern_of(event)
     }
 }
 
 impl Watched {
-    fn add(&mut self, folder: PathBuf) -> Option<(WatchDescriptor, PathBuf)> {
-        match self.kernel.add(&folder, CHANGES) {
-            Ok(number) => Some((number, folder)),
+    fn add(&mut self, folder: &Path) -> Option<(WatchDescriptor, PathBuf)> {
+        match self.kernel.add(folder, CHANGES) {
+            Ok(number) => Some((number, folder.to_owned())),
             Err(error) => {
                 let folder = folder.display();
                 tracing::warn!(%folder, %error, "a folder cannot be watched; send SIGHUP after changes in it");
@@ -107,13 +141,38 @@ impl Watched {
         }
     }
 
-    fn is_concerned_by(&self, event: &EventOwned) -> bool {
-        let name = event.name.as_deref();
-        let of_it = self.folders.iter().filter(|(number, _)| *number == event.wd);
-        // Of too much the kernel tells no more than that.
-        event.mask.contains(EventMask::Q_OVERFLOW)
-            || of_it.into_iter().any(|(_, folder)| concerns(&at(folder, name), &self.named))
+    fn let_go_of(&mut self, former: Vec<(WatchDescriptor, PathBuf)>) {
+        for (gone, _) in former {
+            if self.folders.iter().all(|(folder, _)| *folder != gone) {
+                // The kernel lets go by itself of one that was removed.
+                let _ = self.kernel.remove(gone);
+            }
+        }
     }
+
+    fn concern_of(&self, event: &EventOwned) -> Option<Concern> {
+        // Of too much the kernel tells no more than that.
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            return Some(Concern::Whole);
+        }
+        let of_it = self.folders.iter().filter(|(number, _)| *number == event.wd);
+        let mut paths = of_it.map(|(_, folder)| at(folder, event.name.as_deref()));
+        let path = paths.find(|path| concerns(path, &self.named))?;
+        let is_begun = event.mask.contains(EventMask::CREATE) && may_be_open(&path);
+        Some(if is_begun { Concern::Begun } else { Concern::Whole })
+    }
+}
+
+/// Whether who made it may be writing it: one of several names is a link to what was there, as are all other links.
+fn may_be_open(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file() && found.nlink() == 1)
+}
+
+/// Those that are named, and of all that is named the nearest one around it that is there: what is absent comes there.
+fn folders_of(named: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let within = named.iter().map(PathBuf::as_path).filter(|path| path.is_dir());
+    let around = named.iter().filter_map(|path| path.ancestors().skip(1).find(|folder| folder.is_dir()));
+    within.chain(around).map(Path::to_owned).collect()
 }
 
 /// Where it happened: in a folder, or to the folder itself.
@@ -126,138 +185,4 @@ fn at(folder: &Path, name: Option<&OsStr>) -> PathBuf {
 fn concerns(path: &Path, named: &[PathBuf]) -> bool {
     let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
     swapped || named.iter().any(|n| path == n || path.parent() == Some(n) || n.starts_with(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::io::Write as _;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
-    use super::*;
-
-    /// A folder of keys that is named, in a folder that is not.
-    struct Stand {
-        folder: tempfile::TempDir,
-        keys: PathBuf,
-        changes: Changes,
-    }
-
-    impl Stand {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let keys = folder.path().join("keys");
-            fs::create_dir(&keys).unwrap();
-            let changes = Changes::new().unwrap();
-            changes.watcher().follow(vec![keys.clone()]);
-            Self { folder, keys, changes }
-        }
-
-        fn beside(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
-        }
-
-        fn follow(&self, named: &[&Path]) {
-            self.changes.watcher().follow(named.iter().map(|path| path.to_path_buf()).collect());
-        }
-
-        /// Far later than the kernel tells it at the latest.
-        async fn changed(&mut self, what: &str) {
-            let told = timeout(Duration::from_secs(20), self.changes.next()).await;
-            told.unwrap_or_else(|_| panic!("nobody was told: {what}")).unwrap();
-            while timeout(Duration::from_millis(20), self.changes.next()).await.is_ok() {}
-        }
-
-        async fn unchanged(&mut self) {
-            assert!(timeout(Duration::from_millis(50), self.changes.next()).await.is_err());
-        }
-    }
-
-    #[tokio::test]
-    async fn files_that_are_read_or_still_open_wake_nobody() {
-        let mut stand = Stand::new();
-        let mut log = fs::File::create(stand.keys.join("log")).unwrap();
-        stand.changed("made").await;
-        for _ in 0..10 {
-            log.write_all(b"line\n").unwrap();
-            assert!(!fs::read(stand.keys.join("log")).unwrap().is_empty());
-        }
-        let told = timeout(Duration::from_millis(50), stand.changes.told.next()).await;
-        assert!(told.is_err(), "{told:?}");
-        drop(log);
-        stand.changed("closed").await;
-    }
-
-    #[tokio::test]
-    async fn each_way_to_make_a_file_another_one_is_told() {
-        let mut stand = Stand::new();
-        let (one, other, data) = (stand.keys.join("one"), stand.beside("other"), stand.beside("..data"));
-        let changes: [(&str, &dyn Fn() -> io::Result<()>); 7] = [
-            ("written", &|| fs::write(&one, "a")),
-            ("swapped", &|| fs::write(&other, "b").and_then(|()| fs::rename(&other, &one))),
-            ("shown", &|| fs::set_permissions(&one, fs::Permissions::from_mode(0o600))),
-            ("moved away", &|| fs::rename(&one, &other)),
-            ("linked", &|| symlink(&other, &one)),
-            ("removed", &|| fs::remove_file(&one)),
-            ("linked beside, as Kubernetes does", &|| symlink(&other, &data)),
-        ];
-        for (what, change) in changes {
-            change().unwrap();
-            stand.changed(what).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_not_named_does_not_count() {
-        let mut stand = Stand::new();
-        let log = stand.beside("log");
-        fs::write(&log, "a").unwrap();
-        stand.unchanged().await;
-        stand.follow(&[&log]);
-        fs::write(stand.keys.join("one"), "a").unwrap();
-        stand.unchanged().await;
-        fs::write(&log, "b").unwrap();
-        stand.changed("named by then").await;
-    }
-
-    #[tokio::test]
-    async fn a_folder_is_known_by_each_of_its_names() {
-        let mut stand = Stand::new();
-        let (keys, other) = (stand.keys.clone(), stand.beside("other"));
-        symlink(&keys, &other).unwrap();
-        for named in [[&keys, &other.join("one")], [&keys.join("one"), &other]] {
-            stand.follow(&[named[0], named[1]]);
-            for file in ["one", "two"] {
-                fs::write(keys.join(file), "a").unwrap();
-                stand.changed(&format!("{file} of {named:?}")).await;
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_the_kernel_has_no_room_to_tell_may_be_about_anything() {
-        let mut stand = Stand::new();
-        let room = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-        // Of what is told twice in a row once is kept.
-        let others = [stand.beside("a"), stand.beside("b")].map(|other| fs::File::create(other).unwrap());
-        for other in others.iter().cycle().take(room.trim().parse().unwrap()) {
-            other.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        stand.changed("too much").await;
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_stands_where_another_one_was_is_watched() {
-        let mut stand = Stand::new();
-        let keys = stand.keys.clone();
-        fs::remove_dir(&keys).unwrap();
-        fs::create_dir(&keys).unwrap();
-        stand.changed("replaced").await;
-        stand.follow(&[&keys]);
-        fs::write(keys.join("one"), "a").unwrap();
-        stand.changed("in the new one").await;
-    }
 }
