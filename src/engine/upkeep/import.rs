@@ -65,7 +65,7 @@ pub struct Layout {
     #[serde(default)]
     pub damaged: usize,
     /// How many answers of revocation servers cannot be read, are something else, or have no room. A revocation may be
-    /// missed, and what cannot be judged without them is not admitted.
+    /// missed: what they are about cannot be judged.
     #[serde(default)]
     pub answers_lost: usize,
     /// Pieces of which content is missing.
