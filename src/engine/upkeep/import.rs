@@ -203,8 +203,12 @@ async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state
     let (store, repository, digest) =
         (state.memory.store().clone(), wanted.reference.repository.clone(), wanted.digest);
     let is_kept = move |blob: &Digest| matches!(store.size_now(blob), Ok(Some(_)));
-    let look = move || carried.damage(&repository, &digest, is_kept);
+    // Held by whoever waits for it: reading goes on for nobody.
+    let waiting = Arc::new(());
+    let waited_for = Arc::downgrade(&waiting);
+    let look = move || carried.damage(&repository, &digest, is_kept, || waited_for.strong_count() > 0);
     let damaged = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| vec![e.to_string()]);
+    drop(waiting);
     Pulled { damaged, ..pulled }
 }
 

@@ -21,25 +21,45 @@ impl Looked {
     }
 }
 
+/// What is wrong with that which was read; of much, the first.
+#[derive(Default)]
+struct Damaged {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Damaged {
+    fn note(&mut self, why: String) {
+        if self.told.len() < MAX_UNREAD { self.told.push(why) } else { self.more += 1 }
+    }
+
+    fn into_told(self) -> Vec<String> {
+        let Self { mut told, more } = self;
+        told.extend((more > 0).then(|| format!("and {more} more")));
+        told
+    }
+}
+
 impl Carried {
     /// Reads a manifest with all that it lists and all that is attached to it, as far as that is there and was not looked at
     /// before, and tells what is something else than its digest says or cannot be read; of much, the first. Blobs that are
-    /// `kept` were read when they came. Blocks.
+    /// `kept` were read when they came. Ends early once it is `wanted` no more. Blocks.
     pub fn damage(
         &self,
         repository: &Repository,
         manifest: &Digest,
         kept: impl Fn(&Digest) -> bool,
+        wanted: impl Fn() -> bool,
     ) -> Vec<String> {
         let mut manifests: Vec<Digest> =
             Some(*manifest).filter(|digest| self.is_new(digest)).into_iter().collect();
-        let mut damaged = Vec::new();
-        while let Some(digest) = manifests.pop() {
+        let mut damaged = Damaged::default();
+        while let Some(digest) = manifests.pop().filter(|_| wanted()) {
             manifests.extend(self.attached(repository, &digest).filter(|digest| self.is_new(digest)));
             let bytes = match self.read(&digest, MAX_MANIFEST_BYTES) {
                 Ok(bytes) => bytes,
                 Err(why) => {
-                    damaged.push(why.plainly());
+                    damaged.note(why.plainly());
                     continue;
                 }
             };
@@ -48,13 +68,13 @@ impl Carried {
             let listed = manifest.manifests().iter().map(|listed| listed.digest);
             manifests.extend(listed.filter(|digest| self.is_new(digest)));
             let blobs = manifest.config().into_iter().chain(manifest.blobs()).map(|blob| blob.digest);
-            let unread = blobs.filter(|blob| !kept(blob) && self.is_new(blob));
-            damaged.extend(unread.filter_map(|blob| self.check(&blob).err()));
+            for blob in blobs.filter(|blob| !kept(blob) && self.is_new(blob)) {
+                if let Err(why) = self.check(&blob, &wanted) {
+                    damaged.note(why);
+                }
+            }
         }
-        let more = damaged.len().saturating_sub(MAX_UNREAD);
-        damaged.truncate(MAX_UNREAD);
-        damaged.extend((more > 0).then(|| format!("and {more} more")));
-        damaged
+        damaged.into_told()
     }
 
     /// What is attached to a manifest, by its own word or by a tag.
@@ -71,10 +91,13 @@ impl Carried {
     }
 
     /// Reads a blob that is there.
-    fn check(&self, digest: &Digest) -> Result<(), String> {
+    fn check(&self, digest: &Digest, wanted: impl Fn() -> bool) -> Result<(), String> {
         let Some(part) = self.find(digest).map_err(|e| e.plainly())? else { return Ok(()) };
         let (mut hasher, mut piece) = (Hasher::new(digest.algorithm()), vec![0; PIECE]);
         for at in (0..part.size).step_by(PIECE) {
+            if !wanted() {
+                return Ok(());
+            }
             let length = usize::try_from(part.size - at).unwrap_or(PIECE).min(PIECE);
             let read = part.file.read_exact_at(&mut piece[..length], part.start + at);
             read.map_err(|why| format!("the content under {digest}: {why}"))?;

@@ -1,6 +1,7 @@
 //! Damage to what nobody has reason to read: it is told while it can be carried again.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use portcullis::demo::Package;
 use portcullis::oci::Digest;
@@ -76,4 +77,41 @@ async fn revocation_data_that_is_of_no_use_holds_nothing_else_up() {
     fs::remove_file(blob(&to, &large)).unwrap();
     edit_contents(&to, |payload| payload["revocation"] = json!([]));
     import(&island, &[&to], &[]).await.ended(0);
+}
+
+/// It would go on beside whatever is begun next on the store.
+#[tokio::test]
+async fn reading_for_damage_ends_with_its_import() {
+    let mainland = TestProxy::new()
+        .with("admin", &admin())
+        .policy("mode: audit, require: wabbit")
+        .upstream(|registry| _ = registry.push("bad", "1", &Package::image("bad")))
+        .start()
+        .await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/bad:1"]).await.ended(0);
+    let layer = blob(&to, &Package::image("bad").layer());
+    File::options().write(true).open(&layer).unwrap().set_len(32 << 30).unwrap();
+    let island = island().await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg("import").arg(&to).arg("--config").arg(island.folder.path().join("portcullis.yaml"));
+    let mut importing = command.kill_on_drop(true).spawn().unwrap();
+    // The server, which is this process, is asked to do it.
+    reads(&layer, true).await;
+    importing.kill().await.unwrap();
+    reads(&layer, false).await;
+}
+
+/// Waits until this process reads a file, or does so no more.
+async fn reads(path: &Path, so: bool) {
+    let is_path = |entry: std::io::Result<fs::DirEntry>| {
+        fs::read_link(entry.unwrap().path()).is_ok_and(|to| to == path)
+    };
+    for _ in 0..2000 {
+        if fs::read_dir("/proc/self/fd").unwrap().any(is_path) == so {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("{} is not {so}", path.display());
 }
