@@ -195,9 +195,10 @@ async fn bring(engine: &Engine, state: &State, wanted: &Wanted, older: bool) -> 
     }
 }
 
-/// With what was damaged of a reference that is refused: it was not read, and may be admitted another day.
+/// With what was damaged of a reference that is not taken in: it was not read, or not all of it, and may be admitted
+/// another day.
 async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state: &State) -> Pulled {
-    if pulled.outcome != Outcome::Refused {
+    if pulled.outcome == Outcome::Kept {
         return pulled;
     }
     let (store, repository, digest) =
@@ -209,6 +210,9 @@ async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state
     let look = move || carried.damage(&repository, &digest, is_kept, || waited_for.strong_count() > 0);
     let damaged = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| vec![e.to_string()]);
     drop(waiting);
+    // Trouble is told once.
+    let is_told = |why: &String| pulled.reason.as_ref().is_some_and(|reason| reason.contains(why));
+    let damaged = damaged.into_iter().filter(|why| !is_told(why)).collect();
     Pulled { damaged, ..pulled }
 }
 

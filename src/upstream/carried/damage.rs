@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, PoisonError};
 
 use super::index::MAX_UNREAD;
-use super::{Carried, something_else};
+use super::{Carried, Expected, something_else};
 use crate::oci::{Digest, Hasher, MAX_MANIFEST_BYTES, Manifest, Repository, Tag};
 
 const PIECE: usize = 1 << 20;
@@ -41,9 +41,9 @@ impl Damaged {
 }
 
 impl Carried {
-    /// Reads a manifest with all that it lists and all that is attached to it, as far as that is there and was not looked at
-    /// before, and tells what is something else than its digest says or cannot be read; of much, the first. Blobs that are
-    /// `kept` were read when they came. Ends early once it is `wanted` no more. Blocks.
+    /// Reads a manifest with all that it lists and all that is attached to it, as far as that was not looked at before, and
+    /// tells what is something else than its digest says, cannot be read, or should be there and is not; of much, the first.
+    /// Blobs that are `kept` were read when they came. Ends early once it is `wanted` no more. Blocks.
     pub fn damage(
         &self,
         repository: &Repository,
@@ -84,15 +84,17 @@ impl Carried {
         referrers.chain(suffixes.filter_map(|suffix| self.tagged(repository, &Tag::about(subject, suffix))))
     }
 
-    /// Whether something stands there that was not looked at before. Of what is not there nothing is remembered: whoever
-    /// lists it chose how much that is.
+    /// Whether something stands there, or should, that was not looked at before. Of what else is not there nothing is
+    /// remembered: whoever lists it chose how much that is.
     fn is_new(&self, digest: &Digest) -> bool {
-        !matches!(self.size(digest), Ok(None)) && self.looked.is_first(digest)
+        let should = matches!(self.expected.get(digest), Some(Expected::Here));
+        (should || !matches!(self.size(digest), Ok(None))) && self.looked.is_first(digest)
     }
 
-    /// Reads a blob that is there.
+    /// Reads a blob that is there or should be.
     fn check(&self, digest: &Digest, wanted: impl Fn() -> bool) -> Result<(), String> {
-        let Some(part) = self.find(digest).map_err(|e| e.plainly())? else { return Ok(()) };
+        let part = self.find(digest).map_err(|e| e.plainly())?;
+        let part = part.ok_or_else(|| self.missing(digest).plainly())?;
         let (mut hasher, mut piece) = (Hasher::new(digest.algorithm()), vec![0; PIECE]);
         for at in (0..part.size).step_by(PIECE) {
             if !wanted() {

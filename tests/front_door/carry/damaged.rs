@@ -10,7 +10,7 @@ use serde_json::json;
 use super::odd::edit_contents;
 use super::{blob, damage, export, import, island, mainland};
 use crate::store::admin;
-use crate::test_proxy::{TestProxy, served, signed};
+use crate::test_proxy::{TestProxy, push_signed, served, signed};
 
 /// The day somebody trusts its signer is too late to find out.
 #[tokio::test]
@@ -51,6 +51,38 @@ async fn what_was_damaged_of_a_refused_image_is_told() {
     let done = import(&island, &[&to], &["--output", "json", "--jobs", "1"]).await.ended(2);
     let told = |at: usize| done.json()["references"][at]["damaged"].as_array().map_or(0, Vec::len);
     assert_eq!((0..3).map(told).sum::<usize>(), damaged.len());
+}
+
+/// What is missing of an image that nobody trusts yet is as lost as what is damaged, and what is in trouble for one thing
+/// may lack another.
+#[tokio::test]
+async fn what_is_missing_is_told_of_all_that_is_not_taken_in() {
+    let multi = Package::multi_arch("multi");
+    let (good, pushed) = (multi.clone(), Package::image("bad"));
+    let mainland = TestProxy::new()
+        .with("admin", &admin())
+        .policy("mode: audit, require: wabbit")
+        .upstream(move |registry| {
+            push_signed(registry, "multi", "1", &good);
+            registry.push("bad", "1", &pushed);
+        })
+        .start()
+        .await;
+    let to = mainland.folder.path().join("out");
+    export(&mainland, &to, &["registry.test/multi:1", "registry.test/bad:1"]).await.ended(0);
+    let missing = Package::image("bad").layer();
+    let [first, second] = [0, 1].map(|at| multi.children()[at].layer());
+    fs::remove_file(blob(&to, &missing)).unwrap();
+    [first, second].iter().for_each(|digest| damage(&blob(&to, digest)));
+    let done = import(&island().await, &[&to], &[]).await.ended(2);
+    assert!(done.line("registry.test/bad:1: refused").contains("no trusted signature"), "{}", done.out);
+    assert!(done.line("registry.test/multi:1: trouble: ").contains("is something else"), "{}", done.out);
+    let lost = format!("\n  damaged: {missing} is listed, and in none of the pieces that were given");
+    assert_eq!(done.out.matches(&lost).count(), 1, "{}", done.out);
+    for digest in [first, second] {
+        let told = format!("the content under {digest} is something else");
+        assert_eq!(done.out.matches(&told).count(), 1, "{}", done.out);
+    }
 }
 
 /// A revocation may be missed, so that it is trouble; what is judged without it comes in.
