@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::discovery::{Found, Via};
+use super::gate::Gate;
+use crate::access::Principal;
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Repository};
+use crate::policy::Belief;
 use crate::signature::layout;
 use crate::store::key::within;
 use crate::store::{Change, Error, Records, Store, Table};
@@ -104,6 +107,23 @@ impl Kept {
         Some(Recalled { found, discovered: discovered.unwrap_or(UNIX_EPOCH) })
     }
 
+    /// Whether all that was kept of a subject's signatures is in the store; `None` where nothing was.
+    pub(super) async fn is_whole(&self, repository: &Repository, subject: &Digest) -> Option<bool> {
+        let value = self.table.get(&within(repository, subject)).await.ok()??;
+        let Ok(record) = serde_json::from_slice::<Record>(&value) else { return Some(false) };
+        let recalled = self.recall(repository, subject).await?;
+        if recalled.found.len() < record.artifacts.len() + record.through.len() {
+            return Some(false);
+        }
+        let statements = recalled.found.iter().filter_map(|f| f.via.as_ref()).flat_map(|via| &via.statements);
+        for part in recalled.found.iter().flat_map(|f| &f.carrier.parts).chain(statements) {
+            if !matches!(self.store.open_blob(&part.digest).await, Ok(Some(_))) {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
     /// The records themselves, by repository and subject.
     pub(super) fn table(&self) -> &Table {
         &self.table
@@ -129,6 +149,22 @@ impl Kept {
             }
         };
         Manifest::parse_expecting(bytes, &artifact.digest).ok()
+    }
+}
+
+impl Gate {
+    /// Judges a subject again where signatures that its decision rests on are in the store no more. In memory the decision
+    /// goes on without them; a restart that cannot ask anybody would be without.
+    pub async fn renew_unkept(&self, repository: &Repository, subject: &Digest) {
+        let Ok(request) = self.request(repository, &Principal::Process) else { return };
+        let is_whole = self.memory().kept.is_whole(repository, subject).await;
+        let believes = || {
+            let decision = self.memory().live(&request, subject, None);
+            decision.is_some_and(|d| d.signatures().iter().any(|s| s.result == Belief::Trusted))
+        };
+        if !is_whole.unwrap_or_else(|| !believes()) {
+            self.renew(repository, subject).await;
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::attached::Attached;
 use super::tags::{self, Left, Tagged};
 use super::{AT_ONCE, Error, Piece, Promotion};
-use crate::oci::{Digest, Manifest, Target};
+use crate::oci::{Algorithm, Digest, Manifest, Target};
 use crate::signing;
 use crate::upstream::{self, Referred, Settling};
 
@@ -78,12 +78,11 @@ impl Promotion<'_> {
         let refused: HashSet<&Digest> = refused.iter().map(|(digest, _)| digest).collect();
         let referrers = stream::iter(attached.referrers.iter().map(|piece| async {
             let digest = piece.manifest.digest();
-            let comes =
-                is_list(piece) || refused.contains(digest) || self.is_gone(&Target::Digest(*digest)).await?;
+            let comes = is_list(piece) || refused.contains(digest) || self.is_gone(digest).await?;
             Ok::<_, Error>(comes.then_some(&*piece.manifest))
         }));
         let tagged = stream::iter(tags::shared(&attached.tagged).map(|tagged| async move {
-            let comes = is_late(tagged) || self.is_gone(&Target::Tag(tagged.tag.clone())).await?;
+            let comes = is_late(tagged) || self.lacks(tagged).await?;
             Ok::<_, Error>(comes.then_some(tagged))
         }));
         let referrers: Vec<_> = referrers.buffered(AT_ONCE).try_collect().await?;
@@ -94,9 +93,20 @@ impl Promotion<'_> {
         })
     }
 
-    async fn is_gone(&self, target: &Target) -> Result<bool, Error> {
-        let there = self.writer.resolve(self.destination, target).await;
-        there.map(|there| there.is_none()).map_err(|e| self.failed(target, &e))
+    async fn is_gone(&self, referrer: &Digest) -> Result<bool, Error> {
+        let target = Target::Digest(*referrer);
+        let there = self.writer.resolve(self.destination, &target).await;
+        there.map(|there| there.is_none()).map_err(|e| self.failed(&target, &e))
+    }
+
+    /// Whether not all of the signatures are under their tag.
+    async fn lacks(&self, tagged: &Tagged) -> Result<bool, Error> {
+        let target = Target::Tag(tagged.tag.clone());
+        let there = self.writer.manifest(self.destination, &target).await;
+        let there = there.map_err(|e| self.failed(&target, &e))?;
+        let present = there.map(|bytes| Manifest::parse(bytes, Algorithm::Sha256)).transpose();
+        let present = present.map_err(|e| self.failed(&target, &e))?;
+        Ok(tags::united(present, &tagged.pieces).map_err(|e| self.unattached(&e))?.is_some())
     }
 }
 

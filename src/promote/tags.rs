@@ -109,12 +109,8 @@ pub(super) fn shared(tagged: &[Tagged]) -> impl Iterator<Item = &Tagged> {
     tagged.iter().filter(|tagged| is_united(&tagged.tag))
 }
 
-fn is_united(tag: &Tag) -> bool {
-    UNITED.iter().any(|suffix| tag.as_str().ends_with(suffix))
-}
-
 /// The signatures of what is there and of all pieces; `None` where all of them are there.
-fn united(present: Option<Manifest>, pieces: &[Piece]) -> Result<Option<Amended>, signing::Error> {
+pub(super) fn united(present: Option<Manifest>, pieces: &[Piece]) -> Result<Option<Amended>, signing::Error> {
     let mut amended: Option<Amended> = None;
     for piece in pieces {
         let so_far = amended.as_ref().map(|(_, manifest)| manifest).or(present.as_ref());
@@ -123,4 +119,8 @@ fn united(present: Option<Manifest>, pieces: &[Piece]) -> Result<Option<Amended>
         }
     }
     Ok(amended)
+}
+
+fn is_united(tag: &Tag) -> bool {
+    UNITED.iter().any(|suffix| tag.as_str().ends_with(suffix))
 }

@@ -63,12 +63,16 @@ impl Writer {
     /// The digest that a tag or digest names, where it names one.
     ///
     /// # Errors
-    /// [`Error`], but for one that it is not there.
+    /// [`Error`], but for one that it is not there; something else than the digest says.
     pub async fn resolve(&self, repository: &Repository, target: &Target) -> Result<Option<Digest>, Error> {
-        Ok(self.manifest(repository, target).await?.map(|bytes| match target {
-            Target::Digest(digest) => *digest,
-            Target::Tag(_) => Digest::sha256(&bytes),
-        }))
+        let Some(bytes) = self.manifest(repository, target).await? else { return Ok(None) };
+        match target {
+            Target::Digest(digest) if digest.matches(&bytes) => Ok(Some(*digest)),
+            Target::Digest(digest) => {
+                Err(Error::nonsense(&format!("the manifest under {digest} is something else")))
+            }
+            Target::Tag(_) => Ok(Some(Digest::sha256(&bytes))),
+        }
     }
 
     /// A manifest as the registry has it, where it has it. The caller checks the digest.

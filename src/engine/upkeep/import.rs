@@ -65,7 +65,7 @@ pub struct Layout {
     #[serde(default)]
     pub damaged: usize,
     /// How many answers of revocation servers cannot be read, are something else, or have no room. A revocation may be
-    /// missed, and what cannot be judged without them is not admitted.
+    /// missed: what they are about cannot be judged.
     #[serde(default)]
     pub answers_lost: usize,
     /// Pieces of which content is missing.
@@ -195,16 +195,24 @@ async fn bring(engine: &Engine, state: &State, wanted: &Wanted, older: bool) -> 
     }
 }
 
-/// With what was damaged of a reference that is refused: it was not read, and may be admitted another day.
+/// With what was damaged of a reference that is not taken in: it was not read, or not all of it, and may be admitted
+/// another day.
 async fn inspected(pulled: Pulled, wanted: &Wanted, carried: Arc<Carried>, state: &State) -> Pulled {
-    if pulled.outcome != Outcome::Refused {
+    if pulled.outcome == Outcome::Kept {
         return pulled;
     }
     let (store, repository, digest) =
         (state.memory.store().clone(), wanted.reference.repository.clone(), wanted.digest);
     let is_kept = move |blob: &Digest| matches!(store.size_now(blob), Ok(Some(_)));
-    let look = move || carried.damage(&repository, &digest, is_kept);
+    // Held by whoever waits for it: reading goes on for nobody.
+    let waiting = Arc::new(());
+    let waited_for = Arc::downgrade(&waiting);
+    let look = move || carried.damage(&repository, &digest, is_kept, || waited_for.strong_count() > 0);
     let damaged = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| vec![e.to_string()]);
+    drop(waiting);
+    // Trouble is told once.
+    let is_told = |why: &String| pulled.reason.as_ref().is_some_and(|reason| reason.contains(why));
+    let damaged = damaged.into_iter().filter(|why| !is_told(why)).collect();
     Pulled { damaged, ..pulled }
 }
 

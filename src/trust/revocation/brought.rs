@@ -1,6 +1,6 @@
 //! Answers that another network kept and somebody carried here: taken like a server's, and proven like them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,25 +27,41 @@ impl Answer {
 
 /// What was carried here, by what it is about: several exports may have answers of several ages.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Brought(Arc<HashMap<String, Vec<Bytes>>>);
+pub struct Brought(Arc<All>);
+
+#[derive(Default, PartialEq, Eq)]
+struct All {
+    answers: HashMap<String, Vec<Bytes>>,
+    /// What answers were about that were lost on the way.
+    lost: HashSet<String>,
+}
 
 impl Brought {
-    /// These answers and no others. Nobody has proven them.
-    pub fn new(answers: impl IntoIterator<Item = (Answer, Bytes)>) -> Self {
-        let mut all: HashMap<String, Vec<Bytes>> = HashMap::new();
+    /// These answers and no others, nobody has proven them; and those that were to come and are `lost`.
+    pub fn new(
+        answers: impl IntoIterator<Item = (Answer, Bytes)>,
+        lost: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let lost = lost.into_iter().map(|answer| answer.about).collect();
+        let mut all = All { answers: HashMap::new(), lost };
         for (answer, der) in answers {
-            all.entry(answer.about).or_default().push(der);
+            all.answers.entry(answer.about).or_default().push(der);
         }
         Self(Arc::new(all))
     }
 
     pub(super) fn of(&self, key: &Key) -> &[Bytes] {
-        self.0.get(&key.to_string()).map_or(&[], Vec::as_slice)
+        self.0.answers.get(&key.to_string()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there was an answer that may have told of a revocation which no other one tells of.
+    pub(super) fn has_lost(&self, key: &Key) -> bool {
+        self.0.lost.contains(&key.to_string())
     }
 }
 
 impl fmt::Debug for Brought {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Brought({})", self.0.len())
+        write!(f, "Brought({})", self.0.answers.len())
     }
 }

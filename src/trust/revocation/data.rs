@@ -30,7 +30,7 @@ pub(super) struct Found {
     pub(super) answers: Vec<Key>,
     /// Who could not be asked, and why.
     pub(super) failures: Vec<String>,
-    /// What our own store could not tell. Nothing is good then: a revocation may stand there.
+    /// What our own store could not tell, or was lost on its way here. Nothing is good then: a revocation may stand there.
     pub(super) trouble: Option<String>,
 }
 

@@ -82,6 +82,7 @@ impl<'a> Lookup<'a> {
             return self.found.failures.extend(failures);
         }
         let key = Key::ocsp(self.need.id());
+        self.say_what_was_lost(&key);
         let mut kept = self.all.kept.ocsp(&key).await;
         if self
             .is_due(kept.as_ref().ok().and_then(Option::as_ref).map(|(record, _)| record), self.freshness())
@@ -144,6 +145,7 @@ impl<'a> Lookup<'a> {
     ) -> Option<Crl> {
         let issuer = self.need.issuer.clone();
         let key = Key::crl(&issuer, url);
+        self.say_what_was_lost(&key);
         let mut kept = self.all.kept.crl(&key).await;
         if self.is_due(kept.as_ref().ok().and_then(Option::as_ref).map(|(record, _)| record), freshness) {
             let wanted = Wanted { certificate: certificate.clone(), issuer, url: url.clone(), delta };
@@ -239,6 +241,14 @@ impl<'a> Lookup<'a> {
             (Some(_), Some(_)) => return,
         };
         self.found.failures.push(why.to_owned());
+    }
+
+    /// What is kept is no answer then: what was to take its place may have told of a revocation.
+    fn say_what_was_lost(&mut self, key: &Key) {
+        let respondent = self.sources.respondent();
+        if matches!(respondent, Some(Respondent::Brought(brought)) if brought.has_lost(key)) {
+            self.trouble("an answer about it was brought and cannot be taken in: carry it again".to_owned());
+        }
     }
 
     fn readable<T>(&mut self, read: Result<Option<T>, String>) -> Option<T> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, PoisonError};
 
 use super::index::MAX_UNREAD;
-use super::{Carried, something_else};
+use super::{Carried, Expected, something_else};
 use crate::oci::{Digest, Hasher, MAX_MANIFEST_BYTES, Manifest, Repository, Tag};
 
 const PIECE: usize = 1 << 20;
@@ -21,25 +21,45 @@ impl Looked {
     }
 }
 
+/// What is wrong with that which was read; of much, the first.
+#[derive(Default)]
+struct Damaged {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Damaged {
+    fn note(&mut self, why: String) {
+        if self.told.len() < MAX_UNREAD { self.told.push(why) } else { self.more += 1 }
+    }
+
+    fn into_told(self) -> Vec<String> {
+        let Self { mut told, more } = self;
+        told.extend((more > 0).then(|| format!("and {more} more")));
+        told
+    }
+}
+
 impl Carried {
-    /// Reads a manifest with all that it lists and all that is attached to it, as far as that is there and was not looked at
-    /// before, and tells what is something else than its digest says or cannot be read; of much, the first. Blobs that are
-    /// `kept` were read when they came. Blocks.
+    /// Reads a manifest with all that it lists and all that is attached to it, as far as that was not looked at before, and
+    /// tells what is something else than its digest says, cannot be read, or should be there and is not; of much, the first.
+    /// Blobs that are `kept` were read when they came. Ends early once it is `wanted` no more. Blocks.
     pub fn damage(
         &self,
         repository: &Repository,
         manifest: &Digest,
         kept: impl Fn(&Digest) -> bool,
+        wanted: impl Fn() -> bool,
     ) -> Vec<String> {
         let mut manifests: Vec<Digest> =
             Some(*manifest).filter(|digest| self.is_new(digest)).into_iter().collect();
-        let mut damaged = Vec::new();
-        while let Some(digest) = manifests.pop() {
+        let mut damaged = Damaged::default();
+        while let Some(digest) = manifests.pop().filter(|_| wanted()) {
             manifests.extend(self.attached(repository, &digest).filter(|digest| self.is_new(digest)));
             let bytes = match self.read(&digest, MAX_MANIFEST_BYTES) {
                 Ok(bytes) => bytes,
                 Err(why) => {
-                    damaged.push(why.plainly());
+                    damaged.note(why.plainly());
                     continue;
                 }
             };
@@ -48,13 +68,13 @@ impl Carried {
             let listed = manifest.manifests().iter().map(|listed| listed.digest);
             manifests.extend(listed.filter(|digest| self.is_new(digest)));
             let blobs = manifest.config().into_iter().chain(manifest.blobs()).map(|blob| blob.digest);
-            let unread = blobs.filter(|blob| !kept(blob) && self.is_new(blob));
-            damaged.extend(unread.filter_map(|blob| self.check(&blob).err()));
+            for blob in blobs.filter(|blob| !kept(blob) && self.is_new(blob)) {
+                if let Err(why) = self.check(&blob, &wanted) {
+                    damaged.note(why);
+                }
+            }
         }
-        let more = damaged.len().saturating_sub(MAX_UNREAD);
-        damaged.truncate(MAX_UNREAD);
-        damaged.extend((more > 0).then(|| format!("and {more} more")));
-        damaged
+        damaged.into_told()
     }
 
     /// What is attached to a manifest, by its own word or by a tag.
@@ -64,17 +84,22 @@ impl Carried {
         referrers.chain(suffixes.filter_map(|suffix| self.tagged(repository, &Tag::about(subject, suffix))))
     }
 
-    /// Whether something stands there that was not looked at before. Of what is not there nothing is remembered: whoever
-    /// lists it chose how much that is.
+    /// Whether something stands there, or should, that was not looked at before. Of what else is not there nothing is
+    /// remembered: whoever lists it chose how much that is.
     fn is_new(&self, digest: &Digest) -> bool {
-        !matches!(self.size(digest), Ok(None)) && self.looked.is_first(digest)
+        let should = matches!(self.expected.get(digest), Some(Expected::Here));
+        (should || !matches!(self.size(digest), Ok(None))) && self.looked.is_first(digest)
     }
 
-    /// Reads a blob that is there.
-    fn check(&self, digest: &Digest) -> Result<(), String> {
-        let Some(part) = self.find(digest).map_err(|e| e.plainly())? else { return Ok(()) };
+    /// Reads a blob that is there or should be.
+    fn check(&self, digest: &Digest, wanted: impl Fn() -> bool) -> Result<(), String> {
+        let part = self.find(digest).map_err(|e| e.plainly())?;
+        let part = part.ok_or_else(|| self.missing(digest).plainly())?;
         let (mut hasher, mut piece) = (Hasher::new(digest.algorithm()), vec![0; PIECE]);
         for at in (0..part.size).step_by(PIECE) {
+            if !wanted() {
+                return Ok(());
+            }
             let length = usize::try_from(part.size - at).unwrap_or(PIECE).min(PIECE);
             let read = part.file.read_exact_at(&mut piece[..length], part.start + at);
             read.map_err(|why| format!("the content under {digest}: {why}"))?;

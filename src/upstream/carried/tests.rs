@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fs::{self, File};
 
 use serde_json::{Value, json};
@@ -137,11 +138,26 @@ fn damage_is_told_once_and_up_to_a_bound() {
     let [few, many] = [&digests[..3], &digests].map(image);
     let absent = Digest::sha256(b"absent");
     let carried = open(&[&folder]).unwrap();
-    assert_eq!(carried.damage(&repository, &absent, |_| false), [""; 0]);
-    let told = carried.damage(&repository, &few, |digest| *digest == digests[2]);
+    assert_eq!(carried.damage(&repository, &absent, |_| false, || true), [""; 0]);
+    let told = carried.damage(&repository, &few, |digest| *digest == digests[2], || true);
     assert_eq!(told, [0, 1].map(|n| something_else(&digests[n])));
-    let told = carried.damage(&repository, &many, |_| false);
+    let told = carried.damage(&repository, &many, |_| false, || true);
     assert_eq!((told.len(), told[0].clone()), (index::MAX_UNREAD + 1, something_else(&digests[2])));
     assert_eq!(told.last().unwrap(), "and 2 more");
-    assert_eq!(carried.damage(&repository, &many, |_| false), [""; 0]);
+    assert_eq!(carried.damage(&repository, &many, |_| false, || true), [""; 0]);
+    // Whoever goes is not waited for.
+    let asked = Cell::new(0);
+    let wanted = |times: usize| {
+        asked.set(0);
+        let asked = &asked;
+        move || asked.replace(asked.get() + 1) < times
+    };
+    let large = Digest::sha256(b"large");
+    put(&large, &vec![0; 3 << 20]);
+    let image = image(&[large]);
+    for (times, told, asks) in [(9, vec![something_else(&large)], 5), (3, vec![], 4), (0, vec![], 1)] {
+        let carried = open(&[&folder]).unwrap();
+        assert_eq!(carried.damage(&repository, &image, |_| false, wanted(times)), told);
+        assert_eq!(asked.get(), asks, "{times}");
+    }
 }

@@ -215,6 +215,51 @@ async fn what_was_collected_meanwhile_is_written_again() {
     }
 }
 
+/// Something under the tag is not the signatures: others may have written there what they had read before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_put_in_the_place_of_signatures_meanwhile_is_united_with_them() {
+    let site = Site::new("require: wabbit").await;
+    let image = Package::image("app");
+    push_signed(&site.source, "app", "1", &image);
+    let [ours, theirs] = [(); 2].map(|()| {
+        let key = Key::generate(KeyKind::P256).unwrap();
+        cosign::image(&key, &cosign::payload("x", &image.digest())).unwrap()
+    });
+    let tag = cosign::tag(&image.digest());
+    site.source.push("app", tag.as_str(), &ours);
+    // Longer than the tag takes to settle.
+    let layer = format!("HEAD /v2/prod/app/blobs/{}", image.layer());
+    site.target.fault(&layer, Fault::Delay(std::time::Duration::from_secs(3)));
+    let settled = format!("GET /v2/prod/app/manifests/{tag}");
+    let overwritten = async {
+        while site.target.count(&settled) < 2 || site.target.count(&layer) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        site.target.push("prod/app", tag.as_str(), &theirs);
+    };
+    let ((code, text), ()) = tokio::join!(site.promote("app:1", "prod/app"), overwritten);
+    assert_eq!(code, 0, "{text}");
+    let there: Value =
+        serde_json::from_slice(&site.there(&format!("prod/app/manifests/{tag}")).await.body).unwrap();
+    assert_eq!(there["layers"].as_array().unwrap().len(), 2);
+}
+
+/// What a registry gives counts, not what it was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_gives_something_else_for_a_referrer_does_not_have_it() {
+    let site = Site::new("require: wabbit").await;
+    let image = Package::image("app");
+    let own = signature(&WABBIT, image.descriptor());
+    site.source.push("app", "1", &image);
+    site.source.push("app", None, &own);
+    let get = format!("GET /v2/prod/app/manifests/{}", own.digest());
+    site.target.fault(&get, Fault::Bytes(image.bytes().clone()));
+    let (code, text) = site.promote("app:1", "prod/app").await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains(&format!("the manifest under {} is something else", own.digest())), "{text}");
+    assert_eq!(site.there("prod/app/manifests/1").await.status, 404);
+}
+
 /// Where only one artifact can have a tag, it is the proven one, whatever somebody put there in the source.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_one_tag_goes_what_is_proven() {

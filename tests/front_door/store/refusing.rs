@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis::demo::client::Client;
 use portcullis::demo::folder::Folder;
+use portcullis::demo::signing::{Key, KeyKind, cosign};
 use portcullis::demo::{Fault, Package, Registry};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -184,6 +185,30 @@ async fn what_the_disk_refuses_of_a_prefetch_is_told_and_had_anew() {
     served(&get("manifests/1").await, image.bytes());
     served(&get(&format!("blobs/{}", image.layer())).await, &image.blobs()[1]);
     assert_eq!(site.lost().await, lost, "what went well is not counted");
+}
+
+/// Nobody walks to what stands under cosign's tag, and the decision in memory needs it no more: after a restart without
+/// upstream it would.
+#[tokio::test]
+async fn signatures_that_the_disk_refused_are_had_anew() {
+    let (registry, image) = (Registry::start().await.unwrap(), Package::image("app"));
+    let key = Key::generate(KeyKind::P256).unwrap();
+    registry.push("app", "1", &image);
+    let signed = cosign::image(&key, &cosign::payload("x", &image.digest())).unwrap();
+    registry.push("app", cosign::tag(&image.digest()).as_str(), &signed);
+    let site = Site::new(&registry);
+    let config = site.folder.path().join("portcullis.yaml");
+    let pem = key.public_pem().replace('\n', "\\n");
+    let by_key = format!("cosign: {{ key: \"{pem}\", transparency_log: ignore }}");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("nv2: { certificates: [trust/wabbit.crt] }", &by_key)).unwrap();
+    let mut running = site.serve().await;
+    site.refused_and_done_again(&["store", "prefetch", &site.list()]).await;
+    running.kill().await.unwrap();
+    registry.fault("", Fault::Drop);
+    let _running = site.serve().await;
+    let got = Client::new().get(&format!("{}/v2/{HOST}/app/manifests/1", site.url)).await.unwrap();
+    served(&got, image.bytes());
 }
 
 #[tokio::test]

@@ -1,21 +1,22 @@
 //! Opens what was carried here, and compares what it says of itself. Blocks.
 
+mod answers;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, Outcome, Pulled, Wanted};
-use bytes::Bytes;
-
 use crate::engine::upkeep::Platform;
 use crate::engine::upkeep::contents::{self, Contents, Sealed, Standing};
 use crate::oci::{Digest, Reference, Repository, Target};
 use crate::setting::time;
 use crate::telemetry::Untrusted;
-use crate::trust::revocation::{Answer, Brought};
+use crate::trust::revocation::Brought;
 use crate::upstream::{Carried, CarriedLayout, Expected};
-use crate::x509::{PublicKey, crl};
+use crate::x509::PublicKey;
+use answers::Answers;
 
 /// A clock may differ so much from the exporter's.
 const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
@@ -58,7 +59,7 @@ impl Opened {
         let (layouts, wanted, refused) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, confirmed) = (Brought::default(), HashSet::new());
         let mut opened = Self { layouts, wanted, refused, carried, brought, confirmed };
-        let (mut answers, mut room) = (Vec::new(), MAX_BROUGHT);
+        let mut looked_at = Vec::with_capacity(read.len());
         for mut read in read {
             if let Some((outcome, why)) = read.barred(!keys.is_empty(), now)? {
                 opened.leave(read, outcome, &why);
@@ -66,11 +67,16 @@ impl Opened {
             }
             if let Some(contents) = &read.contents {
                 opened.expect(contents, &mut read.layout);
-                answers.extend(opened.answers(contents, &mut read.layout, &mut room));
             }
+            looked_at.push(read);
+        }
+        let listing =
+            looked_at.iter_mut().filter_map(|read| Some((read.contents.as_ref()?, &mut read.layout)));
+        let answers = Answers::of(&opened.carried, listing.collect(), MAX_BROUGHT);
+        opened.brought = Brought::new(answers.taken, answers.lost);
+        for read in looked_at {
             opened.choose(read);
         }
-        opened.brought = Brought::new(answers);
         opened.carried.retain(|name| opened.confirmed.contains(name));
         Ok(opened)
     }
@@ -92,35 +98,6 @@ impl Opened {
             missing.insert(piece);
         }
         layout.missing_pieces = missing.into_iter().collect();
-    }
-
-    /// The answers of revocation servers that were brought, in no more than `room` bytes. One that is of no use is told, and
-    /// the others count.
-    fn answers(&self, contents: &Contents, layout: &mut Layout, room: &mut usize) -> Vec<(Answer, Bytes)> {
-        let mut answers = Vec::new();
-        for answer in &contents.revocation {
-            match self.answer(&answer.digest, *room) {
-                Ok(der) => {
-                    *room -= der.len();
-                    answers.push((answer.clone(), der));
-                }
-                Err(why) => {
-                    layout.answers_lost += 1;
-                    layout.pass_over(format!("revocation data: {why}"));
-                }
-            }
-        }
-        answers
-    }
-
-    fn answer(&self, digest: &Digest, room: usize) -> Result<Bytes, String> {
-        let size = self.carried.size(digest).map_err(|e| e.plainly())?;
-        if size.is_some_and(|size| size > room as u64) {
-            return Err(format!(
-                "{digest} has no room in the {MAX_BROUGHT} bytes that one import takes of it: import fewer layouts at once"
-            ));
-        }
-        self.carried.read(digest, crl::MAX_DER as u64).map_err(|e| e.plainly())
     }
 
     /// Looks at nothing of a layout.

@@ -22,6 +22,8 @@ pub(super) const SIGNING: Duration = Duration::from_secs(10);
 impl Pull<'_> {
     pub(super) async fn around(&mut self, manifest: &Manifest) -> Result<(), Fault> {
         self.content(manifest).await?;
+        // What a decision in memory rests on may be gone from the disk, and tags need not be followed.
+        self.course.gate.renew_unkept(self.repository, manifest.digest()).await;
         self.counter_signed(manifest).await?;
         let mut subjects = self.attached(manifest.digest()).await?;
         for _ in 1..self.course.attached {

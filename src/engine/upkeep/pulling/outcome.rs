@@ -22,7 +22,7 @@ pub struct Pulled {
     /// What below it was refused; the others are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
-    /// What of it was damaged on its way here, where nobody had reason to read it.
+    /// What of it was damaged or lost on its way here, where nobody had reason to read it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
 }
