@@ -37,13 +37,19 @@ fn revocation_data_has_only_so_much_room() {
         serde_json::from_value(json!({ "about": about, "digest": Digest::sha256(der) })).unwrap()
     };
     let (all, twice): (&[_], &[_]) = (&["one", "another", "two"], &["one", "one", "two", "two"]);
-    let cases: [(usize, &[&[&str]], &[&str], &[&str]); 6] = [
+    let cases: [(usize, &[&[&str]], &[&str], &[&str]); 7] = [
         (13, &[all], all, &[]),
         (9, &[all], &["one", "two"], &["another"]),
         (6, &[twice], twice, &[]),
         (6, &[&["two", "one"], &["one"]], &["one", "two", "one"], &[]),
         (24, &[&["of twelve ++"], all], &["of twelve ++", "one", "another"], &["two"]),
         (18, &[&["of twelve ++"], &["one", "two"]], &["one", "two", "of twelve ++"], &[]),
+        (
+            18,
+            &[&["of twelve ++"], &["another"], &["one", "two"]],
+            &["one", "two", "of twelve ++"],
+            &["another"],
+        ),
     ];
     for (room, listed, fits, lost) in cases {
         let contents: Vec<_> = listed
