@@ -117,7 +117,7 @@ impl Inside {
     /// [`Error::Gone`].
     pub(super) fn sessions(&mut self, place: &Place) -> Result<impl Iterator<Item = &Session>, Error> {
         let held = self.sessions.get_mut(&place.slot.id()).filter(|held| held.number == place.number);
-        Ok(held.ok_or(Error::Gone)?.all.iter_mut().map(|session| &*own(session)))
+        Ok(held.ok_or(Error::Gone)?.all.iter_mut().map(own))
     }
 
     /// The first of the sessions, if they are still those.
