@@ -40,6 +40,19 @@ pub(super) async fn success(response: Response) -> Result<Response, Failure> {
     Err(error.into())
 }
 
+/// As [`success`], of an answer to content that we have reckoned the digest of. Where the registry has another one,
+/// bytes were damaged on the way, or it looked at what somebody else is just writing (distribution's registry does,
+/// where many push the same blob): another attempt may fare better.
+pub(super) async fn taken(response: Response) -> Result<Response, Failure> {
+    let mut answered = success(response).await;
+    if let Err(Failure { error: Error::Refused { status: 400, message }, again, .. }) = &mut answered
+        && message.as_raw().starts_with("DIGEST_INVALID:")
+    {
+        *again = Again::After(Duration::ZERO);
+    }
+    answered
+}
+
 /// The media type that a response announces, without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;

@@ -45,7 +45,9 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> io:
         let fault = inner.faults.next(&line);
         // A request that is refused changes nothing.
         let plain = match fault {
-            Some(Fault::Status(..) | Fault::Drop | Fault::Stall) => Plain::error(StatusCode::OK, "FAULT"),
+            Some(Fault::Status(..) | Fault::Error(..) | Fault::Drop | Fault::Stall) => {
+                Plain::error(StatusCode::OK, "FAULT")
+            }
             _ => route(&mut inner, &request, &body),
         };
         (plain, fault)
@@ -73,6 +75,10 @@ async fn misbehave(fault: Fault, mut plain: Plain, request: &Parts) -> io::Resul
             if let Some(seconds) = retry_after {
                 plain.headers.push((RETRY_AFTER, seconds.into()));
             }
+            Delivery::Whole
+        }
+        Fault::Error(status, code) => {
+            plain = Plain::error(StatusCode::from_u16(status).map_err(io::Error::other)?, code);
             Delivery::Whole
         }
         Fault::Redirect(base) => {

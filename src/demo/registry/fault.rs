@@ -13,6 +13,8 @@ pub enum Fault {
     Header(&'static str, String),
     /// Answers with this status and an error body; for 429, `Retry-After` in seconds.
     Status(u16, Option<u64>),
+    /// Answers with this status and error code.
+    Error(u16, &'static str),
     /// Sends the client elsewhere: the same path under another base URL.
     Redirect(String),
     /// Waits before it answers.

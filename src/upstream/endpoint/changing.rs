@@ -21,7 +21,7 @@ impl Endpoint {
         let mut course = self.begin()?;
         loop {
             let attempt =
-                async { answer::success(self.admitted(scope, request, &mut course.pass).await?).await };
+                async { answer::taken(self.admitted(scope, request, &mut course.pass).await?).await };
             match attempt.await {
                 Ok(response) => return Ok(course.ended(response)),
                 Err(failure) => course = course.again(failure).await?,
@@ -71,6 +71,6 @@ impl Endpoint {
             }
             response = self.exchange(request.clone().credential(Some(credential)), pass).await?;
         }
-        answer::success(response).await.map(Some)
+        answer::taken(response).await.map(Some)
     }
 }

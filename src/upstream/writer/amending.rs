@@ -60,6 +60,8 @@ pub struct Settling<'a, E> {
     repository: &'a Repository,
     unsettled: Vec<Amendment<'a, E>>,
     pace: Pace,
+    /// Why the last look could not write.
+    failure: Option<Error>,
     /// When to look again.
     at: Instant,
 }
@@ -96,6 +98,16 @@ struct Looked<'a, E> {
     write: Duration,
     /// What the registry asks to wait.
     pause: Duration,
+    failure: Option<Error>,
+}
+
+/// What came of a request that writes.
+enum Put {
+    Done,
+    /// What was read is too old by now.
+    Late,
+    /// It may fare better after a pause. It may have been written all the same.
+    Failed(Error, Duration),
 }
 
 impl Writer {
@@ -113,26 +125,26 @@ impl Writer {
             repository,
             unsettled: amendments,
             pace: Pace::default(),
+            failure: None,
             at: Instant::now(),
         };
         settling.look().await?;
         Ok(settling)
     }
 
-    /// Writes a manifest by then, or not at all, or fails to in a way that may pass: tells for how long to wait. What
-    /// failed may have been written all the same, so that either has to settle. `None` where it was too late.
+    /// Writes a manifest by then, or not at all.
     async fn put_until(
         &self,
         repository: &Repository,
         target: &Target,
         manifest: &Manifest,
         until: Instant,
-    ) -> Result<Option<Duration>, Error> {
+    ) -> Result<Put, Error> {
         let request = self.put(repository, target, manifest)?;
         match self.home.change_once(&Scope::push(repository), &request, until).await {
-            Ok(Some(response)) => is_listed(&response, manifest).map(|_| Some(Duration::ZERO)),
-            Ok(None) => Ok(None),
-            Err((_, Some(pause))) => Ok(Some(pause)),
+            Ok(Some(response)) => is_listed(&response, manifest).map(|_| Put::Done),
+            Ok(None) => Ok(Put::Late),
+            Err((error, Some(pause))) => Ok(Put::Failed(error, pause)),
             Err((error, None)) => Err(error),
         }
     }
@@ -157,6 +169,9 @@ impl<'a, E: From<Error>> Settling<'a, E> {
                 return Ok(());
             }
         }
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
         let tags: Vec<_> = self.unsettled.iter().map(|amendment| amendment.tag.as_str()).collect();
         let why = format!(
             "others overwrite {} again and again, or it is now fast and now too slow to write in time",
@@ -172,11 +187,13 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let looking: Vec<_> = amendments.into_iter().map(|amendment| this.written(amendment)).collect();
         let looked: Vec<_> = stream::iter(looking).buffer_unordered(AT_ONCE).try_collect().await?;
         let mut pause = Duration::ZERO;
-        for Looked { left, read, write, pause: asked } in looked {
+        self.failure = None;
+        for Looked { left, read, write, pause: asked, failure } in looked {
             self.pace.read = Some(self.pace.read.map_or(read, |fastest| fastest.min(read)));
             self.pace.write = self.pace.write.max(write);
             pause = pause.max(asked);
             self.unsettled.extend(left);
+            self.failure = self.failure.take().or(failure);
         }
         if self.unsettled.iter().any(|amendment| amendment.settles) {
             pause = pause.max(self.pace.settled());
@@ -193,7 +210,7 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let Some((blobs, manifest)) = (amendment.change)(present)? else {
             let is_settled = std::mem::replace(&mut amendment.settles, true);
             let left = (!is_settled).then_some(amendment);
-            return Ok(Looked { left, read, write: nothing, pause: nothing });
+            return Ok(Looked { left, read, write: nothing, pause: nothing, failure: None });
         };
         for blob in &blobs {
             if amendment.sent.insert(Digest::sha256(blob)) {
@@ -202,10 +219,14 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         }
         let (until, begun) = (start + self.pace.window(), Instant::now());
         let put = self.writer.put_until(self.repository, &target, &manifest, until).await?;
-        amendment.settles = put.is_some();
-        // What was not answered in the end took as long as we wait, not as the registry needs.
-        let write = if put == Some(nothing) { begun.elapsed() } else { nothing };
-        Ok(Looked { left: Some(amendment), read, write, pause: put.unwrap_or(nothing) })
+        amendment.settles = !matches!(put, Put::Late);
+        let (write, pause, failure) = match put {
+            Put::Done => (begun.elapsed(), nothing, None),
+            Put::Late => (nothing, nothing, None),
+            // Took as long as we wait, not as the registry needs.
+            Put::Failed(why, pause) => (nothing, pause, Some(why)),
+        };
+        Ok(Looked { left: Some(amendment), read, write, pause, failure })
     }
 }
 

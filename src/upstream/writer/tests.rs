@@ -107,6 +107,33 @@ async fn an_upload_that_fails_begins_again_and_one_that_lies_does_not() {
     assert!(refused.to_string().contains("DIGEST_INVALID"), "{refused}");
 }
 
+/// As distribution's registry does, while somebody else pushes a blob that the manifest names.
+#[tokio::test]
+async fn a_manifest_whose_digest_the_registry_doubts_is_sent_again_and_one_that_it_refuses_is_not() {
+    let sent = async |put: &str, times: u32, code| {
+        let registry = Demo::start().await.unwrap();
+        registry.referrers_api(false);
+        let image = Package::image("app");
+        push(&writer(&registry), &image).await.unwrap();
+        let put = put.replace("LIST", Tag::about(&image.digest(), "").as_str());
+        let before = registry.count(&put);
+        registry.fault_times(&put, times, Fault::Error(400, code));
+        let listed = list(&registry, &image, "one").await.map(|_| ());
+        (listed.map_err(|refused| refused.to_string()), registry.count(&put) - before)
+    };
+    const MANIFEST: &str = "PUT /v2/app/manifests/sha256:";
+    const LIST: &str = "PUT /v2/app/manifests/LIST";
+    for put in [MANIFEST, LIST] {
+        assert_eq!(sent(put, 1, "DIGEST_INVALID").await, (Ok(()), 2), "{put}");
+        let (refused, count) = sent(put, 1, "MANIFEST_INVALID").await;
+        assert!(refused.unwrap_err().contains("MANIFEST_INVALID"), "{put}");
+        assert_eq!(count, 1, "{put}");
+    }
+    let (refused, count) = sent(MANIFEST, 9, "DIGEST_INVALID").await;
+    assert!(refused.unwrap_err().contains("DIGEST_INVALID"));
+    assert_eq!(count, 3);
+}
+
 #[tokio::test]
 async fn an_upload_goes_on_neither_without_tls_nor_with_somebody_elses_login() {
     let (registry, certificate) = Demo::start_tls().await.unwrap();
