@@ -27,6 +27,7 @@ mod uses;
 mod tests;
 
 pub use admitted::{Admitted, Content, Unlocks};
+pub use at_hand::Hit;
 pub use countersign::CounterSigners;
 pub use discovery::Bounds;
 pub use gate::{Gate, Parts, Referrers};

@@ -1,15 +1,38 @@
 //! What memory answers by itself: no disk, no wait, no lock held. Whatever it does not know goes the
 //! long way, which fills it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::admitted::Admitted;
 use super::gate::Gate;
 use super::links::{Link, Place};
-use super::memory::Warm;
+use super::memory::{Since, Warm};
+use super::retire::seconds;
 use crate::access::Principal;
 use crate::cache::{Blob, Standing};
-use crate::oci::{Descriptor, Digest, Manifest, Repository, Target};
+use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, Target};
+
+/// Larger manifests are not copied.
+const MAX_HIT_BYTES: usize = 64 * 1024;
+
+/// A manifest that memory had an answer with, for one thread to answer with again. It holds a copy that no other
+/// thread counts references of. Not by itself leave to serve it: [`Gate::again`] gives that.
+pub struct Hit {
+    repository: Repository,
+    target: Target,
+    since: Since,
+    manifest: Admitted<Arc<Manifest>>,
+    /// The Unix second in which memory last had the same answer.
+    confirmed: Cell<u64>,
+}
+
+impl Hit {
+    /// What it is about.
+    pub fn manifest(&self) -> &Manifest {
+        self.manifest.content()
+    }
+}
 
 impl Gate {
     /// As [`Gate::manifest`], of what is in memory and needs no question first.
@@ -19,21 +42,69 @@ impl Gate {
         target: &Target,
         who: &Principal,
     ) -> Option<Admitted<Arc<Manifest>>> {
-        let warm = match target {
-            Target::Digest(digest) => self.memory().hot(self, repository, who, digest)?,
-            Target::Tag(tag) => {
-                let upstream = self.upstream(repository).ok()?;
-                let fresh = &self.0.freshness;
-                let resolved = self.memory().cache.resolve_at_once(upstream, repository, tag, fresh)?;
-                if tag.names_subject().is_some() || !matches!(resolved.standing, Standing::Fresh) {
-                    return None;
-                }
-                let warm = self.memory().hot(self, repository, who, &resolved.digest)?;
-                warm.answers_tags().then_some(warm)?
-            }
-        };
+        let warm = self.warm(repository, target, who)?;
         let manifest = Arc::clone(&warm.manifest);
-        self.hit(Admitted::new(warm.leave.decision(), warm.leave.unlocks(), manifest, false))
+        self.counted(Admitted::new(warm.leave.decision(), warm.leave.unlocks(), manifest, false))
+    }
+
+    /// What [`Gate::manifest_at_hand`] answers with, to be answered with again.
+    pub fn hit(&self, repository: &Repository, target: &Target, who: &Principal) -> Option<Hit> {
+        let warm = self.warm(repository, target, who)?;
+        if warm.manifest.bytes().len() > MAX_HIT_BYTES {
+            return None;
+        }
+        let copy = Arc::new(warm.manifest.copied());
+        let manifest = Admitted::new(warm.leave.decision(), warm.leave.unlocks(), copy, false)?;
+        Some(Hit {
+            repository: repository.clone(),
+            target: target.clone(),
+            since: warm.since,
+            manifest,
+            confirmed: Cell::new(0),
+        })
+    }
+
+    /// The same answer again, where [`Gate::manifest_at_hand`] would still give it. Each second it is asked for it
+    /// anew, which notes the use and renews what is about to end; in between, leave holds as long as there.
+    pub fn again<'a>(&self, hit: &'a Hit, who: &Principal) -> Option<&'a Admitted<Arc<Manifest>>> {
+        let moment = self.memory().moment();
+        let decision = hit.manifest.decision();
+        if !self.memory().holds(self, hit.since, decision, moment) {
+            return None;
+        }
+        match &hit.target {
+            Target::Tag(tag) if self.fresh(&hit.repository, tag)? != *hit.manifest().digest() => return None,
+            Target::Tag(_) | Target::Digest(_) => {}
+        }
+        let second = seconds(moment.now);
+        if hit.confirmed.get() != second {
+            let warm = self.warm(&hit.repository, &hit.target, who)?;
+            if !Arc::ptr_eq(warm.leave.decision(), decision) {
+                return None;
+            }
+            hit.confirmed.set(second);
+        }
+        self.memory().hit();
+        Some(&hit.manifest)
+    }
+
+    /// The hot manifest under a digest, or under a tag that was asked for not long ago.
+    fn warm(&self, repository: &Repository, target: &Target, who: &Principal) -> Option<Arc<Warm>> {
+        match target {
+            Target::Digest(digest) => self.memory().hot(self, repository, who, digest),
+            Target::Tag(tag) => {
+                let warm = self.memory().hot(self, repository, who, &self.fresh(repository, tag)?)?;
+                warm.answers_tags().then_some(warm)
+            }
+        }
+    }
+
+    /// What a tag names, where that needs no question and no word about its age.
+    fn fresh(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
+        let (upstream, fresh) = (self.upstream(repository).ok()?, &self.0.freshness);
+        let resolved = self.memory().cache.resolve_at_once(upstream, repository, tag, fresh)?;
+        let is_plain = tag.names_subject().is_none() && matches!(resolved.standing, Standing::Fresh);
+        is_plain.then_some(resolved.digest)
     }
 
     /// As [`Gate::blob`], of what is in memory or open already.
@@ -45,7 +116,7 @@ impl Gate {
     ) -> Option<Admitted<Blob>> {
         let (warm, link) = self.blob_way_at_hand(repository, digest, who)?;
         let blob = self.memory().cache.blob_at_hand(repository, &link.child)?;
-        self.hit(self.lend(repository, &warm.leave, &link, blob))
+        self.counted(self.lend(repository, &warm.leave, &link, blob))
     }
 
     /// As [`Gate::blob_descriptor`], of what is in memory.
@@ -57,10 +128,10 @@ impl Gate {
     ) -> Option<Admitted<Descriptor>> {
         let (warm, link) = self.blob_way_at_hand(repository, digest, who)?;
         let unlocks = warm.leave.unlocks_blob(&link)?;
-        self.hit(Admitted::new(warm.leave.decision(), unlocks, link.child, false))
+        self.counted(Admitted::new(warm.leave.decision(), unlocks, link.child, false))
     }
 
-    fn hit<T>(&self, answer: Option<Admitted<T>>) -> Option<Admitted<T>> {
+    fn counted<T>(&self, answer: Option<Admitted<T>>) -> Option<Admitted<T>> {
         answer.inspect(|_| self.memory().hit())
     }
 

@@ -34,7 +34,7 @@ use crate::store::{self, Store, Table};
 use crate::telemetry::Metrics;
 use crate::trust::Revocations;
 
-pub(super) use hot::{Hot, Warm};
+pub(super) use hot::{Hot, Since, Warm};
 pub(super) use time::Moment;
 
 const MAX_DECISIONS: usize = 100_000;
@@ -254,7 +254,7 @@ impl Memory {
     ) -> Option<Arc<Decision>> {
         let live = self.decisions.get(&request.key(subject, tag))?;
         let serves = live.decision.mode() == Mode::Audit && live.decision.serve();
-        (serves && self.holds(request, &live)).then(|| Arc::clone(&live.decision))
+        (serves && self.holds_under(request, &live)).then(|| Arc::clone(&live.decision))
     }
 
     /// Whether a decision could not be renewed a moment ago.
@@ -281,12 +281,12 @@ impl Memory {
         // While the clock is wrong, nothing is served but by decisions that know of it.
         let knows = live.decision.reasons().iter().any(|r| r.code == Code::ClockWentBack);
         let in_time = moment.setback.is_none() || !live.decision.serve() || knows;
-        in_time && moment.now < live.decision.expires() && self.holds(request, live)
+        in_time && moment.now < live.decision.expires() && self.holds_under(request, live)
     }
 
     /// Whether the request's engine judges as the one did that made the decision, and lets it hold
     /// for so long. Compares once an engine; afterwards the generation tells.
-    fn holds(&self, request: &Request, live: &Live) -> bool {
+    fn holds_under(&self, request: &Request, live: &Live) -> bool {
         if live.revocations != self.revocations.epoch() {
             return false;
         }

@@ -1,5 +1,6 @@
 //! The gate between an upstream that misbehaves as told and clients that try their luck.
 
+mod again;
 mod bounds;
 mod countersigning;
 mod indexes;

@@ -1,5 +1,7 @@
 //! What happens to every request: routed, answered, counted, and, where asked for, logged.
 
+mod near;
+
 use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -14,13 +16,14 @@ use tokio::time::timeout;
 
 use super::meters::{Kind, Meters, RegistryMeters};
 use super::registry::{self, Problem};
-use super::reply::{Body, Reply};
-use super::route::{Content, Names, Route, RouteError, route};
+use super::reply::{Body, Labels, Reply};
+use super::route::{Content, Endpoint, Names, Route, RouteError, route};
 use crate::access::{Access, Principal};
 use crate::engine::{Current, Engine};
 use crate::oci::Repository;
 use crate::sendfile::Lane;
 use crate::telemetry::{Metrics, Untrusted};
+use near::{Known, Question};
 
 /// How long an answer's head may take. Judging has a deadline of its own below it; bodies stream
 /// for as long as they move.
@@ -52,12 +55,14 @@ pub type Answer = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Resp
 struct Asked {
     started: Instant,
     parts: Parts,
-    routed: Result<Route, RouteError>,
 }
+
+type Routed = Result<Route, RouteError>;
 
 /// One request under way.
 struct Exchange<'a> {
     asked: &'a Asked,
+    routed: &'a Routed,
     engine: &'a Engine,
     prepared: &'a Prepared,
     meters: &'a RegistryMeters,
@@ -81,17 +86,28 @@ impl Front {
         let (parts, _) = request.into_parts();
         let engine = self.current.load();
         let prepared = self.prepared(&engine);
-        let routed = route(&parts.method, host(&parts), parts.uri.path(), parts.uri.query(), &prepared.names);
-        let asked = Asked { started, parts, routed };
-        let exchange = Exchange::of(&asked, &engine, &prepared, who, lane);
+        let asked = Asked { started, parts };
+        let question = Question::of(&asked.parts, &prepared);
+        let again = |known: &Known| {
+            let exchange = Exchange::of(&asked, &known.routed, &engine, &prepared, who, lane);
+            exchange.again(known).map(|reply| exchange.finish(reply))
+        };
+        if let Some(response) = question.as_ref().and_then(|question| question.recall(again)) {
+            return Either::Left(ready(response));
+        }
+        let routed = asked.routed(&prepared.names);
+        let exchange = Exchange::of(&asked, &routed, &engine, &prepared, who, lane);
         if let Some(reply) = exchange.at_hand() {
+            if let Some(question) = question {
+                question.keep(|| exchange.known());
+            }
             return Either::Left(ready(exchange.finish(reply)));
         }
         let (engine, prepared) = (Guard::into_inner(engine), Guard::into_inner(prepared));
         let (who, lane) = (Arc::clone(who), lane.cloned());
         // On the heap, so that answers from memory do not carry its size about.
         Either::Right(Box::pin(async move {
-            let exchange = Exchange::of(&asked, &engine, &prepared, &who, lane.as_ref());
+            let exchange = Exchange::of(&asked, &routed, &engine, &prepared, &who, lane.as_ref());
             let reply = exchange.answer().await;
             exchange.finish(reply)
         }))
@@ -148,19 +164,40 @@ impl Prepared {
     }
 }
 
+impl Asked {
+    fn routed(&self, names: &Names) -> Routed {
+        let Parts { method, uri, .. } = &self.parts;
+        route(method, host(&self.parts), uri.path(), uri.query(), names)
+    }
+}
+
 impl<'a> Exchange<'a> {
     fn of(
         asked: &'a Asked,
+        routed: &'a Routed,
         engine: &'a Engine,
         prepared: &'a Prepared,
         who: &'a Principal,
         lane: Option<&'a Lane>,
     ) -> Self {
-        let meters = prepared.meters.of(match &asked.routed {
+        let meters = prepared.meters.of(match routed {
             Ok(Route::Content(content)) => Some(content.repository.registry()),
             Ok(Route::Base) | Err(_) => None,
         });
-        Self { asked, engine, prepared, meters, who, lane }
+        Self { asked, routed, engine, prepared, meters, who, lane }
+    }
+
+    /// The answer that was given before, where it still holds.
+    fn again(&self, known: &Known) -> Option<Reply> {
+        self.request().again(self.content().ok()?, &known.hit, &known.labels)
+    }
+
+    /// What it takes to answer it again.
+    fn known(&self) -> Option<Known> {
+        let content = self.content().ok()?;
+        let Endpoint::Manifest(target) = &content.endpoint else { return None };
+        let hit = self.engine.gate().hit(&content.repository, target, self.who)?;
+        Some(Known { routed: self.routed.clone(), labels: Labels::of(hit.manifest()), hit })
     }
 
     /// The answer that needs no waiting.
@@ -184,7 +221,7 @@ impl<'a> Exchange<'a> {
     /// What is asked for, or the answer to a request that asks for no content or may have none.
     fn content(&self) -> Result<&'a Content, Reply> {
         let head = self.is_head();
-        match &self.asked.routed {
+        match self.routed {
             Ok(Route::Content(content)) if self.prepared.admits(self.who, &content.repository) => Ok(content),
             Ok(Route::Content(_)) => Err(Reply::problem(&Problem::not_allowed(), head)),
             Ok(Route::Base) => Err(Reply::base(head)),
@@ -194,8 +231,7 @@ impl<'a> Exchange<'a> {
 
     /// Counts the answer and, where it is wanted or wrong, gives it a number.
     fn finish(&self, mut reply: Reply) -> Response<Body> {
-        let Asked { started, routed, .. } = self.asked;
-        let (taken, kind, status) = (started.elapsed(), Kind::of(routed), reply.status());
+        let (taken, kind, status) = (self.asked.started.elapsed(), Kind::of(self.routed), reply.status());
         self.meters.count(kind, &self.asked.parts.method, status);
         self.prepared.meters.observe(kind, taken);
         if self.prepared.log_requests || status.is_client_error() || status.is_server_error() {

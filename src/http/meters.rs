@@ -1,6 +1,5 @@
 //! Counters of requests, looked up when an engine is taken into use and not at each request.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::reply::Served;
 use super::route::{Endpoint, Route, RouteError};
 use crate::oci::Registry;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::{self, Counter, Histogram, OTHER, Request, RequestDuration};
+use crate::telemetry::metrics::{self, Counter, OTHER, Request, RequestDuration, SpreadHistogram};
 
 /// Endpoints, as metrics tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +61,10 @@ const STATUSES: [u16; 12] = [200, 206, 304, 400, 401, 403, 404, 405, 416, 429, 5
 
 /// The meters of one engine's upstreams.
 pub(super) struct Meters {
-    registries: HashMap<Registry, RegistryMeters>,
+    /// A handful: comparing their names is faster than any map.
+    registries: Vec<(Registry, RegistryMeters)>,
     none: RegistryMeters,
-    durations: [Histogram; Kind::ALL.len()],
+    durations: [SpreadHistogram; Kind::ALL.len()],
 }
 
 /// The meters of one upstream. A series begins when it is first counted.
@@ -89,7 +89,8 @@ impl Meters {
     }
 
     pub(super) fn of(&self, registry: Option<&Registry>) -> &RegistryMeters {
-        registry.and_then(|registry| self.registries.get(registry)).unwrap_or(&self.none)
+        let own = self.registries.iter().find(|(known, _)| Some(known) == registry);
+        own.map_or(&self.none, |(_, meters)| meters)
     }
 
     pub(super) fn observe(&self, kind: Kind, duration: Duration) {

@@ -14,10 +14,10 @@ pub(in crate::http) use error::denial;
 use super::accept;
 use super::meters::RegistryMeters;
 use super::range::{Asked, asked};
-use super::reply::{Reply, has_unchanged};
+use super::reply::{Labels, Reply, has_unchanged};
 use super::route::{Content, Endpoint};
 use crate::access::Principal;
-use crate::admission::{Admitted, Blob, Gate, Refusal};
+use crate::admission::{Admitted, Blob, Gate, Hit, Refusal};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
 use crate::sendfile::Lane;
 
@@ -39,7 +39,8 @@ impl Request<'_> {
         let (gate, repository) = (self.gate, &content.repository);
         let answer = match &content.endpoint {
             Endpoint::Manifest(target) => {
-                self.of_manifest(&gate.manifest_at_hand(repository, target, self.who)?)
+                let manifest = gate.manifest_at_hand(repository, target, self.who)?;
+                self.of_manifest(&manifest, &Labels::of(manifest.content()))
             }
             Endpoint::Blob(digest) if self.asks_for_head(digest) => {
                 Ok(self.of_blob_head(&gate.blob_descriptor_at_hand(repository, digest, self.who)?))
@@ -48,6 +49,12 @@ impl Request<'_> {
             Endpoint::Tags { .. } | Endpoint::Referrers { .. } => return None,
         };
         Some(self.finished(answer, content))
+    }
+
+    /// Answers once more with a manifest that memory had an answer with, where that still holds.
+    pub(super) fn again(&self, content: &Content, hit: &Hit, labels: &Labels) -> Option<Reply> {
+        let manifest = self.gate.again(hit, self.who)?;
+        Some(self.finished(self.of_manifest(manifest, labels), content))
     }
 
     /// Answers what `content` asks for.
@@ -78,15 +85,15 @@ impl Request<'_> {
     async fn manifest(&self, repository: &Repository, target: &Target) -> Result<Reply, Problem> {
         let reference = Reference { repository: repository.clone(), target: target.clone() };
         let manifest = self.gate.manifest(&reference, self.who).await.map_err(|r| self.refused(&r))?;
-        self.of_manifest(&manifest)
+        self.of_manifest(&manifest, &Labels::of(manifest.content()))
     }
 
-    fn of_manifest(&self, manifest: &Admitted<Arc<Manifest>>) -> Result<Reply, Problem> {
+    fn of_manifest(&self, manifest: &Admitted<Arc<Manifest>>, labels: &Labels) -> Result<Reply, Problem> {
         let media_type = &manifest.content().descriptor().media_type;
         if !accept::admits(self.headers(), media_type) {
             return Err(Problem::not_accepted(media_type));
         }
-        Ok(Reply::manifest(manifest, self.headers(), self.is_head(), &self.meters.served()))
+        Ok(Reply::manifest(manifest, labels, self.headers(), self.is_head(), &self.meters.served()))
     }
 
     async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<Reply, Problem> {

@@ -44,6 +44,21 @@ pub struct Reply {
     decision: Option<Ulid>,
 }
 
+/// What a manifest's answer says about it.
+pub struct Labels {
+    media_type: HeaderValue,
+    digest: HeaderValue,
+    etag: HeaderValue,
+}
+
+impl Labels {
+    /// Those of this manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        let (digest, etag) = values_of_etag(manifest.etag());
+        Self { media_type: media_type_value(&manifest.descriptor().media_type), digest, etag }
+    }
+}
+
 /// Whether the client has the content with this digest already. RFC 9110, section 13.1.2.
 pub fn has_unchanged(request: &HeaderMap, digest: &Digest) -> bool {
     request.contains_key(IF_NONE_MATCH) && headers::holds(request, &digest_and_etag(digest).1)
@@ -66,24 +81,24 @@ impl Reply {
     /// A manifest; its head alone for `HEAD`, nothing but its tag where the client has it.
     pub fn manifest(
         manifest: &Admitted<Arc<Manifest>>,
+        labels: &Labels,
         request: &HeaderMap,
         head: bool,
         served: &Served<'_>,
     ) -> Self {
         let content = manifest.content();
-        let (digest, etag) = values_of_etag(content.etag());
-        let held = headers::holds(request, &etag);
+        let held = headers::holds(request, &labels.etag);
         let body = if head || held { Body::empty() } else { Body::manifest(manifest, served.store) };
         let mut reply = Self::new(if held { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, body);
         if !held {
-            reply.set(CONTENT_TYPE, media_type_value(&content.descriptor().media_type));
+            reply.set(CONTENT_TYPE, labels.media_type.clone());
         }
         // Of a body the server itself tells the length.
         if head && !held {
             reply.set(CONTENT_LENGTH, HeaderValue::from(content.descriptor().size));
         }
-        reply.set(CONTENT_DIGEST, digest);
-        reply.set(ETAG, etag);
+        reply.set(CONTENT_DIGEST, labels.digest.clone());
+        reply.set(ETAG, labels.etag.clone());
         reply.given_by(manifest.decision(), manifest.stale())
     }
 
@@ -222,7 +237,7 @@ impl Reply {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.reserve(8);
+        headers.reserve(6);
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Self { response, decision: None }

@@ -179,6 +179,12 @@ impl Manifest {
         &self.etag
     }
 
+    /// The same with bytes of its own, which share no count of references with these.
+    pub fn copied(&self) -> Self {
+        let [bytes, etag] = [&self.bytes, &self.etag].map(|bytes| Bytes::copy_from_slice(bytes));
+        Self { bytes, etag, ..self.clone() }
+    }
+
     /// Image, index or artifact.
     pub fn kind(&self) -> Kind {
         self.kind

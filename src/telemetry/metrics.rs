@@ -4,17 +4,25 @@
 mod families;
 mod family;
 mod maker;
+mod spread;
 
 use std::sync::Arc;
 
 use prometheus::TextEncoder;
+use prometheus::core::{GenericCounter, GenericCounterVec};
 
 pub use families::*;
 pub use family::OTHER;
-pub use prometheus::{Histogram, IntCounter as Counter, IntGauge as Gauge};
+pub use prometheus::{Histogram, IntGauge as Gauge};
+pub use spread::SpreadHistogram;
 
 use family::Registries;
 use maker::Maker;
+use spread::Spread;
+
+/// A number that only grows.
+pub type Counter = GenericCounter<Spread>;
+type Counters = GenericCounterVec<Spread>;
 
 /// All metric families. One value a process, handed to whoever counts; there are no globals.
 #[derive(Debug)]

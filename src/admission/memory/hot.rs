@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use super::{Memory, in_last_tenth};
+use super::{Memory, Moment, in_last_tenth};
 use crate::access::Principal;
 use crate::admission::gate::Gate;
 use crate::admission::links::Leave;
@@ -32,10 +32,16 @@ pub(in crate::admission) struct Hot {
 /// What is hot, and since when.
 pub(in crate::admission) struct Warm {
     hot: Hot,
-    generation: u64,
-    epoch: u64,
+    pub(in crate::admission) since: Since,
     /// When it answered last, in Unix seconds, until that is noted.
     pub(in crate::admission) used: AtomicU64,
+}
+
+/// Which engine warmed something, and after which decisions had fallen.
+#[derive(Clone, Copy)]
+pub(in crate::admission) struct Since {
+    generation: u64,
+    epoch: u64,
 }
 
 impl Warm {
@@ -96,11 +102,7 @@ impl Memory {
     ) -> Option<Arc<Warm>> {
         let warm = self.hot.get(&Named(repository, digest))?;
         let (decision, moment) = (warm.hot.leave.decision(), self.moment());
-        let holds = warm.generation == gate.0.generation
-            && warm.epoch == self.epoch()
-            && moment.setback.is_none()
-            && moment.now < decision.expires();
-        if !holds {
+        if !self.holds(gate, warm.since, decision, moment) {
             return None;
         }
         if in_last_tenth(decision, moment.now) {
@@ -111,8 +113,27 @@ impl Memory {
             }
             request.renew_behind(decision.subject(), None);
         }
-        warm.used.store(seconds(moment.now), Ordering::Relaxed);
+        let now = seconds(moment.now);
+        // Once a second: all cores read what stands beside it.
+        if warm.used.load(Ordering::Relaxed) != now {
+            warm.used.store(now, Ordering::Relaxed);
+        }
         Some(warm)
+    }
+
+    /// Whether leave by a decision holds that warmed something: no policy was loaded, no decision fell and no
+    /// revocation was learned since, and it is not over.
+    pub(in crate::admission) fn holds(
+        &self,
+        gate: &Gate,
+        since: Since,
+        decision: &Decision,
+        moment: Moment,
+    ) -> bool {
+        since.generation == gate.0.generation
+            && since.epoch == self.epoch()
+            && moment.setback.is_none()
+            && moment.now < decision.expires()
     }
 
     /// Counts a request that a live decision answers.
@@ -126,8 +147,8 @@ impl Memory {
         let epoch = self.epoch();
         if self.is_current(request, hot.leave.decision()) {
             let key = (request.repository.clone(), *hot.manifest.digest());
-            let generation = request.gate.0.generation;
-            self.hot.insert(key, Arc::new(Warm { hot, generation, epoch, used: AtomicU64::new(0) }));
+            let since = Since { generation: request.gate.0.generation, epoch };
+            self.hot.insert(key, Arc::new(Warm { hot, since, used: AtomicU64::new(0) }));
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
@@ -153,13 +154,13 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
         let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
-        return way.requests(wire, client).await;
+        return requests(wire, client, way).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
-            way.requests(stream, client).await;
+            requests(stream, client, Arc::clone(&way)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -173,32 +174,39 @@ struct Client {
     pulse: Arc<Pulse>,
 }
 
-impl Way {
-    async fn requests<S>(&self, stream: S, client: Client)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
-        let (front, pulse) = (&self.front, client.pulse.clone());
-        let service = service_fn(|request: Request<Incoming>| {
-            // HTTP/2 cuts bodies into frames of its own.
-            let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
-            let busy = client.pulse.busy();
-            let answer = front.answer(request, &client.who, lane);
-            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
-        });
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let within = tokio::select! {
-            biased;
-            ended = connection.as_mut() => return note(ended),
-            () = self.ending.cancelled() => self.drain,
-            why = pulse.lost(self.patience) => {
-                tracing::debug!(why, "a connection is closed");
-                FAREWELL
-            }
-        };
-        connection.as_mut().graceful_shutdown();
-        if let Ok(ended) = timeout(within, connection).await {
-            note(ended);
+async fn requests<S>(stream: S, client: Client, way: Arc<Way>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        // HTTP/2 cuts bodies into frames of its own.
+        let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
+        let busy = client.pulse.busy();
+        let answer = way.front.answer(request, &client.who, lane);
+        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
+    });
+    let mut connection = pin!(way.builder.serve_connection(TokioIo::new(stream), service));
+    // A task of its own, so that requests do not look at the clock and at what ends all connections.
+    let over = over(Arc::clone(&way), Arc::clone(&client.pulse));
+    let mut over = AbortOnDropHandle::new(tokio::spawn(over));
+    let within = tokio::select! {
+        biased;
+        ended = connection.as_mut() => return note(ended),
+        within = &mut over => within.unwrap_or(FAREWELL),
+    };
+    connection.as_mut().graceful_shutdown();
+    if let Ok(ended) = timeout(within, connection).await {
+        note(ended);
+    }
+}
+
+/// Ends when a connection is to: tells how long it may take for that.
+async fn over(way: Arc<Way>, pulse: Arc<Pulse>) -> Duration {
+    tokio::select! {
+        () = way.ending.cancelled() => way.drain,
+        why = pulse.lost(way.patience) => {
+            tracing::debug!(why, "a connection is closed");
+            FAREWELL
         }
     }
 }

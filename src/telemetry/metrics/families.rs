@@ -1,13 +1,14 @@
 //! The families with labels. The names that dashboards see are given in the parent module.
 
-use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+use prometheus::{HistogramVec, IntGaugeVec};
 
 use super::family::family;
-use super::{Counter, Gauge, Histogram};
+use super::spread::{Histograms, SpreadHistogram};
+use super::{Counter, Counters, Gauge, Histogram};
 
 family! {
     /// Decisions made.
-    Verifications: IntCounterVec => Counter, Verification {
+    Verifications: Counters => Counter, Verification {
         registry: "The source registry.",
         policy: "The policy's name.",
         format: "The format of the signature that was believed, else of the first; `none` without any.",
@@ -26,7 +27,7 @@ family! {
 
 family! {
     /// Decisions of policies in audit mode that enforcing would have refused.
-    WouldDenies: IntCounterVec => Counter, WouldDeny {
+    WouldDenies: Counters => Counter, WouldDeny {
         registry: "The source registry.",
         policy: "The policy's name.",
         reason: "The first reason's code.",
@@ -35,7 +36,7 @@ family! {
 
 family! {
     /// Counter-signatures.
-    CounterSignatures: IntCounterVec => Counter, CounterSigned {
+    CounterSignatures: Counters => Counter, CounterSigned {
         registry: "The source registry.",
         policy: "The policy's name.",
         result: "`made`, `failed` or `withdrawn`.",
@@ -44,7 +45,7 @@ family! {
 
 family! {
     /// Requests of clients, answered.
-    Requests: IntCounterVec => Counter, Request {
+    Requests: Counters => Counter, Request {
         registry: "The source registry.",
         kind: "The endpoint: `base`, `manifest`, `blob`, `tags`, `referrers` or `other`.",
         method: "`GET`, `HEAD` or `other`.",
@@ -54,14 +55,14 @@ family! {
 
 family! {
     /// Time from a request's head to its answer's head, in seconds.
-    RequestDurations: HistogramVec => Histogram, RequestDuration {
+    RequestDurations: Histograms => SpreadHistogram, RequestDuration {
         kind: "The endpoint, as in [`Request::kind`].",
     }
 }
 
 family! {
     /// Bytes of manifests and blobs handed to clients' connections.
-    BytesServed: IntCounterVec => Counter, Served {
+    BytesServed: Counters => Counter, Served {
         registry: "The source registry.",
         source: "`store`, or `upstream` while it was arriving.",
     }
@@ -69,7 +70,7 @@ family! {
 
 family! {
     /// Requests sent upstream, or to an upstream's token server.
-    UpstreamRequests: IntCounterVec => Counter, UpstreamRequest {
+    UpstreamRequests: Counters => Counter, UpstreamRequest {
         registry: "The registry that was asked, or for which a token was.",
         code: "The answer's status as [`super::status`] gives it, or `error` where none came.",
     }
@@ -77,7 +78,7 @@ family! {
 
 family! {
     /// Manifests and blobs that were asked for and did not come.
-    FetchFailures: IntCounterVec => Counter, FetchFailure {
+    FetchFailures: Counters => Counter, FetchFailure {
         registry: "The registry that was asked.",
         reason: "`corrupt`, `unavailable`, `throttled`, `refused`, `too_large`, `forbidden`, `offline`, `invalid` (no manifest) or `store`.",
     }
@@ -92,7 +93,7 @@ family! {
 
 family! {
     /// A counter a registry.
-    RegistryCounters: IntCounterVec => Counter, InRegistry {
+    RegistryCounters: Counters => Counter, InRegistry {
         registry: "The source registry.",
     }
 }
@@ -106,7 +107,7 @@ family! {
 
 family! {
     /// Questions to revocation servers.
-    RevocationRequests: IntCounterVec => Counter, RevocationRequest {
+    RevocationRequests: Counters => Counter, RevocationRequest {
         kind: "`ocsp` or `crl`.",
         result: "`ok`, `unreachable`, `timeout`, `forbidden` (by our rules), `http_status`, `too_large`, `broken`, `invalid`, `unknown_certificate`, `outdated` (ended, or older than what is kept) or `not_kept`.",
     }
@@ -114,21 +115,21 @@ family! {
 
 family! {
     /// Statuses of certificates that decisions asked for.
-    RevocationStatuses: IntCounterVec => Counter, RevocationStatus {
+    RevocationStatuses: Counters => Counter, RevocationStatus {
         status: "`good`, `revoked`, `unknown` or `not_revocable`.",
     }
 }
 
 family! {
     /// Reloads of the configuration.
-    ConfigReloads: IntCounterVec => Counter, ConfigReload {
+    ConfigReloads: Counters => Counter, ConfigReload {
         result: "`ok` or `error`.",
     }
 }
 
 family! {
     /// References that were exported to another network, or imported from one.
-    CarriedReferences: IntCounterVec => Counter, CarriedReference {
+    CarriedReferences: Counters => Counter, CarriedReference {
         direction: "`export` or `import`.",
         outcome: "`kept`, `refused` or `trouble`.",
     }

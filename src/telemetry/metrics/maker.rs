@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts};
 
 use super::families::*;
 use super::family::Registries;
-use super::{Counter, Gauge, Histogram};
+use super::spread::Histograms;
+use super::{Counter, Counters, Gauge, Histogram};
 
 /// Seconds from half a millisecond, a hit, to a minute, a judgement with a slow upstream.
 const REQUEST_BUCKETS: &[f64] =
@@ -62,7 +63,7 @@ impl Maker {
     pub(super) fn request_duration(&self) -> RequestDurations {
         let opts = histogram("request_duration_seconds", "Seconds from a request's head to its answer's.")
             .buckets(REQUEST_BUCKETS.to_vec());
-        let vector = self.register(HistogramVec::new(opts, RequestDurations::LABELS));
+        let vector = self.register(Histograms::new(&opts, RequestDurations::LABELS));
         RequestDurations::over(vector, &self.known)
     }
 
@@ -150,8 +151,8 @@ impl Maker {
         self.register(Gauge::with_opts(options(name, help)))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.register(IntCounterVec::new(options(name, help), labels))
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Counters {
+        self.register(Counters::new(options(name, help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
