@@ -15,6 +15,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 pub use body::Body;
+pub use headers::Labels;
 
 use super::range::Asked;
 use super::registry::Problem;
@@ -23,7 +24,7 @@ use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, media_type};
 use crate::policy::Decision;
 use crate::sendfile::Lane;
 use crate::telemetry::metrics::Counter;
-use headers::{digest_and_etag, media_type_value, text, values_of_etag};
+use headers::{digest_and_etag, text};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -42,21 +43,6 @@ const DECISION: HeaderName = HeaderName::from_static("portcullis-decision");
 pub struct Reply {
     response: Response<Body>,
     decision: Option<Ulid>,
-}
-
-/// What a manifest's answer says about it.
-pub struct Labels {
-    media_type: HeaderValue,
-    digest: HeaderValue,
-    etag: HeaderValue,
-}
-
-impl Labels {
-    /// Those of this manifest.
-    pub fn of(manifest: &Manifest) -> Self {
-        let (digest, etag) = values_of_etag(manifest.etag());
-        Self { media_type: media_type_value(&manifest.descriptor().media_type), digest, etag }
-    }
 }
 
 /// Whether the client has the content with this digest already. RFC 9110, section 13.1.2.

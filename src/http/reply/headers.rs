@@ -4,7 +4,22 @@ use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 
-use crate::oci::{Digest, media_type};
+use crate::oci::{Digest, Manifest, media_type};
+
+/// What a manifest's answer says about it.
+pub struct Labels {
+    pub(super) media_type: HeaderValue,
+    pub(super) digest: HeaderValue,
+    pub(super) etag: HeaderValue,
+}
+
+impl Labels {
+    /// Those of this manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        let (digest, etag) = values_of_etag(manifest.etag());
+        Self { media_type: media_type_value(&manifest.descriptor().media_type), digest, etag }
+    }
+}
 
 /// The digest, and the same in quotes as entity tag: one text, used twice.
 pub(super) fn digest_and_etag(digest: &Digest) -> (HeaderValue, HeaderValue) {
@@ -12,14 +27,14 @@ pub(super) fn digest_and_etag(digest: &Digest) -> (HeaderValue, HeaderValue) {
 }
 
 /// As [`digest_and_etag`], of a tag that is made already.
-pub(super) fn values_of_etag(quoted: &Bytes) -> (HeaderValue, HeaderValue) {
+fn values_of_etag(quoted: &Bytes) -> (HeaderValue, HeaderValue) {
     let plain = quoted.slice(1..quoted.len() - 1);
     let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""));
     (value(plain), value(quoted.clone()))
 }
 
 /// The type of a manifest, as its bytes tell it.
-pub(super) fn media_type_value(name: &str) -> HeaderValue {
+fn media_type_value(name: &str) -> HeaderValue {
     let known = [
         media_type::OCI_MANIFEST,
         media_type::OCI_INDEX,
