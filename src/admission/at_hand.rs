@@ -4,17 +4,19 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::admitted::Admitted;
 use super::gate::Gate;
 use super::links::{Link, Place};
-use super::memory::{Since, Warm};
+use super::memory::{Since, Warm, in_last_tenth};
 use super::retire::seconds;
 use crate::access::Principal;
 use crate::cache::{Blob, Standing};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, Target};
 
 /// Larger manifests are not copied.
-const MAX_HIT_BYTES: usize = 64 * 1024;
+const MAX_HIT_BYTES: usize = 16 * 1024;
 
 /// A manifest that memory had an answer with, for one thread to answer with again. It holds a copy that no other
 /// thread counts references of. Not by itself leave to serve it: [`Gate::again`] gives that.
@@ -28,9 +30,14 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// What it is about.
-    pub fn manifest(&self) -> &Manifest {
-        self.manifest.content()
+    /// The manifest's media type.
+    pub fn media_type(&self) -> &str {
+        &self.manifest.content().descriptor().media_type
+    }
+
+    /// As [`Manifest::etag`].
+    pub fn etag(&self) -> &Bytes {
+        self.manifest.content().etag()
     }
 }
 
@@ -48,7 +55,7 @@ impl Gate {
     }
 
     /// What [`Gate::manifest_at_hand`] answers with, to be answered with again.
-    pub fn hit(&self, repository: &Repository, target: &Target, who: &Principal) -> Option<Hit> {
+    pub fn to_repeat(&self, repository: &Repository, target: &Target, who: &Principal) -> Option<Hit> {
         let warm = self.warm(repository, target, who)?;
         if warm.manifest.bytes().len() > MAX_HIT_BYTES {
             return None;
@@ -64,27 +71,30 @@ impl Gate {
         })
     }
 
-    /// The same answer again, where [`Gate::manifest_at_hand`] would still give it. Each second it is asked for it
-    /// anew, which notes the use and renews what is about to end; in between, leave holds as long as there.
+    /// The same answer again, as long as its leave holds. Each second memory is asked whether it has the same still,
+    /// which notes the use; always while the decision is about to end, which renews it, and while the clock is behind.
     pub fn again<'a>(&self, hit: &'a Hit, who: &Principal) -> Option<&'a Admitted<Arc<Manifest>>> {
         let moment = self.memory().moment();
         let decision = hit.manifest.decision();
-        if !self.memory().holds(self, hit.since, decision, moment) {
+        if !self.memory().leave_holds(self, hit.since, decision, moment) {
             return None;
         }
         match &hit.target {
-            Target::Tag(tag) if self.fresh(&hit.repository, tag)? != *hit.manifest().digest() => return None,
+            Target::Tag(tag) if self.fresh(&hit.repository, tag)? != *hit.manifest.content().digest() => {
+                return None;
+            }
             Target::Tag(_) | Target::Digest(_) => {}
         }
         let second = seconds(moment.now);
-        if hit.confirmed.get() != second {
+        let is_confirmed = hit.confirmed.get() == second && !moment.is_behind;
+        if !is_confirmed || in_last_tenth(decision, moment.now) {
             let warm = self.warm(&hit.repository, &hit.target, who)?;
             if !Arc::ptr_eq(warm.leave.decision(), decision) {
                 return None;
             }
             hit.confirmed.set(second);
         }
-        self.memory().hit();
+        self.memory().count_hit();
         Some(&hit.manifest)
     }
 
@@ -132,7 +142,7 @@ impl Gate {
     }
 
     fn counted<T>(&self, answer: Option<Admitted<T>>) -> Option<Admitted<T>> {
-        answer.inspect(|_| self.memory().hit())
+        answer.inspect(|_| self.memory().count_hit())
     }
 
     /// A hot manifest that names the blob, and the link between them.

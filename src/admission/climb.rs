@@ -27,7 +27,7 @@ impl Request {
     /// Leave for a blob, and the link that it is found by.
     pub(super) async fn blob_leave(&self, digest: &Digest) -> Result<(Leave, Link), Refusal> {
         if let Some((warm, link)) = self.gate.blob_way_at_hand(&self.repository, digest, &self.who) {
-            self.memory().hit();
+            self.memory().count_hit();
             return Ok((warm.leave.clone(), link));
         }
         let links = self.links(digest, Place::Blobs).await?;

@@ -34,7 +34,7 @@ impl Request {
     ) -> Result<Arc<Decision>, Refusal> {
         let subject = manifest.digest();
         if let Some(decision) = self.memory().live(self, subject, tag) {
-            self.memory().hit();
+            self.memory().count_hit();
             return Ok(decision);
         }
         self.memory().metrics.decision_cache_misses.inc();

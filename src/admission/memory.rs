@@ -254,7 +254,7 @@ impl Memory {
     ) -> Option<Arc<Decision>> {
         let live = self.decisions.get(&request.key(subject, tag))?;
         let serves = live.decision.mode() == Mode::Audit && live.decision.serve();
-        (serves && self.holds_under(request, &live)).then(|| Arc::clone(&live.decision))
+        (serves && self.holds(request, &live)).then(|| Arc::clone(&live.decision))
     }
 
     /// Whether a decision could not be renewed a moment ago.
@@ -281,12 +281,12 @@ impl Memory {
         // While the clock is wrong, nothing is served but by decisions that know of it.
         let knows = live.decision.reasons().iter().any(|r| r.code == Code::ClockWentBack);
         let in_time = moment.setback.is_none() || !live.decision.serve() || knows;
-        in_time && moment.now < live.decision.expires() && self.holds_under(request, live)
+        in_time && moment.now < live.decision.expires() && self.holds(request, live)
     }
 
     /// Whether the request's engine judges as the one did that made the decision, and lets it hold
     /// for so long. Compares once an engine; afterwards the generation tells.
-    fn holds_under(&self, request: &Request, live: &Live) -> bool {
+    fn holds(&self, request: &Request, live: &Live) -> bool {
         if live.revocations != self.revocations.epoch() {
             return false;
         }
@@ -362,7 +362,7 @@ fn weight(decision: &Decision) -> u64 {
     1 + decision.signatures().len().min(255) as u64
 }
 
-fn in_last_tenth(decision: &Decision, now: SystemTime) -> bool {
+pub(super) fn in_last_tenth(decision: &Decision, now: SystemTime) -> bool {
     let life = decision.expires().duration_since(decision.decided()).unwrap_or_default();
     decision.serve() && decision.expires().duration_since(now).is_ok_and(|left| left < life / 10)
 }

@@ -223,7 +223,7 @@ impl Request {
 
     pub(super) fn hot(&self, digest: &Digest) -> Option<Arc<Warm>> {
         let hot = self.memory().hot(&self.gate, &self.repository, &self.who, digest);
-        hot.inspect(|_| self.memory().hit())
+        hot.inspect(|_| self.memory().count_hit())
     }
 
     pub(super) fn policy(&self) -> Option<&Arc<Policy>> {

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use super::meters::{Kind, Meters, RegistryMeters};
 use super::registry::{self, Problem};
 use super::reply::{Body, Labels, Reply};
-use super::route::{Content, Endpoint, Names, Route, RouteError, route};
+use super::route::{Content, Names, Route, RouteError, route};
 use crate::access::{Access, Principal};
 use crate::engine::{Current, Engine};
-use crate::oci::Repository;
+use crate::oci::{Repository, Target};
 use crate::sendfile::Lane;
 use crate::telemetry::{Metrics, Untrusted};
 use near::{Known, Question};
@@ -98,8 +98,8 @@ impl Front {
         let routed = asked.routed(&prepared.names);
         let exchange = Exchange::of(&asked, &routed, &engine, &prepared, who, lane);
         if let Some(reply) = exchange.at_hand() {
-            if let Some(question) = question {
-                question.keep(|| exchange.known());
+            if let (Some(question), Ok(Route::Content(content))) = (question, &routed) {
+                question.keep(content, |target| exchange.known(content, target));
             }
             return Either::Left(ready(exchange.finish(reply)));
         }
@@ -193,11 +193,9 @@ impl<'a> Exchange<'a> {
     }
 
     /// What it takes to answer it again.
-    fn known(&self) -> Option<Known> {
-        let content = self.content().ok()?;
-        let Endpoint::Manifest(target) = &content.endpoint else { return None };
-        let hit = self.engine.gate().hit(&content.repository, target, self.who)?;
-        Some(Known { routed: self.routed.clone(), labels: Labels::of(hit.manifest()), hit })
+    fn known(&self, content: &Content, target: &Target) -> Option<Known> {
+        let hit = self.engine.gate().to_repeat(&content.repository, target, self.who)?;
+        Some(Known { routed: self.routed.clone(), labels: Labels::new(hit.media_type(), hit.etag()), hit })
     }
 
     /// The answer that needs no waiting.

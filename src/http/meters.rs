@@ -9,7 +9,7 @@ use super::reply::Served;
 use super::route::{Endpoint, Route, RouteError};
 use crate::oci::Registry;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::{self, Counter, OTHER, Request, RequestDuration, SpreadHistogram};
+use crate::telemetry::metrics::{self, OTHER, Request, RequestDuration, SpreadCounter, SpreadHistogram};
 
 /// Endpoints, as metrics tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub(super) struct Meters {
 pub(super) struct RegistryMeters {
     metrics: Arc<Metrics>,
     registry: String,
-    requests: [[[OnceLock<Counter>; STATUSES.len()]; METHODS.len()]; Kind::ALL.len()],
-    store: Counter,
-    upstream: Counter,
+    requests: [[[OnceLock<SpreadCounter>; STATUSES.len()]; METHODS.len()]; Kind::ALL.len()],
+    store: SpreadCounter,
+    upstream: SpreadCounter,
 }
 
 impl Meters {

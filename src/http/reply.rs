@@ -23,7 +23,7 @@ use crate::admission::{Admitted, Blob, Referrers, Source, TagPage};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, media_type};
 use crate::policy::Decision;
 use crate::sendfile::Lane;
-use crate::telemetry::metrics::Counter;
+use crate::telemetry::metrics::SpreadCounter;
 use headers::{digest_and_etag, text};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -53,9 +53,9 @@ pub fn has_unchanged(request: &HeaderMap, digest: &Digest) -> bool {
 /// Counters of the bytes that an answer hands out.
 pub struct Served<'a> {
     /// From the store.
-    pub store: &'a Counter,
+    pub store: &'a SpreadCounter,
     /// While arriving.
-    pub upstream: &'a Counter,
+    pub upstream: &'a SpreadCounter,
 }
 
 impl Reply {

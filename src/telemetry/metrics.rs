@@ -13,16 +13,16 @@ use prometheus::core::{GenericCounter, GenericCounterVec};
 
 pub use families::*;
 pub use family::OTHER;
-pub use prometheus::{Histogram, IntGauge as Gauge};
+pub use prometheus::{Histogram, IntCounter as Counter, IntGauge as Gauge};
 pub use spread::SpreadHistogram;
 
 use family::Registries;
 use maker::Maker;
 use spread::Spread;
 
-/// A number that only grows.
-pub type Counter = GenericCounter<Spread>;
-type Counters = GenericCounterVec<Spread>;
+/// A counter that every request raises.
+pub type SpreadCounter = GenericCounter<Spread>;
+type SpreadCounters = GenericCounterVec<Spread>;
 
 /// All metric families. One value a process, handed to whoever counts; there are no globals.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Metrics {
     /// `counter_signatures_total`
     pub counter_signatures: CounterSignatures,
     /// `decision_cache_hits_total`: requests that a live decision answered.
-    pub decision_cache_hits: Counter,
+    pub decision_cache_hits: SpreadCounter,
     /// `decision_cache_misses_total`: requests that had to be judged.
     pub decision_cache_misses: Counter,
     /// `exceptions_used_total`: requests served because an exception names their digest.
@@ -115,7 +115,7 @@ impl Metrics {
             would_deny: make.would_deny(),
             counter_signatures: make.counter_signatures(),
             decision_cache_hits: make
-                .counter("decision_cache_hits_total", "Requests that a live decision answered."),
+                .spread_counter("decision_cache_hits_total", "Requests that a live decision answered."),
             decision_cache_misses: make
                 .counter("decision_cache_misses_total", "Requests that had to be judged."),
             exceptions_used: make.exceptions_used(),

@@ -40,9 +40,9 @@ pub(super) async fn success(response: Response) -> Result<Response, Failure> {
     Err(error.into())
 }
 
-/// As [`success`], of an answer to content that we have reckoned the digest of. Where the registry has another one,
-/// bytes were damaged on the way, or it looked at what somebody else is just writing (distribution's registry does,
-/// where many push the same blob): another attempt may fare better.
+/// As [`success`], of an answer to a manifest that was written. Where its digest is doubted, it was damaged on the way,
+/// or the registry looked at a blob of it that somebody else is just writing (distribution's does): another attempt
+/// may fare better.
 pub(super) async fn taken(response: Response) -> Result<Response, Failure> {
     let mut answered = success(response).await;
     if let Err(Failure { error: Error::Refused { status: 400, message }, again, .. }) = &mut answered

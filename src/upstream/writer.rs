@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::Error;
+use super::answer;
 use super::build::{self, Ground};
 use super::endpoint::{Answer, Ask, Endpoint, Part};
 use super::meter::Meter;
@@ -99,7 +100,7 @@ impl Writer {
         manifest: &Manifest,
     ) -> Result<bool, Error> {
         let request = self.put(repository, target, manifest)?;
-        let response = self.home.change(&Scope::push(repository), &request).await?;
+        let response = self.home.change(&Scope::push(repository), &request, answer::taken).await?;
         is_listed(&response, manifest)
     }
 

@@ -92,7 +92,7 @@ impl Hot {
 
 impl Memory {
     /// The hot manifest, where its leave still holds: the same repository, a live decision, the same policy.
-    /// Who answers from it says so with [`Memory::hit`].
+    /// Who answers from it says so with [`Memory::count_hit`].
     pub(in crate::admission) fn hot(
         &self,
         gate: &Gate,
@@ -102,7 +102,7 @@ impl Memory {
     ) -> Option<Arc<Warm>> {
         let warm = self.hot.get(&Named(repository, digest))?;
         let (decision, moment) = (warm.hot.leave.decision(), self.moment());
-        if !self.holds(gate, warm.since, decision, moment) {
+        if !self.leave_holds(gate, warm.since, decision, moment) {
             return None;
         }
         if in_last_tenth(decision, moment.now) {
@@ -123,7 +123,7 @@ impl Memory {
 
     /// Whether leave by a decision holds that warmed something: no policy was loaded, no decision fell and no
     /// revocation was learned since, and it is not over.
-    pub(in crate::admission) fn holds(
+    pub(in crate::admission) fn leave_holds(
         &self,
         gate: &Gate,
         since: Since,
@@ -137,7 +137,7 @@ impl Memory {
     }
 
     /// Counts a request that a live decision answers.
-    pub(in crate::admission) fn hit(&self) {
+    pub(in crate::admission) fn count_hit(&self) {
         self.metrics.decision_cache_hits.inc();
     }
 

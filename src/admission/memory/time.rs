@@ -20,6 +20,8 @@ pub(in crate::admission) struct Moment {
     pub(in crate::admission) now: SystemTime,
     /// How far the clock is behind that, where a correction would not explain it.
     pub(in crate::admission) setback: Option<Duration>,
+    /// Whether the clock is behind that at all.
+    pub(in crate::admission) is_behind: bool,
 }
 
 impl Memory {
@@ -28,7 +30,8 @@ impl Memory {
         let shown = self.clock.now();
         let latest = UNIX_EPOCH + Duration::from_secs(self.note(shown));
         let back = latest.duration_since(shown).ok();
-        Moment { now: shown.max(latest), setback: back.filter(|back| *back > MAX_CLOCK_SETBACK) }
+        let setback = back.filter(|back| *back > MAX_CLOCK_SETBACK);
+        Moment { now: shown.max(latest), setback, is_behind: back.is_some_and(|back| !back.is_zero()) }
     }
 
     /// The latest time that was seen, in Unix seconds.

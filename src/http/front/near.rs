@@ -13,10 +13,11 @@ use http::request::Parts;
 use super::{Prepared, host};
 use crate::admission::Hit;
 use crate::http::reply::Labels;
-use crate::http::route::{Route, RouteError};
+use crate::http::route::{Content, Endpoint, Route, RouteError};
+use crate::oci::Target;
 
 /// A thread keeps so many answers.
-const PLACES: usize = 64;
+const PLACES: usize = 32;
 /// What was asked for at greater length is not kept.
 const MAX_TARGET_BYTES: usize = 1024;
 /// Targets differ in their ends: a digest's last digits, a name and a tag.
@@ -81,9 +82,10 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// Keeps an answer that is asked for a second time with nothing of its place between: who asks for a million
-    /// manifests in turn has none of them copied.
-    pub(super) fn keep(&self, known: impl FnOnce() -> Option<Known>) {
+    /// Keeps a manifest's answer that is asked for a second time with no other of its place between: who asks for a
+    /// million manifests in turn has none of them copied.
+    pub(super) fn keep(&self, content: &Content, known: impl FnOnce(&Target) -> Option<Known>) {
+        let Endpoint::Manifest(target) = &content.endpoint else { return };
         NEAR.with_borrow_mut(|places| {
             if places.is_empty() {
                 places.resize_with(PLACES, Place::default);
@@ -92,7 +94,8 @@ impl<'a> Question<'a> {
             if place.asked.replace(self.hash) != Some(self.hash) {
                 return;
             }
-            place.entry = known().map(|known| Entry {
+            let Some(known) = known(target) else { return };
+            place.entry = Some(Entry {
                 prepared: Arc::downgrade(self.prepared),
                 host: self.host.map(str::to_owned),
                 target: self.target.to_owned(),

@@ -13,14 +13,14 @@ use http_body::{Frame, SizeHint};
 use crate::admission::{Admitted, Blob, BlobReader, Referrers};
 use crate::oci::Manifest;
 use crate::sendfile::Lane;
-use crate::telemetry::metrics::Counter;
+use crate::telemetry::metrics::SpreadCounter;
 
 /// What an answer carries.
 pub struct Body(Inner);
 
 enum Inner {
     Whole(Option<Bytes>),
-    Blob { reader: BlobReader, left: u64, served: Counter },
+    Blob { reader: BlobReader, left: u64, served: SpreadCounter },
 }
 
 impl Body {
@@ -28,7 +28,7 @@ impl Body {
         Self(Inner::Whole(None))
     }
 
-    pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &Counter) -> Self {
+    pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &SpreadCounter) -> Self {
         let bytes = manifest.content().bytes();
         served.inc_by(bytes.len() as u64);
         Self(Inner::Whole(Some(bytes.clone())))
@@ -41,7 +41,7 @@ impl Body {
     pub(super) fn blob(
         blob: Admitted<Blob>,
         range: Range<u64>,
-        served: &Counter,
+        served: &SpreadCounter,
         lane: Option<Lane>,
     ) -> Self {
         let left = range.end.saturating_sub(range.start);

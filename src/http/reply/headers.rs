@@ -16,8 +16,13 @@ pub struct Labels {
 impl Labels {
     /// Those of this manifest.
     pub fn of(manifest: &Manifest) -> Self {
-        let (digest, etag) = values_of_etag(manifest.etag());
-        Self { media_type: media_type_value(&manifest.descriptor().media_type), digest, etag }
+        Self::new(&manifest.descriptor().media_type, manifest.etag())
+    }
+
+    /// Those of a manifest of this type, under its digest in quotes.
+    pub fn new(media_type: &str, etag: &Bytes) -> Self {
+        let (digest, etag) = values_of_etag(etag);
+        Self { media_type: media_type_value(media_type), digest, etag }
     }
 }
 

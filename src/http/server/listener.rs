@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,7 +19,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
@@ -154,13 +154,13 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
         let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
-        return requests(wire, client, way).await;
+        return way.requests(wire, client).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
-            requests(stream, client, Arc::clone(&way)).await;
+            way.requests(stream, client).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -174,39 +174,43 @@ struct Client {
     pulse: Arc<Pulse>,
 }
 
-async fn requests<S>(stream: S, client: Client, way: Arc<Way>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let service = service_fn(|request: Request<Incoming>| {
-        // HTTP/2 cuts bodies into frames of its own.
-        let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
-        let busy = client.pulse.busy();
-        let answer = way.front.answer(request, &client.who, lane);
-        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
-    });
-    let mut connection = pin!(way.builder.serve_connection(TokioIo::new(stream), service));
-    // A task of its own, so that requests do not look at the clock and at what ends all connections.
-    let over = over(Arc::clone(&way), Arc::clone(&client.pulse));
-    let mut over = AbortOnDropHandle::new(tokio::spawn(over));
-    let within = tokio::select! {
-        biased;
-        ended = connection.as_mut() => return note(ended),
-        within = &mut over => within.unwrap_or(FAREWELL),
-    };
-    connection.as_mut().graceful_shutdown();
-    if let Ok(ended) = timeout(within, connection).await {
-        note(ended);
+impl Way {
+    async fn requests<S>(&self, stream: S, client: Client)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let front = &self.front;
+        let service = service_fn(|request: Request<Incoming>| {
+            // HTTP/2 cuts bodies into frames of its own.
+            let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
+            let busy = client.pulse.busy();
+            let answer = front.answer(request, &client.who, lane);
+            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
+        });
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        // Looked at when something wakes it, and not at each request: all connections share what ends them. After the
+        // connection, so that a request that has just come counts.
+        let mut ends = FuturesUnordered::from_iter([self.ends(&client.pulse)]);
+        let within = tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note(ended),
+            Some(within) = ends.next() => within,
+        };
+        connection.as_mut().graceful_shutdown();
+        if let Ok(ended) = timeout(within, connection).await {
+            note(ended);
+        }
     }
-}
 
-/// Ends when a connection is to: tells how long it may take for that.
-async fn over(way: Arc<Way>, pulse: Arc<Pulse>) -> Duration {
-    tokio::select! {
-        () = way.ending.cancelled() => way.drain,
-        why = pulse.lost(way.patience) => {
-            tracing::debug!(why, "a connection is closed");
-            FAREWELL
+    /// Waits until a connection is to end: tells how long that may take.
+    async fn ends(&self, pulse: &Pulse) -> Duration {
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => self.drain,
+            why = pulse.lost(self.patience) => {
+                tracing::debug!(why, "a connection is closed");
+                FAREWELL
+            }
         }
     }
 }

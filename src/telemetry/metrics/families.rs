@@ -1,14 +1,14 @@
 //! The families with labels. The names that dashboards see are given in the parent module.
 
-use prometheus::{HistogramVec, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::family::family;
 use super::spread::{Histograms, SpreadHistogram};
-use super::{Counter, Counters, Gauge, Histogram};
+use super::{Counter, Gauge, Histogram, SpreadCounter, SpreadCounters};
 
 family! {
     /// Decisions made.
-    Verifications: Counters => Counter, Verification {
+    Verifications: IntCounterVec => Counter, Verification {
         registry: "The source registry.",
         policy: "The policy's name.",
         format: "The format of the signature that was believed, else of the first; `none` without any.",
@@ -27,7 +27,7 @@ family! {
 
 family! {
     /// Decisions of policies in audit mode that enforcing would have refused.
-    WouldDenies: Counters => Counter, WouldDeny {
+    WouldDenies: IntCounterVec => Counter, WouldDeny {
         registry: "The source registry.",
         policy: "The policy's name.",
         reason: "The first reason's code.",
@@ -36,7 +36,7 @@ family! {
 
 family! {
     /// Counter-signatures.
-    CounterSignatures: Counters => Counter, CounterSigned {
+    CounterSignatures: IntCounterVec => Counter, CounterSigned {
         registry: "The source registry.",
         policy: "The policy's name.",
         result: "`made`, `failed` or `withdrawn`.",
@@ -45,7 +45,7 @@ family! {
 
 family! {
     /// Requests of clients, answered.
-    Requests: Counters => Counter, Request {
+    Requests: SpreadCounters => SpreadCounter, Request {
         registry: "The source registry.",
         kind: "The endpoint: `base`, `manifest`, `blob`, `tags`, `referrers` or `other`.",
         method: "`GET`, `HEAD` or `other`.",
@@ -62,7 +62,7 @@ family! {
 
 family! {
     /// Bytes of manifests and blobs handed to clients' connections.
-    BytesServed: Counters => Counter, Served {
+    BytesServed: SpreadCounters => SpreadCounter, Served {
         registry: "The source registry.",
         source: "`store`, or `upstream` while it was arriving.",
     }
@@ -70,7 +70,7 @@ family! {
 
 family! {
     /// Requests sent upstream, or to an upstream's token server.
-    UpstreamRequests: Counters => Counter, UpstreamRequest {
+    UpstreamRequests: IntCounterVec => Counter, UpstreamRequest {
         registry: "The registry that was asked, or for which a token was.",
         code: "The answer's status as [`super::status`] gives it, or `error` where none came.",
     }
@@ -78,7 +78,7 @@ family! {
 
 family! {
     /// Manifests and blobs that were asked for and did not come.
-    FetchFailures: Counters => Counter, FetchFailure {
+    FetchFailures: IntCounterVec => Counter, FetchFailure {
         registry: "The registry that was asked.",
         reason: "`corrupt`, `unavailable`, `throttled`, `refused`, `too_large`, `forbidden`, `offline`, `invalid` (no manifest) or `store`.",
     }
@@ -93,7 +93,7 @@ family! {
 
 family! {
     /// A counter a registry.
-    RegistryCounters: Counters => Counter, InRegistry {
+    RegistryCounters: IntCounterVec => Counter, InRegistry {
         registry: "The source registry.",
     }
 }
@@ -107,7 +107,7 @@ family! {
 
 family! {
     /// Questions to revocation servers.
-    RevocationRequests: Counters => Counter, RevocationRequest {
+    RevocationRequests: IntCounterVec => Counter, RevocationRequest {
         kind: "`ocsp` or `crl`.",
         result: "`ok`, `unreachable`, `timeout`, `forbidden` (by our rules), `http_status`, `too_large`, `broken`, `invalid`, `unknown_certificate`, `outdated` (ended, or older than what is kept) or `not_kept`.",
     }
@@ -115,21 +115,21 @@ family! {
 
 family! {
     /// Statuses of certificates that decisions asked for.
-    RevocationStatuses: Counters => Counter, RevocationStatus {
+    RevocationStatuses: IntCounterVec => Counter, RevocationStatus {
         status: "`good`, `revoked`, `unknown` or `not_revocable`.",
     }
 }
 
 family! {
     /// Reloads of the configuration.
-    ConfigReloads: Counters => Counter, ConfigReload {
+    ConfigReloads: IntCounterVec => Counter, ConfigReload {
         result: "`ok` or `error`.",
     }
 }
 
 family! {
     /// References that were exported to another network, or imported from one.
-    CarriedReferences: Counters => Counter, CarriedReference {
+    CarriedReferences: IntCounterVec => Counter, CarriedReference {
         direction: "`export` or `import`.",
         outcome: "`kept`, `refused` or `trouble`.",
     }

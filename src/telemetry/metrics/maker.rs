@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
 
 use super::families::*;
 use super::family::Registries;
 use super::spread::Histograms;
-use super::{Counter, Counters, Gauge, Histogram};
+use super::{Counter, Gauge, Histogram, SpreadCounter, SpreadCounters};
 
 /// Seconds from half a millisecond, a hit, to a minute, a judgement with a slow upstream.
 const REQUEST_BUCKETS: &[f64] =
@@ -56,7 +56,7 @@ impl Maker {
     }
 
     pub(super) fn requests(&self) -> Requests {
-        let vector = self.counters("requests_total", "Requests of clients.", Requests::LABELS);
+        let vector = self.spread_counters("requests_total", "Requests of clients.", Requests::LABELS);
         Requests::over(vector, &self.known)
     }
 
@@ -69,7 +69,7 @@ impl Maker {
 
     pub(super) fn bytes_served(&self) -> BytesServed {
         let help = "Bytes of manifests and blobs handed to clients.";
-        BytesServed::over(self.counters("bytes_served_total", help, BytesServed::LABELS), &self.known)
+        BytesServed::over(self.spread_counters("bytes_served_total", help, BytesServed::LABELS), &self.known)
     }
 
     pub(super) fn upstream_requests(&self) -> UpstreamRequests {
@@ -147,12 +147,20 @@ impl Maker {
         self.register(Counter::with_opts(options(name, help)))
     }
 
+    pub(super) fn spread_counter(&self, name: &str, help: &str) -> SpreadCounter {
+        self.register(SpreadCounter::with_opts(options(name, help)))
+    }
+
     pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(options(name, help)))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Counters {
-        self.register(Counters::new(options(name, help), labels))
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(options(name, help), labels))
+    }
+
+    fn spread_counters(&self, name: &str, help: &str, labels: &[&str]) -> SpreadCounters {
+        self.register(SpreadCounters::new(options(name, help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {

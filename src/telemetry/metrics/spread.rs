@@ -1,5 +1,5 @@
-//! What many threads count in. Each has a part of its own, in a cache line of its own: passing one line from core to
-//! core for every request takes longer than counting.
+//! What every request counts in. Threads have parts of their own, in cache lines of their own: passing one line from
+//! core to core for every request takes longer than counting.
 
 use std::cell::Cell;
 use std::sync::LazyLock;

@@ -12,16 +12,16 @@ use crate::upstream::error::{Error, Failure};
 use crate::upstream::scope::Scope;
 
 impl Endpoint {
-    /// Sends a request that changes something, as [`Endpoint::ask`] asks.
+    /// Sends a request that changes something, as [`Endpoint::ask`] asks; `read` tells what the answer means.
     pub(in crate::upstream) async fn change(
         &self,
         scope: &Scope<'_>,
         request: &Request,
+        read: impl AsyncFn(Response) -> Result<Response, Failure>,
     ) -> Result<Response, Error> {
         let mut course = self.begin()?;
         loop {
-            let attempt =
-                async { answer::taken(self.admitted(scope, request, &mut course.pass).await?).await };
+            let attempt = async { read(self.admitted(scope, request, &mut course.pass).await?).await };
             match attempt.await {
                 Ok(response) => return Ok(course.ended(response)),
                 Err(failure) => course = course.again(failure).await?,
@@ -29,7 +29,7 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request once, where what it changes may be something else after `until`: `None` where it was not sent
+    /// Writes a manifest once, where what it changes may be something else after `until`: `None` where it was not sent
     /// by then. With an error comes how long to wait before all of it is tried anew, if that may help.
     pub(in crate::upstream) async fn change_once(
         &self,

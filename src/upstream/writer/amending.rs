@@ -26,6 +26,8 @@ const SETTLED: Duration = Duration::from_millis(1250);
 const LONGEST: Duration = Duration::from_secs(30);
 /// So often it is written. Among twenty who begin at once, each is done after a few.
 const ATTEMPTS: u32 = 30;
+/// So often in a row the registry may take what is written for damaged.
+const REFUSALS: u32 = 3;
 /// So many tags are looked at at once.
 const AT_ONCE: usize = 6;
 
@@ -39,6 +41,8 @@ pub struct Amendment<'a, E> {
     tag: Tag,
     change: Change<'a, E>,
     sent: HashSet<Digest>,
+    /// How often in a row the registry took it for damaged.
+    refusals: u32,
     /// Whether the last look left it as it should be, so that the next one tells whether it stays.
     settles: bool,
 }
@@ -49,7 +53,7 @@ impl<'a, E> Amendment<'a, E> {
         tag: Tag,
         change: impl Fn(Option<Manifest>) -> Result<Option<Amended>, E> + Send + Sync + 'a,
     ) -> Self {
-        Self { tag, change: Box::new(change), sent: HashSet::new(), settles: false }
+        Self { tag, change: Box::new(change), sent: HashSet::new(), refusals: 0, settles: false }
     }
 }
 
@@ -60,8 +64,6 @@ pub struct Settling<'a, E> {
     repository: &'a Repository,
     unsettled: Vec<Amendment<'a, E>>,
     pace: Pace,
-    /// Why the last look could not write.
-    failure: Option<Error>,
     /// When to look again.
     at: Instant,
 }
@@ -98,7 +100,6 @@ struct Looked<'a, E> {
     write: Duration,
     /// What the registry asks to wait.
     pause: Duration,
-    failure: Option<Error>,
 }
 
 /// What came of a request that writes.
@@ -125,7 +126,6 @@ impl Writer {
             repository,
             unsettled: amendments,
             pace: Pace::default(),
-            failure: None,
             at: Instant::now(),
         };
         settling.look().await?;
@@ -169,9 +169,6 @@ impl<'a, E: From<Error>> Settling<'a, E> {
                 return Ok(());
             }
         }
-        if let Some(failure) = self.failure {
-            return Err(failure.into());
-        }
         let tags: Vec<_> = self.unsettled.iter().map(|amendment| amendment.tag.as_str()).collect();
         let why = format!(
             "others overwrite {} again and again, or it is now fast and now too slow to write in time",
@@ -187,13 +184,11 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let looking: Vec<_> = amendments.into_iter().map(|amendment| this.written(amendment)).collect();
         let looked: Vec<_> = stream::iter(looking).buffer_unordered(AT_ONCE).try_collect().await?;
         let mut pause = Duration::ZERO;
-        self.failure = None;
-        for Looked { left, read, write, pause: asked, failure } in looked {
+        for Looked { left, read, write, pause: asked } in looked {
             self.pace.read = Some(self.pace.read.map_or(read, |fastest| fastest.min(read)));
             self.pace.write = self.pace.write.max(write);
             pause = pause.max(asked);
             self.unsettled.extend(left);
-            self.failure = self.failure.take().or(failure);
         }
         if self.unsettled.iter().any(|amendment| amendment.settles) {
             pause = pause.max(self.pace.settled());
@@ -210,7 +205,7 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let Some((blobs, manifest)) = (amendment.change)(present)? else {
             let is_settled = std::mem::replace(&mut amendment.settles, true);
             let left = (!is_settled).then_some(amendment);
-            return Ok(Looked { left, read, write: nothing, pause: nothing, failure: None });
+            return Ok(Looked { left, read, write: nothing, pause: nothing });
         };
         for blob in &blobs {
             if amendment.sent.insert(Digest::sha256(blob)) {
@@ -220,13 +215,16 @@ impl<'a, E: From<Error>> Settling<'a, E> {
         let (until, begun) = (start + self.pace.window(), Instant::now());
         let put = self.writer.put_until(self.repository, &target, &manifest, until).await?;
         amendment.settles = !matches!(put, Put::Late);
-        let (write, pause, failure) = match put {
-            Put::Done => (begun.elapsed(), nothing, None),
-            Put::Late => (nothing, nothing, None),
+        amendment.refusals =
+            if matches!(put, Put::Failed(Error::Refused { .. }, _)) { amendment.refusals + 1 } else { 0 };
+        let (write, pause) = match put {
+            Put::Done => (begun.elapsed(), nothing),
+            Put::Late => (nothing, nothing),
+            Put::Failed(why, _) if amendment.refusals == REFUSALS => return Err(why.into()),
             // Took as long as we wait, not as the registry needs.
-            Put::Failed(why, pause) => (nothing, pause, Some(why)),
+            Put::Failed(_, pause) => (nothing, pause),
         };
-        Ok(Looked { left: Some(amendment), read, write, pause, failure })
+        Ok(Looked { left: Some(amendment), read, write, pause })
     }
 }
 

@@ -110,28 +110,39 @@ async fn an_upload_that_fails_begins_again_and_one_that_lies_does_not() {
 /// As distribution's registry does, while somebody else pushes a blob that the manifest names.
 #[tokio::test]
 async fn a_manifest_whose_digest_the_registry_doubts_is_sent_again_and_one_that_it_refuses_is_not() {
-    let sent = async |put: &str, times: u32, code| {
+    let sent = async |put: &str, times: u32, status, code| {
         let registry = Demo::start().await.unwrap();
         registry.referrers_api(false);
         let image = Package::image("app");
         push(&writer(&registry), &image).await.unwrap();
         let put = put.replace("LIST", Tag::about(&image.digest(), "").as_str());
         let before = registry.count(&put);
-        registry.fault_times(&put, times, Fault::Error(400, code));
+        registry.fault_times(&put, times, Fault::Error(status, code));
         let listed = list(&registry, &image, "one").await.map(|_| ());
         (listed.map_err(|refused| refused.to_string()), registry.count(&put) - before)
     };
     const MANIFEST: &str = "PUT /v2/app/manifests/sha256:";
     const LIST: &str = "PUT /v2/app/manifests/LIST";
     for put in [MANIFEST, LIST] {
-        assert_eq!(sent(put, 1, "DIGEST_INVALID").await, (Ok(()), 2), "{put}");
-        let (refused, count) = sent(put, 1, "MANIFEST_INVALID").await;
-        assert!(refused.unwrap_err().contains("MANIFEST_INVALID"), "{put}");
-        assert_eq!(count, 1, "{put}");
+        assert_eq!(sent(put, 1, 400, "DIGEST_INVALID").await, (Ok(()), 2), "{put}");
+        for (status, code) in [(400, "MANIFEST_INVALID"), (403, "DIGEST_INVALID")] {
+            let (refused, count) = sent(put, 1, status, code).await;
+            assert!(refused.unwrap_err().contains(code), "{put}");
+            assert_eq!(count, 1, "{put}");
+        }
+        let (refused, count) = sent(put, 9, 400, "DIGEST_INVALID").await;
+        assert!(refused.unwrap_err().contains("DIGEST_INVALID"), "{put}");
+        assert_eq!(count, 3, "{put}");
     }
-    let (refused, count) = sent(MANIFEST, 9, "DIGEST_INVALID").await;
-    assert!(refused.unwrap_err().contains("DIGEST_INVALID"));
-    assert_eq!(count, 3);
+}
+
+#[tokio::test]
+async fn what_is_not_mounted_is_asked_for_once() {
+    let registry = Demo::start().await.unwrap();
+    registry.fault("POST", Fault::Error(400, "DIGEST_INVALID"));
+    let from = Repository::parse("reg.test/neighbour").unwrap();
+    assert!(!writer(&registry).mount(&app(), &Digest::sha256(b"layer"), &from).await.unwrap());
+    assert_eq!(registry.count("POST"), 1);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl Writer {
         let mut url = self.home.at(repository, "blobs/uploads/");
         url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from.path());
         let request = Request::post(url, OCTETS, Bytes::new());
-        match self.home.change(&Scope::mount(repository, from), &request).await {
+        match self.home.change(&Scope::mount(repository, from), &request, answer::success).await {
             // Anything but 201 began an upload, which the registry forgets in time.
             Ok(response) => Ok(response.status == StatusCode::CREATED),
             // Leave to read there is not given to everybody who may write here.

@@ -101,6 +101,51 @@ async fn what_is_asked_for_again_and_again_is_kept_and_nothing_else() {
     assert_eq!(put.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
+/// Head and body are those that memory gave before anything was kept.
+#[tokio::test]
+async fn an_answer_is_the_same_in_every_way_that_is_asked() {
+    let (stand, image) = (Stand::new().await, Package::image("app"));
+    stand.registry.push("app", "v1", &image);
+    let digest = format!("/v2/app/manifests/{}", image.digest());
+    let etag = format!("\"{}\"", image.digest());
+    let asked = |method: Method, target: &str, header: &'static str, value: &str| {
+        let request = Request::builder().method(method).uri(target).header(http::header::HOST, "a.proxy");
+        request.header(header, value).body(()).unwrap()
+    };
+    for target in ["/v2/app/manifests/v1", &digest, &format!("{digest}?ns=one.test")] {
+        let each = || {
+            [
+                asked(Method::GET, target, "x", "y"),
+                asked(Method::HEAD, target, "x", "y"),
+                asked(Method::GET, target, "if-none-match", &etag),
+                asked(Method::GET, target, "accept", "text/html"),
+            ]
+        };
+        let answers = async || {
+            let mut all = Vec::new();
+            for request in each() {
+                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), None).await;
+                let (mut parts, body) = answer.into_parts();
+                parts.headers.remove("x-request-id");
+                all.push((parts.status, parts.headers, body.collect().await.unwrap().to_bytes()));
+            }
+            all
+        };
+        stand.is_served("a.proxy", target, &image).await;
+        assert!(!stand.keeps("a.proxy", target));
+        let first = answers().await;
+        let statuses: Vec<u16> = first.iter().map(|(status, ..)| status.as_u16()).collect();
+        assert_eq!(statuses, [200, 200, 304, 404]);
+        assert!(first[0].1.contains_key("warning"), "the policy would refuse it");
+        assert_eq!(first[0].1.contains_key("oci-namespace"), target.contains("ns="));
+        assert!(stand.keeps("a.proxy", target));
+        for _ in 0..3 {
+            assert_eq!(answers().await, first);
+        }
+        assert!(stand.keeps("a.proxy", target));
+    }
+}
+
 #[tokio::test]
 async fn what_one_policy_let_be_kept_is_not_served_under_another() {
     let (stand, image) = (Stand::new().await, Package::image("app"));
@@ -155,6 +200,15 @@ async fn of_two_that_share_a_place_each_gets_its_own() {
         assert!(stand.keeps("a.proxy", target));
     }
     assert!(!stand.keeps("a.proxy", &of_another));
+
+    // Nothing but manifests takes a place.
+    for n in 0..=PLACES * 8 {
+        for _ in 0..3 {
+            stand.ask(get("a.proxy", &format!("/v2/?{n}")), Principal::Anonymous).await;
+            stand.ask(get("a.proxy", &format!("/v2/app/manifests/{n}/none")), Principal::Anonymous).await;
+        }
+    }
+    assert!(stand.keeps("a.proxy", &of_one));
 }
 
 /// Who walks through more than there is room for pays for no copies.

@@ -104,15 +104,9 @@ async fn who_is_overwritten_again_and_again_gives_up() {
     let empty = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}).to_string();
     // Nothing that is there is what it should be.
     let never = |_| Ok::<_, Error>(Some((Vec::new(), parsed(Bytes::from(empty.clone()))?)));
-    let settling = writer.amend(&app, vec![Amendment::new(tag.clone(), never)]).await.unwrap();
+    let settling = writer.amend(&app, vec![Amendment::new(tag, never)]).await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(20), settling.settled_within(3)).await;
     let refused = ended.unwrap().unwrap_err();
     assert!(refused.to_string().contains("again and again"), "{refused}");
     assert_eq!(of_list(&registry, &image), ["GET", "PUT", "GET", "PUT", "GET", "PUT"]);
-
-    // What the registry said the last time tells more.
-    registry.fault(&format!("PUT /v2/app/manifests/{tag}"), Fault::Error(400, "DIGEST_INVALID"));
-    let settling = writer.amend(&app, vec![Amendment::new(tag, never)]).await.unwrap();
-    let refused = settling.settled_within(2).await.unwrap_err();
-    assert!(refused.to_string().contains("DIGEST_INVALID"), "{refused}");
 }
