@@ -79,12 +79,12 @@ fn the_file_that_makes_bodies_is_pinned() {
     let text = fs::read_to_string(root().join("src/http/reply/body.rs")).unwrap();
     let pinned = "\
 pub struct Body { Inner }
-enum Inner { Whole(Option<Bytes>), Blob { reader: BlobReader, left: u64, served: Counter }, }
+enum Inner { Whole(Option<Bytes>), Blob { reader: BlobReader, left: u64, served: SpreadCounter }, }
 impl Body
     pub(super) fn empty() -> Self
-    pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &Counter) -> Self
+    pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &SpreadCounter) -> Self
     pub(super) fn referrers(list: &Admitted<Referrers>) -> Self
-    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &Counter, lane: Option<Lane>,) -> Self
+    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &SpreadCounter, lane: Option<Lane>,) -> Self
     pub(super) fn written_here(json: Vec<u8>) -> Self
     pub(super) fn literal(text: &'static [u8]) -> Self
 impl http_body::Body for Body
