@@ -1,7 +1,6 @@
 //! What a thread has answered from memory and is asked again: when a thousand machines pull an image, they all ask for
-//! the same few manifests. It spares reading the request anew, and writing to what all threads share: passing that on
-//! from core to core takes longer than all the rest of such an answer. Nothing is served because it is here: the gate
-//! is asked each time whether it still may be.
+//! the same few manifests. It spares reading the request anew, and writing to what all threads share, which cores have
+//! to pass on to each other. Nothing is served because it is here: the gate is asked each time whether it still may be.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hasher as _};

@@ -1,5 +1,5 @@
-//! What every request counts in. Threads have parts of their own, in cache lines of their own: passing one line from
-//! core to core for every request takes longer than counting.
+//! What every request counts in. Threads have parts of their own, in cache lines of their own, which cores
+//! need not pass on to each other.
 
 use std::cell::Cell;
 use std::sync::LazyLock;

@@ -178,6 +178,22 @@ async fn what_was_kept_for_one_client_is_not_given_to_one_who_may_not_have_it() 
     assert_eq!(stand.ask(get("a.proxy", target), known()).await.0, StatusCode::OK);
 }
 
+/// HTTP/2 names the host in the target, and so does a client that takes us for a proxy (RFC 9112, section 3.2.2).
+#[tokio::test]
+async fn a_host_in_the_target_counts_and_a_long_target_is_not_kept() {
+    let (stand, image) = (Stand::new().await, Package::image("app"));
+    stand.registry.push("app", "v1", &image);
+    let long = format!("/v2/app/manifests/v1?x={}", "y".repeat(MAX_TARGET_BYTES));
+    for _ in 0..6 {
+        stand.is_served("b.proxy", "http://a.proxy/v2/app/manifests/v1", &image).await;
+        stand.is_served("a.proxy", &long, &image).await;
+    }
+    assert!(stand.keeps("a.proxy", "/v2/app/manifests/v1"));
+    assert!(!stand.keeps("b.proxy", "/v2/app/manifests/v1"));
+    let prepared = stand.front.prepared(&stand.current.load());
+    assert!(Question::of(&get("a.proxy", &long).into_parts().0, &prepared).is_none());
+}
+
 #[tokio::test]
 async fn of_two_that_share_a_place_each_gets_its_own() {
     let stand = Stand::new().await;
