@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let code = match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments),

@@ -13,6 +13,7 @@ from process import Process
 from signing import Keys
 
 MB = 1_000_000
+ZEROS = bytes(MB)
 
 # The blobs that nobody has yet: the case that asks for them, their size in MB, and how many it needs a round.
 COLD = [
@@ -88,6 +89,15 @@ class Bench:
     def blob(self, megabytes):
         """The path of the warm blob of that size."""
         return f"/v2/signed/app/blobs/{self.warm[megabytes].digest}"
+
+    def back(self, megabytes):
+        """Has pages at hand for so much to be written. The host of a virtual machine gives memory when it is first
+        touched, which takes longer than what is measured; a file's pages go to what is written after it is gone."""
+        file = self.home / "pages"
+        with open(file, "wb") as pages:
+            for _ in range(megabytes):
+                pages.write(ZEROS)
+        file.unlink()
 
     def fresh(self, case, megabytes):
         """The paths of this round's blobs that nobody has asked for; the smoke run's are a tenth of the size."""

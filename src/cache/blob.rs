@@ -200,23 +200,16 @@ impl Blob {
         let end = range.end.min(self.descriptor.size);
         let is_part = range.start != 0 || end != self.descriptor.size;
         let at = range.start;
+        let lane = lane.filter(|_| end.saturating_sub(at) >= WORTH_SENDING);
         let reader = match self.way {
             Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
             Way::Kept(file, store) => {
                 let kept = Some((store, self.descriptor.digest));
-                let lane = lane.filter(|_| end - at >= WORTH_SENDING);
                 BlobReader::over(Reading { file, at, end, is_part, place: None, kept, lane })
             }
-            // What has just been written is in the processor's cache: nothing is cheaper to copy.
-            Way::Arriving(file, place) => BlobReader::over(Reading {
-                file,
-                at,
-                end,
-                is_part,
-                place: Some(place),
-                kept: None,
-                lane: None,
-            }),
+            Way::Arriving(file, place) => {
+                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), kept: None, lane })
+            }
             Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",
             )),

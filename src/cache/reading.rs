@@ -20,6 +20,8 @@ const AHEAD: u64 = 8 << 20;
 /// What the kernel is given to send at once: large enough to make mappings cheap, small enough for a slow
 /// client to take it in time.
 const SENT_AT_ONCE: usize = 4 << 20;
+/// Less than this is copied sooner than it is mapped: a part of an arriving blob, its last byte.
+const SENT_AT_LEAST: u64 = 64 << 10;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 
@@ -46,6 +48,9 @@ pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result
 /// # Errors
 /// As [`read`].
 pub(super) async fn send(file: &Arc<File>, offset: u64, most: u64, lane: &Lane) -> io::Result<Bytes> {
+    if most < SENT_AT_LEAST {
+        return read(file, offset, most).await;
+    }
     let mut length = usize::try_from(most).unwrap_or(usize::MAX).min(SENT_AT_ONCE);
     if !is_cached(file, offset) || !is_cached(file, offset + length as u64 - 1) {
         length = length.min(FROM_DISK);

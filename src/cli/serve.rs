@@ -28,9 +28,10 @@ pub(super) struct Arguments {
     audit: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: Arguments) -> u8 {
     let served = runtime().and_then(|runtime| {
-        let served = runtime.block_on(serve(arguments));
+        // A task, as all that it begins: this thread would have to be woken for each connection.
+        let served = runtime.block_on(runtime.spawn(serve(arguments))).unwrap_or_else(|e| Err(e.into()));
         runtime.shutdown_timeout(LEFTOVERS);
         served
     });
@@ -43,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     }
 }
 
-async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     take_handles();
     let watched = arguments.config.as_deref().map(ConfigFile::watched);
     let settings = match &watched {

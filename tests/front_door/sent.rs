@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::demo::{Fault, Package};
+use portcullis::oci::Digest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -58,6 +59,28 @@ async fn one_connection_takes_files_whole_in_parts_and_between_other_answers() {
     for expected in [&blob[..], b"{}", &blob[4097..8_400_001], &blob[SIZE - 10..], &blob[..]] {
         let (head, body) = answer(&mut stream).await;
         assert!(head.starts_with("http/1.1 20"), "{head}");
+        assert!(body == expected, "other bytes: {} where {} belong\n{head}", body.len(), expected.len());
+    }
+}
+
+/// A blob that is arriving is sent as far as it has come, between other answers of the same connection.
+#[tokio::test]
+async fn one_connection_takes_a_blob_that_arrives_meanwhile_and_goes_on() {
+    let blobs = [noise(SIZE), noise(SIZE + 1)];
+    let layers = blobs.clone().map(|blob| ("application/x-test", blob));
+    let package = Package::artifact("application/x-test", layers);
+    let digests = blobs.clone().map(|blob| Digest::sha256(&blob));
+    let proxy =
+        TestProxy::new().upstream(move |registry| push_signed(registry, "app", "1", &package)).start().await;
+    assert_eq!(proxy.get("app:1").await.status, 200);
+    let mut stream = TcpStream::connect(proxy.proxy().address()).await.unwrap();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: proxy\r\n\r\n");
+    let requests: String =
+        digests.iter().map(|digest| get(&format!("/v2/app/blobs/{digest}")) + &get("/v2/")).collect();
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    for expected in [&blobs[0][..], b"{}", &blobs[1], b"{}"] {
+        let (head, body) = answer(&mut stream).await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
         assert!(body == expected, "other bytes: {} where {} belong\n{head}", body.len(), expected.len());
     }
 }

@@ -29,6 +29,7 @@ def first_byte(delay=0.0):
         admit(bench)
         bench.origin.delay = delay
         for contender in bench.turns(["direct", *CACHES]):
+            bench.back(2 * 300)
             loads = [own(contender, "GET", path, 1, "1r") for path in bench.fresh(blobs, 30)]
             bench.record(row, contender.name, statistics.median(load.first_p50 for load in loads) * 1e3)
         bench.origin.delay = 0.0
@@ -47,6 +48,7 @@ def one_client(link, megabytes, bits, names, most):
         [path] = bench.fresh(link, megabytes)
         bench.origin.rate = bits and bits / 8
         for contender in bench.turns(names):
+            bench.back(2 * megabytes)
             before = bench.origin.sent[path]
             load = own(contender, "GET", path, 1, "1r")
             bench.record(total, contender.name, load.max * 1e3)
@@ -67,6 +69,7 @@ def in_ranges(megabytes, number):
         [path] = bench.fresh("ranges", megabytes)
         bench.origin.rate = 1e9 / 8
         for contender in bench.turns(["direct", "portcullis"]):
+            bench.back(2 * megabytes)
             start = time.monotonic()
             ranges(contender, path, megabytes * 1_000_000, number)
             bench.record(total, contender.name, (time.monotonic() - start) * 1e3)
@@ -86,6 +89,7 @@ def crowd():
         admit(bench)
         [path] = bench.fresh("64 clients", 200)
         for contender in bench.turns(CACHES):
+            bench.back(2 * 200)
             contender.process.forget_peak()
             before = bench.origin.gets[path]
             load = own(contender, "GET", path, 64, "64r")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::stand::{Stand, large, noise};
+use super::stand::{Stand, large, noise, sent_from_file};
 use crate::test_proxy::served;
 
 const CUT: usize = 64 << 10;
@@ -82,24 +82,30 @@ async fn a_part_that_belongs_to_other_content_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_byte_anywhere_completes_no_answer_and_keeps_nothing() {
-    let size = large().len();
-    for at in [0, size / 2, size - 1] {
-        let mut wrong = large().to_vec();
-        wrong[at] ^= 1;
-        let stand = Stand::start(large(), move |mut conn| {
-            let wrong = wrong.clone();
-            async move {
-                let rest = conn.honest(&wrong).await;
-                conn.body(rest).await;
-                conn.finish().await;
-            }
-        })
-        .await;
-        let got = stand.blob().await;
-        assert!(got.status != 200 || (!got.complete && got.body.len() < size), "byte {at}: {}", got.status);
-        assert!(!stand.kept().exists());
-        assert_eq!(stand.failures("corrupt").await, 1.0);
-        stand.assert_recovers().await;
+    for blob in [large(), sent_from_file()] {
+        let size = blob.len();
+        for at in [0, size / 2, size - 1] {
+            let mut wrong = blob.to_vec();
+            wrong[at] ^= 1;
+            let stand = Stand::start(blob.clone(), move |mut conn| {
+                let wrong = wrong.clone();
+                async move {
+                    let rest = conn.honest(&wrong).await;
+                    conn.body(rest).await;
+                    conn.finish().await;
+                }
+            })
+            .await;
+            let got = stand.blob().await;
+            assert!(
+                got.status != 200 || (!got.complete && got.body.len() < size),
+                "byte {at}: {}",
+                got.status
+            );
+            assert!(!stand.kept().exists());
+            assert_eq!(stand.failures("corrupt").await, 1.0);
+            stand.assert_recovers().await;
+        }
     }
 }
 

@@ -13,17 +13,17 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::stand::{Stand, large};
+use super::stand::{Stand, large, sent_from_file};
 use crate::test_proxy::served;
 
 /// A stand whose blob takes some 400 ms to come.
-async fn dripping() -> Stand {
-    let sent = large();
-    Stand::start(large(), move |mut conn| {
+async fn dripping(blob: Bytes) -> Stand {
+    let sent = blob.clone();
+    Stand::start(blob, move |mut conn| {
         let sent = sent.clone();
         async move {
             let rest = conn.honest(&sent).await;
-            conn.drip(rest, 64 << 10, Duration::from_millis(20)).await;
+            conn.drip(rest, sent.len() / 20, Duration::from_millis(20)).await;
             conn.finish().await;
         }
     })
@@ -73,7 +73,12 @@ async fn slowly(mut stream: TcpStream, pause: Duration) -> Bytes {
 
 #[tokio::test]
 async fn a_hundred_readers_at_their_own_pace_share_one_fetch() {
-    let stand = dripping().await;
+    for blob in [large(), sent_from_file()] {
+        share_one_fetch(dripping(blob).await).await;
+    }
+}
+
+async fn share_one_fetch(stand: Stand) {
     let readers = (0..100).map(|n| {
         let stand = &stand;
         async move {
@@ -120,7 +125,7 @@ async fn the_fetch_goes_on_without_the_first_client_and_ends_with_the_last() {
 
 #[tokio::test]
 async fn a_client_that_closes_its_own_half_hangs_nothing() {
-    let stand = dripping().await;
+    let stand = dripping(large()).await;
     let mut stream = asking(&stand).await;
     stream.shutdown().await.unwrap();
     let got = timeout(Duration::from_secs(10), slowly(stream, Duration::ZERO)).await.expect("it ends");

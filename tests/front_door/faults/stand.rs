@@ -17,8 +17,6 @@ use crate::test_proxy::{HOST, Running, TestProxy, push_signed, served};
 
 /// Nothing here may take longer.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Room for one blob of the size of [`large`]: room that was not given back is missed at once.
-const ROOM: &str = "2MiB";
 
 /// A running stand.
 pub struct Stand {
@@ -32,6 +30,11 @@ pub struct Stand {
 /// A blob of twenty times 64 KiB that compresses to nothing known.
 pub fn large() -> Bytes {
     noise(20 << 16)
+}
+
+/// A blob that is sent by the kernel as far as it has arrived.
+pub fn sent_from_file() -> Bytes {
+    noise((4 << 20) + 12_345)
 }
 
 /// So many bytes, each place of them to be told from each other.
@@ -51,9 +54,11 @@ impl Stand {
         let package = Package::artifact("application/x-test", [("application/x-test", blob.clone())]);
         let digest = package.layer();
         let wire = Wire::start(script).await;
+        // Room for one such blob: room that was not given back is missed at once.
+        let room = (blob.len() >> 10) + 700;
         let timeouts = "timeouts: { connect: 2s, headers: 1s, idle: 1s }";
         let proxy = TestProxy::new()
-            .with("store", &format!("{{ path: store, max_size: {ROOM} }}"))
+            .with("store", &format!("{{ path: store, max_size: {room}KiB }}"))
             .upstream_settings(HOST, Registry::start().await.unwrap(), timeouts)
             .upstream(move |registry| push_signed(registry, "app", "1", &package))
             .start()
