@@ -2,6 +2,7 @@
 
 import collections
 import os
+import random
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import contenders
 from client import digest_served
 from content import PIECE, Blob, Content, digest_of
 from origin import Origin
-from process import Process
+from process import Process, come_to_rest
 from signing import Keys
 
 MB = 1_000_000
@@ -35,7 +36,7 @@ class Bench:
         self.options, self.home, self.www = options, home, home / "www"
         self.portcullis = Path(os.environ["PORTCULLIS"])
         self.processes, self.values, self.ready = [], collections.defaultdict(list), set()
-        self.round, self.faults = 0, []
+        self.round, self.faults, self.order = 0, [], random.Random(0)
         self.content = Content()
         self.origin = Origin(self.content)
 
@@ -58,10 +59,12 @@ class Bench:
         self.values[row, contender].append(value)
 
     def turns(self, names, tls=False):
-        """These contenders, each round beginning with another."""
+        """These contenders, in another order each time, since who comes behind whom makes a difference, and each when
+        the one before has come to rest."""
         those = self.tls if tls else self.plain
-        at = self.round % len(names)
-        return [those[name] for name in names[at:] + names[:at]]
+        for name in self.order.sample(names, len(names)):
+            come_to_rest()
+            yield those[name]
 
     def prepare(self, contender, path):
         """Has the contender serve `path` until it does, and twice, so that it is at hand; its bytes must be right."""
