@@ -36,7 +36,7 @@ class Bench:
         self.options, self.home, self.www = options, home, home / "www"
         self.portcullis = Path(os.environ["PORTCULLIS"])
         self.processes, self.values, self.ready = [], collections.defaultdict(list), set()
-        self.round, self.faults, self.order = 0, [], random.Random(0)
+        self.round, self.faults = 0, []
         self.content = Content()
         self.origin = Origin(self.content)
 
@@ -60,9 +60,10 @@ class Bench:
 
     def turns(self, names, tls=False):
         """These contenders, in another order each time, since who comes behind whom makes a difference, and each when
-        the one before has come to rest."""
+        the one before has come to rest, with nothing left for the disk."""
         those = self.tls if tls else self.plain
-        for name in self.order.sample(names, len(names)):
+        for name in random.sample(names, len(names)):
+            os.sync()
             come_to_rest()
             yield those[name]
 

@@ -112,7 +112,7 @@ class Origin:
             self.sent[target] += count
             if not self.rate:
                 return
-            # A link goes on with what is in its sender's buffer while the sender waits for a processor.
+            # A link goes on with what is in its sender's buffer while the sender waits, for a processor or a receiver.
             due = max(time.monotonic() - BUFFERED, self.free_at)
             self.free_at = due + count / self.rate
         time.sleep(max(0.0, due - time.monotonic()))

@@ -20,7 +20,7 @@ const AHEAD: u64 = 8 << 20;
 /// What the kernel is given to send at once: large enough to make mappings cheap, small enough for a slow
 /// client to take it in time.
 const SENT_AT_ONCE: usize = 4 << 20;
-/// Less than this is copied sooner than it is mapped: a part of an arriving blob, its last byte.
+/// Less than this is copied sooner than it is mapped: a file's end, or the little that a slow upstream has sent.
 const SENT_AT_LEAST: u64 = 64 << 10;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;

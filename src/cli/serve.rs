@@ -31,7 +31,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> u8 {
     let served = runtime().and_then(|runtime| {
         // A task, as all that it begins: this thread would have to be woken for each connection.
-        let served = runtime.block_on(runtime.spawn(serve(arguments))).unwrap_or_else(|e| Err(e.into()));
+        let served = runtime.block_on(runtime.spawn(serve(arguments)));
+        // Nobody ends it early: it has panicked, and says so as any panic does.
+        let served = served.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         runtime.shutdown_timeout(LEFTOVERS);
         served
     });

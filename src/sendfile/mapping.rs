@@ -41,7 +41,8 @@ impl Mapping {
         }
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing. Its bytes are
         // those of a file of the store, which are written once, before they are mapped, and never
-        // changed or cut afterwards: rotten files are renamed, evicted ones unlinked.
+        // changed or cut afterwards: rotten files are renamed, evicted ones unlinked. Behind them, in
+        // their last page too, a file that is arriving may still be written.
         let base = unsafe {
             let no_address = std::ptr::null_mut();
             mmap(no_address, mapped, ProtFlags::READ, MapFlags::SHARED, file, offset - start as u64)?

@@ -73,11 +73,10 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         #[cfg(target_os = "linux")]
         if !self.lane.is_empty() {
-            match slices {
-                [first, ..] if self.lane.find(first).is_some() => return self.poll_write(context, first),
-                [head, next, ..] if self.lane.find(next).is_some() => {
-                    return linux::send_head(&self.stream, context, head);
-                }
+            // What is read lies before, between and behind: each leaves by its own way.
+            match (slices, slices.iter().position(|slice| self.lane.find(slice).is_some())) {
+                ([first, ..], Some(0)) => return self.poll_write(context, first),
+                ([first, ..], Some(_)) => return linux::send_ahead(&self.stream, context, first),
                 _ => {}
             }
         }
@@ -134,14 +133,15 @@ mod linux {
         }
     }
 
-    /// Sends an answer's head and says that more follows at once, so that it shares a packet with it.
-    pub(super) fn send_head(
+    /// Sends what comes before a file, an answer's head mostly, and says that more follows at once, so that it
+    /// shares a packet with it.
+    pub(super) fn send_ahead(
         stream: &TcpStream,
         context: &mut Context<'_>,
-        head: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        when_writable(stream, context, |stream| Ok(rustix::net::send(stream, head, flags)?))
+        when_writable(stream, context, |stream| Ok(rustix::net::send(stream, bytes, flags)?))
     }
 
     fn when_writable(

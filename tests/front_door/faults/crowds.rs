@@ -31,9 +31,9 @@ async fn dripping(blob: Bytes) -> Stand {
 }
 
 /// A stand whose blob comes to its half, and goes on when there is leave.
-async fn held(leave: &Arc<Semaphore>) -> Stand {
-    let (sent, leave) = (large(), leave.clone());
-    Stand::start(large(), move |mut conn| {
+async fn held(blob: Bytes, leave: &Arc<Semaphore>) -> Stand {
+    let (sent, leave) = (blob.clone(), leave.clone());
+    Stand::start(blob, move |mut conn| {
         let (sent, leave) = (sent.clone(), leave.clone());
         async move {
             let rest = conn.honest(&sent).await;
@@ -101,11 +101,18 @@ async fn share_one_fetch(stand: Stand) {
 
 #[tokio::test]
 async fn the_fetch_goes_on_without_the_first_client_and_ends_with_the_last() {
+    for blob in [large(), sent_from_file()] {
+        ends_with_the_last(blob).await;
+    }
+}
+
+async fn ends_with_the_last(blob: Bytes) {
     let leave = Arc::new(Semaphore::new(0));
-    let stand = held(&leave).await;
+    let stand = held(blob, &leave).await;
     let mut first = asking(&stand).await;
     let second = asking(&stand).await;
-    first.read_exact(&mut [0; 4096]).await.unwrap();
+    let mut half = vec![0; stand.blob.len() / 2];
+    timeout(Duration::from_secs(5), first.read_exact(&mut half)).await.expect("what came is sent").unwrap();
     drop(first);
     sleep(Duration::from_millis(100)).await;
     assert_eq!(stand.wire.open(), 1, "somebody still waits");
@@ -135,8 +142,14 @@ async fn a_client_that_closes_its_own_half_hangs_nothing() {
 
 #[tokio::test]
 async fn a_part_of_a_blob_in_flight_waits_for_the_proof() {
+    for blob in [large(), sent_from_file()] {
+        waits_for_the_proof(blob).await;
+    }
+}
+
+async fn waits_for_the_proof(blob: Bytes) {
     let leave = Arc::new(Semaphore::new(0));
-    let stand = held(&leave).await;
+    let stand = held(blob, &leave).await;
     let url = stand.url();
     let last = stand.blob.len() - 1;
     let ranges = [("bytes=0-9", 0, 9), ("bytes=100-", 100, last), ("bytes=-10", last - 9, last)];

@@ -54,7 +54,7 @@ impl Stand {
         let package = Package::artifact("application/x-test", [("application/x-test", blob.clone())]);
         let digest = package.layer();
         let wire = Wire::start(script).await;
-        // Room for one such blob: room that was not given back is missed at once.
+        // Room for one such large blob: room that was not given back is missed at once.
         let room = (blob.len() >> 10) + 700;
         let timeouts = "timeouts: { connect: 2s, headers: 1s, idle: 1s }";
         let proxy = TestProxy::new()
