@@ -62,6 +62,16 @@ impl Stand {
         Self { registry, clock, state, engine, acme, rival }
     }
 
+    /// One that has its store and its audit log in files.
+    async fn logging_in(folder: &std::path::Path) -> Self {
+        let clock = Clock::manual(SystemTime::now());
+        let mut settings = config::Settings::built_in();
+        settings.store.path = folder.join("store");
+        settings.audit.path = Some(folder.join("audit.jsonl"));
+        let state = State::open(&settings, clock.clone(), crate::engine::Unmatched::Refused).await.unwrap();
+        Self::over(state, clock, &["require: acme"], "").await
+    }
+
     /// A new engine over the same state.
     fn reload(&mut self, policies: &[&str], rest: &str) {
         let settings = configuration(&self.registry, [&self.acme, &self.rival], policies, rest);
@@ -167,6 +177,12 @@ fn configuration(
 fn signature(key: &Key, subject: &Package, name: &str) -> Package {
     let payload = cosign::payload(name, &subject.digest());
     cosign::referrer(key, &payload).unwrap().about(subject.descriptor())
+}
+
+/// The log is moved away and a folder stands in its place.
+fn take_log_away(folder: &std::path::Path) {
+    std::fs::rename(folder.join("audit.jsonl"), folder.join("moved")).unwrap();
+    std::fs::create_dir(folder.join("audit.jsonl")).unwrap();
 }
 
 fn repository() -> Repository {

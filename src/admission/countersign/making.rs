@@ -46,12 +46,13 @@ impl Request {
         }
         let made = signer.sign(repository, manifest.descriptor(), decision, inputs, beside.as_deref()).await;
         let made = made.map_err(|e| e.to_string())?;
-        let kept = self.keep_made(subject, &made).await.map_err(|e| e.to_string())?;
         let digest = |artifact: &Artifact| *artifact.manifest.digest();
         let artifacts = made.referrers.iter().map(digest).collect();
         let record = Record { by, beside: others, artifacts, tagged: made.tagged.as_ref().map(digest) };
-        // Written down before it is served.
+        // Written down before it is kept, and so before it is served: what the key has signed stands there whatever
+        // comes of it, and what cannot be written down leaves nothing behind.
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
+        let kept = self.keep_made(subject, &made).await.map_err(|e| e.to_string())?;
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
         // What a crash left without a record goes with its subject.

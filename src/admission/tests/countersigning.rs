@@ -8,15 +8,15 @@ use crate::store::key::within;
 /// A gate that signs with the key in the folder before it answers.
 async fn signing(folder: &std::path::Path) -> Stand {
     let stand = Stand::new("require: acme").await;
-    sign_with(stand, folder)
+    sign_with(stand, folder, "")
 }
 
-fn sign_with(mut stand: Stand, folder: &std::path::Path) -> Stand {
+fn sign_with(mut stand: Stand, folder: &std::path::Path, rest: &str) -> Stand {
     let key = folder.join("corp.key");
     std::fs::write(&key, Key::generate(KeyKind::P256).unwrap().private_pem()).unwrap();
     let key = key.display();
     let counter_sign = format!("{{ key: \"{key}\", formats: [cosign], before_serving: true }}");
-    stand.reload(&[&format!("require: acme, counter_sign: {counter_sign}")], "");
+    stand.reload(&[&format!("require: acme, counter_sign: {counter_sign}")], rest);
     stand
 }
 
@@ -65,11 +65,36 @@ async fn only_what_is_on_record_is_let_go() {
     let held = |stand: &Stand| stand.memory().store.holdings_now(&maker).unwrap();
     let first = held(&stand);
     assert!(first.len() > 1 && first.contains(&left), "{first:?}");
-    let stand = sign_with(stand, folder.path());
+    let stand = sign_with(stand, folder.path(), "");
     stand.pull(":1").await.unwrap();
     let second = held(&stand);
     assert!(!second.is_empty() && !second.contains(&left), "{second:?}");
     // But for the empty config, nothing of the former ones either.
     let both: Vec<_> = second.iter().filter(|digest| first.contains(digest)).collect();
     assert!(both.len() < first.len() - 1, "{first:?} {second:?}");
+}
+
+/// Neither served nor kept, though the decision itself may do without the log.
+#[tokio::test]
+async fn what_cannot_be_written_down_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand =
+        sign_with(Stand::logging_in(folder.path()).await, folder.path(), "dangerous_skip_audit: true");
+    let image = Package::image("app");
+    stand.push_signed("1", &image);
+    let maker = countersign::maker(&repository(), &image.digest());
+    take_log_away(folder.path());
+    for _ in 0..2 {
+        let Err(Refusal::Upstream(Trouble::Internal { message, .. })) = stand.pull(":1").await else {
+            panic!("it is served")
+        };
+        assert!(message.contains("could not be counter-signed: audit log"), "{message}");
+        assert_eq!(stand.memory().store.holdings_now(&maker).unwrap(), []);
+        assert!(!stand.is_counter_signed(&image.digest()).await);
+    }
+    std::fs::remove_dir(folder.path().join("audit.jsonl")).unwrap();
+    stand.pull(":1").await.unwrap();
+    assert_ne!(stand.memory().store.holdings_now(&maker).unwrap(), []);
+    let log = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+    assert_eq!(log.matches("\"counter-signed\"").count(), 1, "{log}");
 }

@@ -112,17 +112,10 @@ async fn a_new_engine_keeps_decisions_under_equal_policies_and_no_others() {
 #[tokio::test]
 async fn an_allow_that_cannot_be_recorded_is_not_given() {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::manual(SystemTime::now());
-    let mut settings = config::Settings::built_in();
-    settings.store.path = folder.path().join("store");
-    settings.audit.path = Some(folder.path().join("audit.jsonl"));
-    let state = State::open(&settings, clock.clone(), crate::engine::Unmatched::Refused).await.unwrap();
-    let mut stand = Stand::over(state, clock, &["require: acme"], "").await;
+    let mut stand = Stand::logging_in(folder.path()).await;
     let image = Package::image("app");
     stand.push_signed("v1", &image);
-    // The log is moved away and a folder stands in its place.
-    std::fs::rename(folder.path().join("audit.jsonl"), folder.path().join("moved")).unwrap();
-    std::fs::create_dir(folder.path().join("audit.jsonl")).unwrap();
+    take_log_away(folder.path());
     for _ in 0..2 {
         let refused = stand.pull(":v1").await;
         assert!(matches!(refused, Err(Refusal::Upstream(Trouble::Internal { .. }))));
