@@ -165,7 +165,7 @@ impl Settings {
         let policies = self.policies.iter().flat_map(policy::Settings::paths);
         let trust = self.trust.paths();
         let files = self.source.file().into_iter().chain(tls).chain(upstreams).chain(signers);
-        files.chain(policies).chain(trust).collect()
+        files.chain(policies).chain(trust).chain(kept::pins(self)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{exit, report, runtime};
 use crate::clock::Clock;
@@ -48,6 +48,8 @@ pub(super) fn run(arguments: Arguments) -> u8 {
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     take_handles();
+    // One that comes during the start is heeded after it; unheard, it would end the process.
+    let hangups = signal(SignalKind::hangup())?;
     let watched = arguments.config.as_deref().map(ConfigFile::watched);
     let settings = match &watched {
         Some((file, _)) => file.load()?,
@@ -67,7 +69,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let reloader = watched.map(|(file, changes)| (Reloader::new(file, &state, &current), changes));
     tokio::select! {
         served = server.run(stopping) => served?,
-        () = reloading(reloader) => {}
+        () = reloading(reloader, hangups) => {}
     }
     drop(running);
     state.close().await;
@@ -87,10 +89,14 @@ fn take_handles() {
 }
 
 /// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.
-async fn reloading(reloader: Option<(Reloader, Option<Changes>)>) {
-    let Some((reloader, changes)) = reloader else { return std::future::pending().await };
+async fn reloading(reloader: Option<(Reloader, Option<Changes>)>, mut hangups: Signal) {
+    let Some((reloader, changes)) = reloader else {
+        while hangups.recv().await.is_some() {
+            tracing::warn!("SIGHUP: there is no configuration file to read again; name one with --config");
+        }
+        return std::future::pending().await;
+    };
     let on_signal = async {
-        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
         while hangups.recv().await.is_some() {
             reloader.reload_aside().await;
         }

@@ -262,17 +262,32 @@ fn weaker_choices_are_warned_about() {
 fn paths_start_at_the_file() {
     let text = "store: { path: data }\naudit: { path: log/audit.jsonl }\n\
         listen: { tls: { certificate: c.pem, key: /k.pem } }\n\
-        signers: { a: { nv2: { certificates: [trust/a.crt] } } }\n\
+        signers: { a: { nv2: { certificates: [trust/a.crt] } }, \
+          t: { cosign: { key: \"pkcs11:object=t?pin-source=/run/t-pin\", transparency_log: ignore } } }\n\
         trust: { tuf: { root: root.json } }\n\
         upstreams: { docker.io: { ca: ca.pem, credentials: { username: u, password_file: pw }, \
           mirrors: [{ url: \"https://m\", credentials: { docker_config: d.json } }] } }\n\
         policies: [{ name: p, scopes: [docker.io/x], from: { notation: n } },\n  \
-          { name: q, scopes: [docker.io/y], from: { cluster_image_policy: cip.yaml } }]\n";
+          { name: q, scopes: [docker.io/y], from: { cluster_image_policy: cip.yaml } }, \
+          { name: r, scopes: [docker.io/z], require: a, counter_sign: { formats: [cosign], \
+            key: \"pkcs11:object=r?module-path=/m.so&pin-source=file:/run/r-pin\" } }]\n";
     let settings = read(text).unwrap();
     assert_eq!(settings.store.path, Path::new("/etc/portcullis/data"));
     assert_eq!(settings.audit_path(), Path::new("/etc/portcullis/log/audit.jsonl"));
     let paths = settings.paths();
-    for path in [FILE, "c.pem", "/k.pem", "trust/a.crt", "cip.yaml", "root.json", "ca.pem", "pw", "d.json"] {
+    for path in [
+        FILE,
+        "c.pem",
+        "/k.pem",
+        "trust/a.crt",
+        "cip.yaml",
+        "root.json",
+        "ca.pem",
+        "pw",
+        "d.json",
+        "/run/t-pin",
+        "/run/r-pin",
+    ] {
         assert!(paths.contains(&Path::new("/etc/portcullis").join(path)), "{path}: {paths:?}");
     }
     assert!(paths.iter().any(|p| p.starts_with("/etc/portcullis/n")), "{paths:?}");

@@ -75,6 +75,19 @@ impl Plugin {
         self.put("refusal", &json!({ "errorCode": code, "errorMessage": "no" }));
     }
 
+    /// From now on it answers to this command when it is let go: what is returned does that.
+    pub fn waits(&self, command: &str) -> impl FnOnce() {
+        let [pipe, answer] = [command, "answer"].map(|name| self.path().join(name));
+        std::fs::rename(&pipe, &answer).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        move || {
+            // Opens once it is read from.
+            let mut waiting = std::fs::File::options().write(true).open(&pipe).unwrap();
+            std::io::copy(&mut std::fs::File::open(&answer).unwrap(), &mut waiting).unwrap();
+            std::fs::rename(answer, pipe).unwrap();
+        }
+    }
+
     /// What it was asked since it was asked last.
     pub fn asked(&self) -> String {
         let asked = self.path().join("asked");

@@ -32,6 +32,13 @@ impl Serving {
 
     /// The configuration says this as well.
     async fn start_with(more: &str) -> Self {
+        let mut serving = Self::begin_with(more);
+        serving.is_up().await;
+        serving
+    }
+
+    /// One that is starting.
+    fn begin_with(more: &str) -> Self {
         let [port, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let folder = Folder::new().unwrap();
         folder.write("wabbit.crt", &WABBIT.certificate_pem()).unwrap();
@@ -44,16 +51,15 @@ impl Serving {
         let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         program.args(["serve", "--config", "portcullis.yaml"]).current_dir(folder.path());
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut serving = Self { child: program.spawn().unwrap(), folder, url, admin, config };
+        Self { child: program.spawn().unwrap(), folder, url, admin, config }
+    }
+
+    async fn is_up(&mut self) {
         let end = Instant::now() + LONGEST;
-        while Client::new().get(&serving.url).await.is_err() {
-            assert!(
-                serving.child.try_wait().unwrap().is_none() && Instant::now() < end,
-                "it does not come up"
-            );
+        while Client::new().get(&self.url).await.is_err() {
+            assert!(self.child.try_wait().unwrap().is_none() && Instant::now() < end, "it does not come up");
             sleep(Duration::from_millis(5)).await;
         }
-        serving
     }
 
     fn signal(&self, signal: Signal) {
@@ -136,6 +142,33 @@ async fn what_changes_during_a_start_is_read_after_it() {
         assert_eq!(plugin.asked(), asked);
         assert!(serving.ends_within(LONGEST).await.success());
     }
+}
+
+/// A signal that nobody has asked for yet would end the process.
+#[tokio::test]
+async fn a_hangup_during_a_start_is_heeded_after_it() {
+    let plugin = Plugin::new();
+    let answer = plugin.waits("describe-key");
+    let policy = plugin.policy("k", "");
+    let mut serving = Serving::begin_with(&format!(
+        "policies: [{{ name: strict, scopes: [\"registry.test/**\"], {policy} }}]\n"
+    ));
+    let end = Instant::now() + LONGEST;
+    let mut asked = String::new();
+    while !asked.contains("describe-key") {
+        assert!(Instant::now() < end, "the key is not asked for");
+        sleep(Duration::from_millis(5)).await;
+        asked += &plugin.asked();
+    }
+    serving.signal(Signal::HUP);
+    sleep(Duration::from_millis(50)).await;
+    answer();
+    serving.is_up().await;
+    while serving.reloads().await == 0 {
+        assert!(Instant::now() < end, "the signal is lost");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(serving.ends_within(LONGEST).await.success());
 }
 
 /// The keys that it signs with are in its memory.
