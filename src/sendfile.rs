@@ -68,6 +68,12 @@ impl Lane {
         Some((Arc::clone(&piece.file), piece.offset + (start - piece.start) as u64))
     }
 
+    /// Whether the kernel would send these bytes.
+    #[cfg(test)]
+    pub fn carries(&self, bytes: &[u8]) -> bool {
+        self.find(bytes).is_some()
+    }
+
     fn is_empty(&self) -> bool {
         self.pieces().is_empty()
     }

@@ -118,6 +118,34 @@ async fn the_first_bytes_come_before_the_last_and_the_last_waits_for_the_digest(
     assert!(!first.expect("bytes are told before the end").unwrap().unwrap().is_empty());
 }
 
+/// As far as it has come, and like one that is kept. Less than that is copied.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_sends_a_blob_that_is_arriving() {
+    use crate::sendfile::Lane;
+
+    const COME: usize = 5 << 20;
+    let bed = Bed::new().await;
+    for (size, is_sent) in [(COME + 1000, true), ((4 << 20) - 1, false)] {
+        let bytes = noise(size);
+        let blob = blob_of(&bytes);
+        bed.registry.push_blob("a", &bytes);
+        let come = COME.min(size - 1);
+        bed.registry.fault("/blobs/", Fault::StallAfter(come));
+        let open = || async { bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap() };
+        let mut first = open().await.read(0..blob.size, None);
+        let mut read = 0;
+        while read < come {
+            read += first.next().await.unwrap().unwrap().len();
+        }
+        let (lane, opened) = (Lane::default(), open().await);
+        assert_eq!(opened.source(), Source::Upstream);
+        let piece = opened.read(0..blob.size, Some(lane.clone())).next().await.unwrap().unwrap();
+        assert_eq!((lane.carries(&piece), piece.len() >= 4 << 20), (is_sent, is_sent), "{size}");
+        assert_eq!(piece, bytes[..piece.len()]);
+    }
+}
+
 #[tokio::test]
 async fn a_part_of_an_arriving_blob_waits_for_the_proof() {
     let bed = Bed::new().await;
