@@ -135,11 +135,11 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Has glibc's allocator keep what is freed instead of giving it back to the system each time, page fault by page fault.
 ///
-/// It measures by what is freed: blocks up to the largest so far come from the heap from then on, and up to twice as much
-/// stays free at the heap's end (mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`). Nothing is written to this block, so
-/// it takes no memory. Other allocators do not care.
+/// It measures by what is freed: blocks up to the largest so far come from its arenas from then on, and up to twice as much
+/// stays free at the end of each (mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`). This block itself is not written to, so
+/// it takes no memory. Nothing changes where the environment sets these thresholds, nor with musl.
 fn keep_freed_memory() {
-    /// Above the buffers of blobs, small beside what a busy process holds.
+    /// Above the largest buffer, 1 MiB; an arena may keep twice as much, and there are as many as threads that were busy.
     const KEPT: usize = 4 << 20;
     drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
 }

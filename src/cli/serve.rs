@@ -1,6 +1,7 @@
 //! `portcullis serve`: opens the state, builds the engine, listens until it is told to stop.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,11 +49,9 @@ pub(super) fn run(arguments: Arguments) -> u8 {
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     take_handles();
-    // One that comes during the start is heeded after it; unheard, it would end the process.
-    let hangups = signal(SignalKind::hangup())?;
-    let watched = arguments.config.as_deref().map(ConfigFile::watched);
-    let settings = match &watched {
-        Some((file, _)) => file.load()?,
+    let hearing = arguments.config.as_deref().map(Hearing::of).transpose()?;
+    let settings = match &hearing {
+        Some(hearing) => hearing.file.load()?,
         None => Settings::without_file()?,
     };
     let unmatched = if arguments.audit { Unmatched::Audited } else { Unmatched::Refused };
@@ -66,10 +65,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let stopping = stop()?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
     let running = jobs::start(&state, &current);
-    let reloader = watched.map(|(file, changes)| (Reloader::new(file, &state, &current), changes));
     tokio::select! {
         served = server.run(stopping) => served?,
-        () = reloading(reloader, hangups) => {}
+        () = reloading(hearing, &state, &current) => {}
     }
     drop(running);
     state.close().await;
@@ -88,14 +86,25 @@ fn take_handles() {
     }
 }
 
+/// The configuration's file, and what tells that it is to be read again: from the start on, since a SIGHUP that nobody
+/// has asked for ends the process, and a change is not told later.
+struct Hearing {
+    file: ConfigFile,
+    changes: Option<Changes>,
+    hangups: Signal,
+}
+
+impl Hearing {
+    fn of(path: &Path) -> io::Result<Self> {
+        let (file, changes) = ConfigFile::watched(path);
+        Ok(Self { file, changes, hangups: signal(SignalKind::hangup())? })
+    }
+}
+
 /// Reloads on SIGHUP and on changed files; without a file there is nothing to read again.
-async fn reloading(reloader: Option<(Reloader, Option<Changes>)>, mut hangups: Signal) {
-    let Some((reloader, changes)) = reloader else {
-        while hangups.recv().await.is_some() {
-            tracing::warn!("SIGHUP: there is no configuration file to read again; name one with --config");
-        }
-        return std::future::pending().await;
-    };
+async fn reloading(hearing: Option<Hearing>, state: &Arc<State>, current: &Current) {
+    let Some(Hearing { file, changes, mut hangups }) = hearing else { return std::future::pending().await };
+    let reloader = Reloader::new(file, state, current);
     let on_signal = async {
         while hangups.recv().await.is_some() {
             reloader.reload_aside().await;

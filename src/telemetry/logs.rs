@@ -36,7 +36,11 @@ pub const FILTER_VARIABLE: &str = "PORTCULLIS_LOG";
 /// Starts logging to standard error. A second call changes nothing.
 pub fn init(format: Format) {
     let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where standard error takes no line, since its terminal is gone, it takes none about that either.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let started = match format {
         Format::Text => {
             lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).compact().try_init()

@@ -1,7 +1,7 @@
 //! Keys of counter-signing that others keep: when they are asked, and what goes on while nobody answers. A plug-in plays
 //! those who keep them, which prints what a file of its request's name holds.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use portcullis::x509::{Algorithm, Encoding, Hash};
 use serde_json::{Value, json};
 
 use crate::test_proxy::{HOST, Running, TestProxy, policy, signed};
+
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// What is signed when a plug-in's key is opened.
 const PROBE: &[u8] = b"portcullis asks which key signs this; it vouches for nothing";
@@ -81,19 +83,31 @@ impl Plugin {
         std::fs::rename(&pipe, &answer).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         move || {
-            // Opens once it is read from.
-            let mut waiting = std::fs::File::options().write(true).open(&pipe).unwrap();
+            // A pipe that nobody reads from yet cannot be opened.
+            let end = std::time::Instant::now() + Duration::from_secs(20);
+            let open = || std::fs::File::options().write(true).custom_flags(NONBLOCK).open(&pipe);
+            let mut waiting = loop {
+                match open() {
+                    Ok(waiting) => break waiting,
+                    Err(error) => assert!(std::time::Instant::now() < end, "nobody asks: {error}"),
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            };
             std::io::copy(&mut std::fs::File::open(&answer).unwrap(), &mut waiting).unwrap();
             std::fs::rename(answer, pipe).unwrap();
         }
     }
 
+    /// What it was asked so far.
+    pub fn was_asked(&self) -> String {
+        std::fs::read_to_string(self.path().join("asked")).unwrap_or_default()
+    }
+
     /// What it was asked since it was asked last.
     pub fn asked(&self) -> String {
-        let asked = self.path().join("asked");
-        let read = std::fs::read_to_string(&asked).unwrap_or_default();
-        std::fs::write(asked, "").unwrap();
-        read
+        let asked = self.was_asked();
+        std::fs::write(self.path().join("asked"), "").unwrap();
+        asked
     }
 
     pub fn policy(&self, id: &str, more: &str) -> String {

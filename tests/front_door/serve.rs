@@ -39,6 +39,10 @@ impl Serving {
 
     /// One that is starting.
     fn begin_with(more: &str) -> Self {
+        Self::begin_logging_to(Stdio::null(), more)
+    }
+
+    fn begin_logging_to(log: Stdio, more: &str) -> Self {
         let [port, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let folder = Folder::new().unwrap();
         folder.write("wabbit.crt", &WABBIT.certificate_pem()).unwrap();
@@ -50,7 +54,7 @@ impl Serving {
         folder.write("portcullis.yaml", &config).unwrap();
         let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         program.args(["serve", "--config", "portcullis.yaml"]).current_dir(folder.path());
-        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Self { child: program.spawn().unwrap(), folder, url, admin, config }
     }
 
@@ -154,16 +158,30 @@ async fn a_hangup_during_a_start_is_heeded_after_it() {
         "policies: [{{ name: strict, scopes: [\"registry.test/**\"], {policy} }}]\n"
     ));
     let end = Instant::now() + LONGEST;
-    let mut asked = String::new();
-    while !asked.contains("describe-key") {
+    while !plugin.was_asked().contains("describe-key") {
         assert!(Instant::now() < end, "the key is not asked for");
         sleep(Duration::from_millis(5)).await;
-        asked += &plugin.asked();
     }
     serving.signal(Signal::HUP);
     sleep(Duration::from_millis(50)).await;
     answer();
     serving.is_up().await;
+    while serving.reloads().await == 0 {
+        assert!(Instant::now() < end, "the signal is lost");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(serving.ends_within(LONGEST).await.success());
+}
+
+/// Its terminal is gone, or what its log goes to is full.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_log_that_nobody_takes_ends_nothing() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut serving = Serving::begin_logging_to(full.into(), "");
+    serving.is_up().await;
+    serving.signal(Signal::HUP);
+    let end = Instant::now() + LONGEST;
     while serving.reloads().await == 0 {
         assert!(Instant::now() < end, "the signal is lost");
         sleep(Duration::from_millis(20)).await;

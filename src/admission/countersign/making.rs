@@ -52,7 +52,13 @@ impl Request {
         // Written down before it is kept, and so before it is served: what the key has signed stands there whatever
         // comes of it, and what cannot be written down leaves nothing behind.
         self.note_counter_signature("counter-signed", decision, &record, Some(signer)).await?;
-        let kept = self.keep_made(subject, &made).await.map_err(|e| e.to_string())?;
+        let kept = match self.keep_made(subject, &made).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.note_counter_signature("withdrawn", decision, &record, None).await?;
+                return Err(error.to_string());
+            }
+        };
         let value = serde_json::to_vec(&record).map_err(|e| e.to_string())?;
         memory.countersigned.table.put(within(repository, subject), value);
         // What a crash left without a record goes with its subject.

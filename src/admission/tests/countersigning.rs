@@ -48,8 +48,8 @@ async fn a_decision_that_fell_waits_only_a_moment_for_what_was_made_before() {
     assert!(stand.is_counter_signed(&image.digest()).await, "it is another's turn");
     drop(turn);
     stand.until(async |stand| !stand.is_counter_signed(&image.digest()).await).await;
-    let held = memory.store.holdings_now(&countersign::maker(&repository(), &image.digest())).unwrap();
-    assert_eq!(held, []);
+    let maker = countersign::maker(&repository(), &image.digest());
+    stand.until(async |_| memory.store.holdings_now(&maker).unwrap().is_empty()).await;
 }
 
 /// What a crash left without a record costs the first signature nothing, and goes with the next.
@@ -97,4 +97,29 @@ async fn what_cannot_be_written_down_leaves_nothing_behind() {
     assert_ne!(stand.memory().store.holdings_now(&maker).unwrap(), []);
     let log = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
     assert_eq!(log.matches("\"counter-signed\"").count(), 1, "{log}");
+}
+
+/// What the key has signed stands in the log, and that it is not in use.
+#[tokio::test]
+async fn what_cannot_be_kept_is_withdrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand = Stand::logging_in(folder.path()).await;
+    let image = Package::image("app");
+    stand.push_signed("1", &image);
+    stand.pull(":1").await.unwrap();
+    std::fs::remove_dir(folder.path().join("store/incoming")).unwrap();
+    let stand = sign_with(stand, folder.path(), "");
+    let Err(Refusal::Upstream(Trouble::Internal { message })) = stand.pull(":1").await else {
+        panic!("it is served")
+    };
+    assert!(message.contains("could not be counter-signed: "), "{message}");
+    assert!(!stand.is_counter_signed(&image.digest()).await);
+    // Another evaluation may be at it behind the answer.
+    stand
+        .until(async |_| {
+            let log = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+            let events = ["\"counter-signed\"", "\"withdrawn\""].map(|event| log.matches(event).count());
+            events[0] > 0 && events[0] == events[1]
+        })
+        .await;
 }

@@ -141,8 +141,8 @@ async fn the_kernel_sends_a_blob_that_is_arriving() {
         let (lane, opened) = (Lane::default(), open().await);
         assert_eq!(opened.source(), Source::Upstream);
         let piece = opened.read(0..blob.size, Some(lane.clone())).next().await.unwrap().unwrap();
-        assert_eq!((lane.carries(&piece), piece.len() >= 4 << 20), (is_sent, is_sent), "{size}");
-        assert_eq!(piece, bytes[..piece.len()]);
+        assert_eq!(lane.carries(&piece), is_sent, "{size}");
+        assert!(!piece.is_empty() && piece == bytes[..piece.len()]);
     }
 }
 

@@ -22,9 +22,16 @@ pub(super) struct Found {
 }
 
 impl Uri {
-    /// The PIN in the file of `pin-source`, whose last line break does not count.
+    /// The PIN in the file of `pin-source`, whose last line break does not count. A file that is empty, since it is just being
+    /// written, is an error: tokens count what they are given.
     pub(super) fn pin(&self) -> Result<Option<Password>, std::io::Error> {
-        self.pin_source.as_deref().map(|path| files::secret(path).map(Password::kept)).transpose()
+        let Some(path) = &self.pin_source else { return Ok(None) };
+        let pin = files::secret(path)?;
+        if pin.is_empty() {
+            let why = format!("{}: it holds no PIN", path.display());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+        }
+        Ok(Some(Password::kept(pin)))
     }
 
     fn names(&self, slot: Slot, token: &TokenInfo) -> bool {
@@ -179,5 +186,21 @@ mod tests {
         let why = |kind, has_pin| enterable(kind, has_pin).unwrap_err().to_string();
         assert!(why(KeyKind::P256, false).contains("name its file in pin-source"));
         assert!(why(KeyKind::Ed25519, true).contains("does not serve"));
+    }
+
+    /// Tokens lock after a few wrong ones.
+    #[test]
+    fn an_empty_file_is_no_pin() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let uri = Uri { pin_source: Some(file.path().to_owned()), ..Uri::default() };
+        for (text, pin) in [("", None), ("\n", None), ("1234\n", Some("1234"))] {
+            std::fs::write(file.path(), text).unwrap();
+            match (uri.pin(), pin) {
+                (Ok(Some(read)), Some(pin)) => assert_eq!(*read.text, pin),
+                (Err(why), None) => assert!(why.to_string().ends_with("it holds no PIN"), "{why}"),
+                (read, _) => panic!("{text:?}: {:?}", read.is_ok()),
+            }
+        }
+        assert!(Uri::default().pin().unwrap().is_none());
     }
 }
