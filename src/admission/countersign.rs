@@ -167,7 +167,13 @@ impl Request {
         memory.countersigned.table.delete(within(repository, subject));
         self.let_go(subject, &record, &[]).await;
         self.count_signed(decision, "withdrawn");
-        if let Err(error) = self.note_counter_signature("withdrawn", decision, &record, None).await {
+        self.note_withdrawn(decision, &record).await;
+    }
+
+    /// Writes down that what was made is not in use any more. It goes, whether or not that can be recorded.
+    async fn note_withdrawn(&self, decision: &Decision, record: &Record) {
+        if let Err(error) = self.note_counter_signature("withdrawn", decision, record, None).await {
+            let (repository, subject) = (&self.repository, decision.subject());
             tracing::error!(%repository, %subject, error, "the end of counter-signatures cannot be recorded");
         }
     }

@@ -55,7 +55,7 @@ impl Request {
         let kept = match self.keep_made(subject, &made).await {
             Ok(kept) => kept,
             Err(error) => {
-                self.note_counter_signature("withdrawn", decision, &record, None).await?;
+                self.note_withdrawn(decision, &record).await;
                 return Err(error.to_string());
             }
         };

@@ -113,6 +113,8 @@ async fn what_cannot_be_kept_is_withdrawn() {
         panic!("it is served")
     };
     assert!(message.contains("could not be counter-signed: "), "{message}");
+    let maker = countersign::maker(&repository(), &image.digest());
+    assert_eq!(stand.memory().store.holdings_now(&maker).unwrap(), []);
     assert!(!stand.is_counter_signed(&image.digest()).await);
     // Another evaluation may be at it behind the answer.
     stand

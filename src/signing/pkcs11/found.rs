@@ -28,7 +28,7 @@ impl Uri {
         let Some(path) = &self.pin_source else { return Ok(None) };
         let pin = files::secret(path)?;
         if pin.is_empty() {
-            let why = format!("{}: it holds no PIN", path.display());
+            let why = format!("{}: the file is empty: write the token's PIN into it", path.display());
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
         }
         Ok(Some(Password::kept(pin)))
@@ -197,7 +197,7 @@ mod tests {
             std::fs::write(file.path(), text).unwrap();
             match (uri.pin(), pin) {
                 (Ok(Some(read)), Some(pin)) => assert_eq!(*read.text, pin),
-                (Err(why), None) => assert!(why.to_string().ends_with("it holds no PIN"), "{why}"),
+                (Err(why), None) => assert!(why.to_string().contains("the file is empty"), "{why}"),
                 (read, _) => panic!("{text:?}: {:?}", read.is_ok()),
             }
         }
