@@ -5,7 +5,8 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use portcullis::signing::SigningKey;
 
-use super::super::super::process::run;
+use super::super::super::process::{Daemon, free_port, run};
+use super::super::super::proxy::PORTCULLIS;
 use super::{PIN, WITHIN, make, module, module_with, token, uri};
 
 /// SoftHSM2 itself wants everybody to log in.
@@ -57,6 +58,31 @@ fn needs_softhsm2_another_pin_is_told_while_a_token_is_logged_into() {
     // It took no try.
     let shown = desk.run("pkcs11-tool", &["--module", &module(), "--list-token-slots"]).passed();
     assert!(!shown.text.contains("user PIN count low"), "{}", shown.text);
+}
+
+/// A server looks at the file of the PIN: nobody needs to tell it that the token was given another one.
+#[test]
+#[ignore = "needs softhsm2, openssl"]
+fn needs_softhsm2_a_server_takes_notice_of_another_pin() {
+    let desk = token();
+    let name = uri("object=p256") + "&pin-source=pin";
+    desk.certify(&name, "signer.crt", &[]);
+    let (listen, admin) = (free_port(), free_port());
+    let text = format!(
+        "listen: {{ address: \"127.0.0.1:{listen}\" }}\nadmin: {{ address: \"127.0.0.1:{admin}\" }}\n\
+         store: {{ path: store }}\naudit: {{ path: audit.jsonl }}\nupstreams: {{ docker.io: {{ offline: true }} }}\n\
+         signers: {{ wabbit: {{ nv2: {{ certificates: [signer.crt] }} }} }}\npolicies:\n  - {{ name: a, \
+         scopes: [docker.io/a], require: wabbit, counter_sign: {{ key: \"{name}\", formats: [cosign_bundle] }} }}\n"
+    );
+    desk.file("portcullis.yaml", &text);
+    let mut serve = desk.command(PORTCULLIS);
+    serve.args(["serve", "--config", "portcullis.yaml"]);
+    let says = |text: &'static str| move |daemon: &Daemon| daemon.output().contains(text);
+    let daemon = Daemon::start(&serve, desk.path()).ready_when(says("serving"));
+    desk.file("pin", "161803");
+    let daemon = daemon.ready_when(says("the PIN is another one than the token took"));
+    assert!(!daemon.output().contains("161803"), "{}", daemon.output());
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
