@@ -4,6 +4,7 @@
 pub mod anchors;
 pub mod attestation;
 mod chain;
+mod code;
 pub mod evidence;
 pub mod layout;
 mod material;
@@ -27,8 +28,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use attestation::{Attestation, Step};
+pub use code::Code;
 pub use evidence::{Evidence, Fingerprint, TimeSource};
-pub use rejection::{Code, Rejected, Rejection};
+pub use rejection::{Rejected, Rejection};
 pub use settings::{SignerSettings, build};
 pub use validation::Validations;
 

@@ -9,7 +9,7 @@ use super::Error;
 use super::chain::HEAD_BYTES;
 use crate::oci::Digest;
 use crate::policy::{Decision, Report, Revision};
-use crate::signature::rejection::rfc3339;
+use crate::setting::time::show;
 
 /// No line is longer, so that a log can be read with a buffer of a fixed size.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -119,7 +119,7 @@ pub(super) fn damage(lines: u64) -> Result<String, Error> {
 }
 
 pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&rfc3339(*at))
+    serializer.collect_str(&show(*at))
 }
 
 fn id<S: Serializer>(id: &Ulid, serializer: S) -> Result<S::Ok, S::Error> {

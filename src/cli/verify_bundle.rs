@@ -11,8 +11,8 @@ use super::{exit, report};
 use crate::clock::Clock;
 use crate::config::kept::fetched;
 use crate::oci::{Algorithm, Digest};
+use crate::setting::time::show;
 use crate::signature::cosign::{self, Artifact, Keyless, Pem, Settings};
-use crate::signature::rejection::rfc3339;
 use crate::signature::{Evidence, SignerName};
 use crate::trust::files;
 
@@ -104,6 +104,6 @@ fn print(evidence: &Evidence) {
     use std::io::Write as _;
     let identity = evidence.identity().map_or_else(|| "unknown".to_owned(), ToString::to_string);
     let issuer = evidence.issuer().map_or_else(String::new, |issuer| format!(", issuer {issuer}"));
-    let at = evidence.signed_at().map_or_else(String::new, |(at, _)| format!(", at {}", rfc3339(at)));
+    let at = evidence.signed_at().map_or_else(String::new, |(at, _)| format!(", at {}", show(at)));
     let _ = writeln!(std::io::stdout(), "verified: {} signed by {identity}{issuer}{at}", evidence.subject());
 }

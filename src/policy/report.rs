@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Decision, Mode, Reason, Verdict};
 use crate::oci::{Digest, Repository};
-use crate::signature::rejection::rfc3339;
+use crate::setting::time::show;
 use crate::signature::validation::Validated;
 use crate::signature::{Attestation, Code, Evidence, Format, SignerName, Step, TimeSource, Validations};
 use crate::telemetry::Untrusted;
@@ -166,7 +166,7 @@ impl SignatureReport {
 }
 
 fn time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*at))
+    serializer.serialize_str(&show(*at))
 }
 
 fn optional_time<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -119,7 +119,7 @@ impl Verifier for Until {
     }
 
     fn revision(&self) -> [u8; 32] {
-        let until = super::rejection::rfc3339(self.valid_until);
+        let until = crate::setting::time::show(self.valid_until);
         Material::new("until").part("time", until).part("verifier", self.verifier.revision()).finish()
     }
 
@@ -161,7 +161,7 @@ impl Verifier for Until {
                 if at < self.valid_until {
                     return Ok(evidence);
                 }
-                format!("it was signed at {}", super::rejection::rfc3339(at))
+                format!("it was signed at {}", crate::setting::time::show(at))
             }
             Some(_) => "only the signer itself says when it was signed".to_owned(),
             None => "nothing says when it was signed".to_owned(),

@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
+use crate::setting::time::show;
 use crate::signature::Rejection;
-use crate::signature::rejection::rfc3339;
 use crate::trust::{Need, RevocationData};
 use crate::x509::Certificate;
 use crate::x509::revocation::Status;
@@ -38,7 +38,7 @@ pub(super) fn check(
         let subject = certificate.subject().to_string();
         match data.status(&certificate, &issuer, now, signed_at) {
             Status::Good { until: end, by } => {
-                basis.push(format!("{subject}: not revoked, by {} until {}", by.as_str(), rfc3339(end)));
+                basis.push(format!("{subject}: not revoked, by {} until {}", by.as_str(), show(end)));
                 until = Some(until.map_or(end, |before| before.min(end)));
             }
             Status::NotRevocable => basis.push(format!("{subject}: names no OCSP server and no CRL")),

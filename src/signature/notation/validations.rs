@@ -12,8 +12,9 @@ use super::profile::{self, Purpose};
 use super::revocation::{self, Unrevoked};
 use super::statement::{Checks, Store};
 use super::timestamp;
+use crate::setting::time::show;
 use crate::signature::evidence::{Evidence, Fingerprint, TimeSource};
-use crate::signature::rejection::{Ends, rfc3339};
+use crate::signature::rejection::Ends;
 use crate::signature::{Rejected, Rejection, Signature, SignerName, Subject};
 use crate::telemetry::Untrusted;
 use crate::trust::store::Kind;
@@ -188,7 +189,7 @@ impl Judged<'_> {
             Some(not_after) if now >= not_after => {
                 Err(Rejection::Expired { what: Ends::Signature, not_after, now })
             }
-            Some(not_after) => Ok(((), format!("until {}", rfc3339(not_after)))),
+            Some(not_after) => Ok(((), format!("until {}", show(not_after)))),
             None => Ok(((), "the signature has no expiry".to_owned())),
         }
     }
@@ -198,7 +199,7 @@ impl Judged<'_> {
     fn time(&self, data: &RevocationData) -> Result<(Time, String), Rejection> {
         let now = self.case.now;
         if let Some(stamped) = self.timestamp()? {
-            let (from, to) = (rfc3339(stamped.earliest()), rfc3339(stamped.latest()));
+            let (from, to) = (show(stamped.earliest()), show(stamped.latest()));
             // "Always enforced when timestamp countersignature verification is triggered", whatever the
             // action for the signer's own certificates; an authority that was revoked vouches for no time.
             let Unrevoked { until, basis } = revocation::check(stamped.chain(), data, now, None)?;
@@ -208,12 +209,11 @@ impl Judged<'_> {
         let (authentic, basis) = match self.envelope.attributes.scheme {
             Scheme::SigningAuthority => {
                 let at = self.envelope.attributes.signing_time;
-                (Some(at), format!("signed at {}, says the signing authority", rfc3339(at)))
+                (Some(at), format!("signed at {}, says the signing authority", show(at)))
             }
-            Scheme::X509 => (
-                None,
-                format!("the certificates are valid now, until {}", rfc3339(chain_ends(self.envelope))),
-            ),
+            Scheme::X509 => {
+                (None, format!("the certificates are valid now, until {}", show(chain_ends(self.envelope))))
+            }
         };
         Ok((Time { authentic, stamped: None, until: None }, basis))
     }

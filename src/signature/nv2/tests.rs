@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oci::{Digest, Repository, media_type};
+use crate::signature::Code;
 use crate::signature::Rejected;
-use crate::signature::rejection::Code;
 use crate::signature::{Evidence, Format, SignerName, Subject, Verifier};
 use crate::trust::RevocationData;
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::subject;
 use crate::oci::{Digest, media_type};
-use crate::signature::rejection::Code;
+use crate::signature::Code;
 use crate::signature::{Evidence, Format, Rejected, Subject};
 
 fn settings(key: impl Into<String>, log: Requirement) -> Settings {
