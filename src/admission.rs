@@ -35,7 +35,7 @@ pub use memory::Memory;
 pub use refusal::{Refusal, Trouble, Unknown};
 
 // `http` streams blobs and lists tags without knowing where they come from.
-pub use crate::cache::{Blob, BlobReader, Source};
+pub use crate::cache::{Blob, BlobReader, Outlet, Room, Source};
 pub use crate::upstream::TagPage;
 
 use std::time::Duration;

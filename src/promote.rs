@@ -82,7 +82,7 @@ impl Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match &refusal {
-            Refusal::Denied(_) | Refusal::Uncovered { .. } | Refusal::Unknown(_) => {
+            Refusal::Denied(_) | Refusal::Closed { .. } | Refusal::Unknown(_) => {
                 Self::Refused(refusal.to_string())
             }
             Refusal::Undecided { .. } | Refusal::Upstream(_) => Self::Trouble(refusal.to_string()),

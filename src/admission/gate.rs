@@ -15,8 +15,10 @@ use crate::access::Principal;
 use crate::audit::Refused;
 use crate::cache::{Blob, Freshness};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
-use crate::policy::{Decision, Limits, Policies};
+use crate::policy::{Decision, Limits, Mode, Policies, Verdict};
+use crate::signature::Code;
 use crate::store;
+use crate::telemetry::metrics::Verification;
 use crate::trust::RevocationSources;
 use crate::trust::revocation::Answer;
 use crate::upstream::{TagPage, Upstream, Upstreams};
@@ -70,14 +72,15 @@ impl Gate {
         who: &Principal,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         let repository = &reference.repository;
-        let request = self.request(repository, who)?;
-        let outcome = match &reference.target {
-            Target::Digest(digest) => request.by_digest(digest).await,
-            Target::Tag(tag) => request.by_tag(tag).await,
+        let outcome = async {
+            let request = self.open_request(repository, who)?;
+            match &reference.target {
+                Target::Digest(digest) => request.by_digest(digest).await,
+                Target::Tag(tag) => request.by_tag(tag).await,
+            }
         };
-        outcome
-            .map_err(|refusal| self.uncovered(repository, refusal))
-            .inspect_err(|refusal| self.note(refusal, repository, reference.target.to_string(), who))
+        let noted = |refusal: &_| self.note(refusal, repository, reference.target.to_string(), who);
+        outcome.await.inspect_err(noted)
     }
 
     /// A config or layer that an admitted manifest of this repository names.
@@ -128,24 +131,27 @@ impl Gate {
         artifact_type: Option<&str>,
         who: &Principal,
     ) -> Result<Option<Admitted<Referrers>>, Refusal> {
-        let request = self.request(repository, who)?;
-        let outcome = referrers::list(&request, subject, artifact_type).await;
-        outcome.inspect_err(|refusal| self.note(refusal, repository, subject.to_string(), who))
+        let outcome =
+            async { referrers::list(&self.open_request(repository, who)?, subject, artifact_type).await };
+        outcome.await.inspect_err(|refusal| self.note(refusal, repository, subject.to_string(), who))
     }
 
-    /// A page of the upstream's tags.
+    /// A page of the upstream's tags, of a repository of which anything may be served.
     ///
     /// # Errors
-    /// [`Refusal`] of the upstream.
+    /// [`Refusal`] of the repository, or of the upstream.
     pub async fn tags(
         &self,
         repository: &Repository,
         n: Option<u32>,
         last: Option<&str>,
+        who: &Principal,
     ) -> Result<TagPage, Refusal> {
-        let upstream = self.upstream(repository)?;
-        let page = self.memory().cache.tags(upstream, repository, n, last).await;
-        page.map_err(|e| refusal(e, Unknown::Name))
+        let request = self.open_request(repository, who);
+        let request =
+            request.inspect_err(|refusal| self.note(refusal, repository, "tags".to_owned(), who))?;
+        let page = self.memory().cache.tags(&request.upstream, repository, n, last).await;
+        page.map_err(|e| refusal(e, Unknown::Repository))
     }
 
     /// The decision about what a reference names, whatever it is: for `verify`.
@@ -165,7 +171,11 @@ impl Gate {
         match leave {
             Ok(leave) => Ok(Arc::clone(leave.decision())),
             Err(Refusal::Denied(decision) | Refusal::Undecided { decision, .. }) => Ok(decision),
-            Err(other) => Err(self.uncovered(repository, other)),
+            // An upstream in trouble does not hide that the answer would be no anyway.
+            Err(Refusal::Upstream(trouble)) => {
+                Err(self.closed(repository).unwrap_or(Refusal::Upstream(trouble)))
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -259,7 +269,7 @@ impl Gate {
     }
 
     pub(super) fn upstream(&self, repository: &Repository) -> Result<&Arc<Upstream>, Refusal> {
-        self.0.upstreams.of(repository.registry()).ok_or(Refusal::Unknown(Unknown::Name))
+        self.0.upstreams.of(repository.registry()).ok_or(Refusal::Unknown(Unknown::Registry))
     }
 
     pub(super) fn request(&self, repository: &Repository, who: &Principal) -> Result<Request, Refusal> {
@@ -267,21 +277,40 @@ impl Gate {
         Ok(Request { gate: self.clone(), upstream, repository: repository.clone(), who: who.clone() })
     }
 
-    /// An upstream in trouble does not hide that the answer would be no anyway.
-    fn uncovered(&self, repository: &Repository, refusal: Refusal) -> Refusal {
-        match (&refusal, self.0.policies.uncovered(repository)) {
-            (Refusal::Upstream(_), Some(reason)) => {
-                Refusal::Uncovered { repository: repository.clone(), reason }
+    /// A request to a repository of which something may be admitted. Where nothing can be, the upstream is not asked: nobody
+    /// learns through us what is there, or uses up what it grants.
+    fn open_request(&self, repository: &Repository, who: &Principal) -> Result<Request, Refusal> {
+        let request = self.request(repository, who)?;
+        match self.closed(repository) {
+            Some(refusal) => {
+                self.count_closed(repository, &refusal);
+                Err(refusal)
             }
-            _ => refusal,
+            None => Ok(request),
         }
+    }
+
+    fn closed(&self, repository: &Repository) -> Option<Refusal> {
+        let (policy, reason) = self.0.policies.closed(repository)?;
+        Some(Refusal::Closed { repository: repository.clone(), policy: policy.cloned(), reason })
+    }
+
+    /// As the decision that it spares.
+    fn count_closed(&self, repository: &Repository, refusal: &Refusal) {
+        let Refusal::Closed { policy, reason, .. } = refusal else { return };
+        let (registry, code) = (repository.registry().as_str(), reason.code);
+        let mode = if code == Code::ModeDeny { Mode::Deny } else { Mode::Enforce };
+        let (mode, policy) = (mode.as_str(), policy.as_deref().unwrap_or("none"));
+        let (format, result) = ("none", Verdict::Deny.as_str());
+        let labels = Verification { registry, policy, format, mode, result, reason: code.as_str() };
+        self.memory().metrics.verifications.at(labels).inc();
     }
 
     /// Notes a refusal in the audit log; hits and other answers write none.
     fn note(&self, refusal: &Refusal, repository: &Repository, target: String, who: &Principal) {
         let decision = match refusal {
             Refusal::Denied(decision) | Refusal::Undecided { decision, .. } => Some(decision),
-            Refusal::Uncovered { .. } => None,
+            Refusal::Closed { .. } => None,
             Refusal::Unknown(_) | Refusal::Upstream(_) => return,
         };
         self.memory().audit.refusal(Refused {

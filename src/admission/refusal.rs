@@ -23,9 +23,11 @@ pub enum Refusal {
         retry_after: Duration,
     },
     /// No policy covers the repository, and what is there could not be looked at.
-    Uncovered {
+    Closed {
         /// The source name.
         repository: Repository,
+        /// The policy that says so, where one does.
+        policy: Option<Arc<str>>,
         /// Why, with the lines of configuration that would admit it.
         reason: Reason,
     },
@@ -39,7 +41,9 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// No configured upstream has this name.
-    Name,
+    Registry,
+    /// The upstream has no such repository.
+    Repository,
     /// No such manifest.
     Manifest,
     /// No such blob in an admitted manifest of this repository.
@@ -85,7 +89,7 @@ impl Refusal {
             Self::Denied(decision) | Self::Undecided { decision, .. } => {
                 decision.reasons().first().map_or(Code::NoPolicy, |r| r.code)
             }
-            Self::Uncovered { reason, .. } => reason.code,
+            Self::Closed { reason, .. } => reason.code,
             Self::Unknown(_) | Self::Upstream(_) => Code::SourceUnavailable,
         }
     }
@@ -100,7 +104,7 @@ impl Refusal {
     pub(super) fn or(self, other: Self) -> Self {
         let weight = |refusal: &Self| match refusal {
             Self::Undecided { .. } | Self::Upstream(_) => 2,
-            Self::Denied(_) | Self::Uncovered { .. } => 1,
+            Self::Denied(_) | Self::Closed { .. } => 1,
             Self::Unknown(_) => 0,
         };
         if weight(&other) > weight(&self) { other } else { self }
@@ -143,10 +147,14 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(decision) | Self::Undecided { decision, .. } => f.write_str(&decision.message()),
-            Self::Uncovered { repository, reason } => write!(f, "{repository} {}", reason.message),
-            Self::Unknown(Unknown::Name) => {
+            Self::Closed { repository, policy: Some(policy), reason } => {
+                write!(f, "policy {policy}: {repository} {}", reason.message)
+            }
+            Self::Closed { repository, policy: None, reason } => write!(f, "{repository} {}", reason.message),
+            Self::Unknown(Unknown::Registry) => {
                 f.write_str("no configured upstream has this name; add it under `upstreams`")
             }
+            Self::Unknown(Unknown::Repository) => f.write_str("the upstream has no such repository"),
             Self::Unknown(Unknown::Manifest) => f.write_str("the upstream has no such manifest"),
             Self::Unknown(Unknown::Blob) => {
                 f.write_str("no admitted manifest of this repository names this blob")

@@ -12,9 +12,8 @@ use futures_util::{Stream, stream};
 
 use super::arriving::{Place, Ready};
 use super::body::Body;
-use super::{Cache, Error, Role, reading};
+use super::{Cache, Error, Outlet, Role, reading};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
-use crate::sendfile::Lane;
 use crate::store::{self, Store, StoredBlob};
 use crate::upstream::Upstream;
 
@@ -195,20 +194,23 @@ impl Blob {
 
     /// Reads `range`, which lies within the blob. The last byte of an answer from an arriving blob,
     /// and each byte of a part of one, waits for the digest; a stream that ends with an error must
-    /// not be answered as complete. Files are sent by the kernel where the connection has a `lane`.
-    pub fn read(self, range: Range<u64>, lane: Option<Lane>) -> BlobReader {
+    /// not be answered as complete. What a client is to have goes through its connection's `outlet`.
+    pub fn read(self, range: Range<u64>, outlet: Option<Outlet>) -> BlobReader {
         let end = range.end.min(self.descriptor.size);
         let is_part = range.start != 0 || end != self.descriptor.size;
         let at = range.start;
-        let lane = lane.filter(|_| end.saturating_sub(at) >= WORTH_SENDING);
+        let outlet = outlet.map(|outlet| match end.saturating_sub(at) < WORTH_SENDING {
+            true => outlet.without_lane(),
+            false => outlet,
+        });
         let reader = match self.way {
             Way::Whole(bytes) => BlobReader::whole(&bytes, at, end),
             Way::Kept(file, store) => {
                 let kept = Some((store, self.descriptor.digest));
-                BlobReader::over(Reading { file, at, end, is_part, place: None, kept, lane })
+                BlobReader::over(Reading { file, at, end, is_part, place: None, kept, outlet })
             }
             Way::Arriving(file, place) => {
-                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), kept: None, lane })
+                BlobReader::over(Reading { file, at, end, is_part, place: Some(place), kept: None, outlet })
             }
             Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",
@@ -228,7 +230,7 @@ struct Reading {
     place: Option<Place>,
     /// The store that has the file, and as what.
     kept: Option<(Store, Digest)>,
-    lane: Option<Lane>,
+    outlet: Option<Outlet>,
 }
 
 impl Reading {
@@ -241,10 +243,7 @@ impl Reading {
             Some(place) => place.limit(self.at, self.end, self.is_part).await.map_err(io::Error::other)?,
         };
         let most = limit - self.at;
-        let read = match &self.lane {
-            Some(lane) => reading::send(&self.file, self.at, most, lane).await,
-            None => reading::read(&self.file, self.at, most).await,
-        };
+        let read = reading::read(&self.file, self.at, most, self.outlet.as_ref()).await;
         if let (Err(error), Some((store, digest))) = (&read, &self.kept) {
             store.heal(digest, &self.file, error).await;
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::outlet::{Held, Outlet};
 use crate::sendfile::Lane;
 
 /// What is read at once where no disk is waited for: large enough to make calls cheap, small enough
@@ -21,18 +22,41 @@ const AHEAD: u64 = 8 << 20;
 /// client to take it in time.
 const SENT_AT_ONCE: usize = 4 << 20;
 /// Less than this is copied sooner than it is mapped: a file's end, or the little that a slow upstream has sent.
-const SENT_AT_LEAST: u64 = 64 << 10;
+const SENT_AT_LEAST: usize = 64 << 10;
 /// So many buffers wait for their next use.
 const MOST_SPARE: usize = 16;
 
 static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
 
-/// Up to `most` bytes from `offset` on, at least one.
+/// Up to `most` bytes from `offset` on, at least one: what a client's `outlet` has the kernel send, where it can, or what
+/// is in memory as long as there is room.
 ///
 /// # Errors
 /// The disk's, and [`io::ErrorKind::UnexpectedEof`] where the file ends before `offset`.
-pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result<Bytes> {
+pub(super) async fn read(
+    file: &Arc<File>,
+    offset: u64,
+    most: u64,
+    outlet: Option<&Outlet>,
+) -> io::Result<Bytes> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if let Some(lane) = outlet.and_then(Outlet::lane)
+        && most >= SENT_AT_LEAST
+        && let Some(bytes) = send(file, offset, most, lane).await?
+    {
+        return Ok(bytes);
+    }
+    match outlet {
+        Some(outlet) => {
+            let held = outlet.hold().await;
+            let bytes = read_into_memory(file, offset, most).await?;
+            Ok(Bytes::from_owner(Piece { bytes, _held: held }))
+        }
+        None => read_into_memory(file, offset, most).await,
+    }
+}
+
+async fn read_into_memory(file: &Arc<File>, offset: u64, most: usize) -> io::Result<Bytes> {
     match read_cached(file, offset, most) {
         Some(bytes) => bytes,
         None => {
@@ -42,25 +66,28 @@ pub(super) async fn read(file: &Arc<File>, offset: u64, most: u64) -> io::Result
     }
 }
 
-/// As [`read`], as bytes that the lane's connection has the kernel send, where it can. The kernel sends
-/// on the calling thread, so what is not in memory is read first, on a thread that may wait.
-///
-/// # Errors
-/// As [`read`].
-pub(super) async fn send(file: &Arc<File>, offset: u64, most: u64, lane: &Lane) -> io::Result<Bytes> {
-    if most < SENT_AT_LEAST {
-        return read(file, offset, most).await;
+/// What is in memory for a client until it has taken it.
+struct Piece {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
-    let mut length = usize::try_from(most).unwrap_or(usize::MAX).min(SENT_AT_ONCE);
+}
+
+/// The kernel sends on the calling thread, so what is not in memory is read first, on a thread that may wait. `None`
+/// where files cannot be mapped.
+async fn send(file: &Arc<File>, offset: u64, most: usize, lane: &Lane) -> io::Result<Option<Bytes>> {
+    let mut length = most.min(SENT_AT_ONCE);
     if !is_cached(file, offset) || !is_cached(file, offset + length as u64 - 1) {
         length = length.min(FROM_DISK);
         let file = file.clone();
         tokio::task::spawn_blocking(move || load(&file, offset, length)).await??;
     }
-    match lane.piece(file, offset, length) {
-        Ok(bytes) => Ok(bytes),
-        Err(_) => read(file, offset, most).await,
-    }
+    Ok(lane.piece(file, offset, length).ok())
 }
 
 /// Whether the byte at `offset` is in memory. Pages come and go together, so that the ends of a range

@@ -96,7 +96,7 @@ fn conclude(
 /// What a refusal without a decision comes to.
 fn verdict_of(refusal: &Refusal) -> Verdict {
     match refusal {
-        Refusal::Uncovered { .. } => Verdict::Deny,
+        Refusal::Closed { .. } => Verdict::Deny,
         _ => Verdict::Indeterminate,
     }
 }

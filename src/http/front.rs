@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, Guard};
 use futures_util::future::Either;
 use http::header::HOST;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use tokio::time::timeout;
 
 use super::meters::{Kind, Meters, RegistryMeters};
@@ -19,9 +19,9 @@ use super::registry::{self, Problem};
 use super::reply::{Body, Labels, Reply};
 use super::route::{Content, Names, Route, RouteError, route};
 use crate::access::{Access, Principal};
+use crate::admission::Outlet;
 use crate::engine::{Current, Engine};
 use crate::oci::{Repository, Target};
-use crate::sendfile::Lane;
 use crate::telemetry::{Metrics, Untrusted};
 use near::{Known, Question};
 
@@ -67,7 +67,7 @@ struct Exchange<'a> {
     prepared: &'a Prepared,
     meters: &'a RegistryMeters,
     who: &'a Principal,
-    lane: Option<&'a Lane>,
+    outlet: &'a Outlet,
 }
 
 impl Front {
@@ -79,9 +79,9 @@ impl Front {
         Arc::new(Self { current: current.clone(), prepared, metrics })
     }
 
-    /// Answers one request, whatever it is; at once where memory has the answer. On a connection with a
-    /// `lane` the kernel sends files.
-    pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, lane: Option<&Lane>) -> Answer {
+    /// Answers one request, whatever it is; at once where memory has the answer. Files go by the
+    /// connection's `outlet`.
+    pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, outlet: &Outlet) -> Answer {
         let started = Instant::now();
         let (parts, _) = request.into_parts();
         let engine = self.current.load();
@@ -89,14 +89,14 @@ impl Front {
         let asked = Asked { started, parts };
         let question = Question::of(&asked.parts, &prepared);
         let again = |known: &Known| {
-            let exchange = Exchange::of(&asked, &known.routed, &engine, &prepared, who, lane);
+            let exchange = Exchange::of(&asked, &known.routed, &engine, &prepared, who, outlet);
             exchange.again(known).map(|reply| exchange.finish(reply))
         };
         if let Some(response) = question.as_ref().and_then(|question| question.recall(again)) {
             return Either::Left(ready(response));
         }
         let routed = asked.routed(&prepared.names);
-        let exchange = Exchange::of(&asked, &routed, &engine, &prepared, who, lane);
+        let exchange = Exchange::of(&asked, &routed, &engine, &prepared, who, outlet);
         if let Some(reply) = exchange.at_hand() {
             if let (Some(question), Ok(Route::Content(content))) = (question, &routed) {
                 question.keep(content, |target| exchange.known(content, target));
@@ -104,10 +104,10 @@ impl Front {
             return Either::Left(ready(exchange.finish(reply)));
         }
         let (engine, prepared) = (Guard::into_inner(engine), Guard::into_inner(prepared));
-        let (who, lane) = (Arc::clone(who), lane.cloned());
+        let (who, outlet) = (Arc::clone(who), outlet.clone());
         // On the heap, so that answers from memory do not carry its size about.
         Either::Right(Box::pin(async move {
-            let exchange = Exchange::of(&asked, &routed, &engine, &prepared, &who, lane.as_ref());
+            let exchange = Exchange::of(&asked, &routed, &engine, &prepared, &who, &outlet);
             let reply = exchange.answer().await;
             exchange.finish(reply)
         }))
@@ -130,11 +130,24 @@ impl Front {
     }
 }
 
-/// The name that the client reaches us by. HTTP/2 has it in the request target.
-fn host(parts: &Parts) -> Option<&str> {
-    match parts.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => parts.headers.get(HOST)?.to_str().ok(),
+/// The name that the client reaches us by. HTTP/2 has it in the request target; HTTP/1.1 has one header for it, always
+/// (RFC 9112, section 3.2): of two, somebody before us may have read the other.
+fn host(parts: &Parts) -> Result<Option<&str>, RouteError> {
+    let mut headers = parts.headers.get_all(HOST).iter();
+    let header = headers.next();
+    if headers.next().is_some() || (header.is_none() && parts.version == Version::HTTP_11) {
+        return Err(RouteError::Host);
+    }
+    let name = match (parts.uri.authority(), header) {
+        (Some(authority), _) => Some(authority.as_str()),
+        (None, Some(header)) => Some(header.to_str().map_err(|_| RouteError::Host)?),
+        (None, None) => None,
+    };
+    // RFC 3986, section 3.2.2, without percent-encoding and without somebody before an `@`.
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
+    match name {
+        Some(name) if !name.bytes().all(is_of_host) => Err(RouteError::Host),
+        name => Ok(name),
     }
 }
 
@@ -167,7 +180,7 @@ impl Prepared {
 impl Asked {
     fn routed(&self, names: &Names) -> Routed {
         let Parts { method, uri, .. } = &self.parts;
-        route(method, host(&self.parts), uri.path(), uri.query(), names)
+        route(method, host(&self.parts)?, uri.path(), uri.query(), names)
     }
 }
 
@@ -178,13 +191,13 @@ impl<'a> Exchange<'a> {
         engine: &'a Engine,
         prepared: &'a Prepared,
         who: &'a Principal,
-        lane: Option<&'a Lane>,
+        outlet: &'a Outlet,
     ) -> Self {
         let meters = prepared.meters.of(match routed {
             Ok(Route::Content(content)) => Some(content.repository.registry()),
             Ok(Route::Base) | Err(_) => None,
         });
-        Self { asked, routed, engine, prepared, meters, who, lane }
+        Self { asked, routed, engine, prepared, meters, who, outlet }
     }
 
     /// The answer that was given before, where it still holds.
@@ -263,7 +276,7 @@ impl<'a> Exchange<'a> {
             who: self.who,
             meters: self.meters,
             decisions: self.prepared.decisions.as_deref(),
-            lane: self.lane,
+            outlet: self.outlet,
         }
     }
 

@@ -14,12 +14,11 @@ pub(in crate::http) use error::denial;
 use super::accept;
 use super::meters::RegistryMeters;
 use super::range::{Asked, asked};
-use super::reply::{Labels, Reply, has_unchanged};
+use super::reply::{Labels, Reply, has_unchanged, wants_another};
 use super::route::{Content, Endpoint};
 use crate::access::Principal;
-use crate::admission::{Admitted, Blob, Gate, Hit, Refusal};
+use crate::admission::{Admitted, Blob, Gate, Hit, Outlet, Refusal};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Target};
-use crate::sendfile::Lane;
 
 /// What the endpoints need to answer one request.
 pub(super) struct Request<'a> {
@@ -29,8 +28,8 @@ pub(super) struct Request<'a> {
     pub(super) meters: &'a RegistryMeters,
     /// Where decisions can be read.
     pub(super) decisions: Option<&'a str>,
-    /// How the connection has the kernel send files, where it can.
-    pub(super) lane: Option<&'a Lane>,
+    /// How files reach the client.
+    pub(super) outlet: &'a Outlet,
 }
 
 impl Request<'_> {
@@ -43,7 +42,7 @@ impl Request<'_> {
                 self.of_manifest(&manifest, &Labels::of(manifest.content()))
             }
             Endpoint::Blob(digest) if self.asks_for_head(digest) => {
-                Ok(self.of_blob_head(&gate.blob_descriptor_at_hand(repository, digest, self.who)?))
+                self.of_blob_head(&gate.blob_descriptor_at_hand(repository, digest, self.who)?)
             }
             Endpoint::Blob(digest) => self.of_blob(gate.blob_at_hand(repository, digest, self.who)?),
             Endpoint::Tags { .. } | Endpoint::Referrers { .. } => return None,
@@ -89,6 +88,7 @@ impl Request<'_> {
     }
 
     fn of_manifest(&self, manifest: &Admitted<Arc<Manifest>>, labels: &Labels) -> Result<Reply, Problem> {
+        self.precondition(manifest.content().digest())?;
         let media_type = &manifest.content().descriptor().media_type;
         if !accept::admits(self.headers(), media_type) {
             return Err(Problem::not_accepted(media_type));
@@ -102,6 +102,7 @@ impl Request<'_> {
     }
 
     fn of_blob(&self, blob: Admitted<Blob>) -> Result<Reply, Problem> {
+        self.precondition(blob.content().digest())?;
         let size = blob.content().size();
         let asked = match asked(self.headers(), size, blob.content().digest()) {
             Asked::Outside => return Err(Problem::outside(size)),
@@ -109,16 +110,22 @@ impl Request<'_> {
             Asked::Part(_) if !blob.content().accepts_ranges() => Asked::Whole,
             asked => asked,
         };
-        Ok(Reply::blob(blob, asked, &self.meters.served(), self.lane.cloned()))
+        Ok(Reply::blob(blob, asked, &self.meters.served(), self.outlet.clone()))
     }
 
     async fn blob_head(&self, repository: &Repository, digest: &Digest) -> Result<Reply, Problem> {
         let blob = self.gate.blob_descriptor(repository, digest, self.who).await;
-        Ok(self.of_blob_head(&blob.map_err(|r| self.refused(&r))?))
+        self.of_blob_head(&blob.map_err(|r| self.refused(&r))?)
     }
 
-    fn of_blob_head(&self, blob: &Admitted<Descriptor>) -> Reply {
-        Reply::blob_head(blob, has_unchanged(self.headers(), &blob.content().digest))
+    fn of_blob_head(&self, blob: &Admitted<Descriptor>) -> Result<Reply, Problem> {
+        let digest = &blob.content().digest;
+        self.precondition(digest)?;
+        Ok(Reply::blob_head(blob, has_unchanged(self.headers(), digest)))
+    }
+
+    fn precondition(&self, digest: &Digest) -> Result<(), Problem> {
+        if wants_another(self.headers(), digest) { Err(Problem::another(digest)) } else { Ok(()) }
     }
 
     async fn tags(
@@ -130,7 +137,8 @@ impl Request<'_> {
     ) -> Result<Reply, Problem> {
         // Upstreams disagree about 0; the specification wants an empty list of what is there.
         let asked = n.map(|n| n.max(1));
-        let mut page = self.gate.tags(repository, asked, last).await.map_err(|r| self.refused(&r))?;
+        let mut page =
+            self.gate.tags(repository, asked, last, self.who).await.map_err(|r| self.refused(&r))?;
         if n == Some(0) {
             page.tags.clear();
         }
@@ -140,7 +148,9 @@ impl Request<'_> {
             // In the client's own naming, whatever the upstream's link says.
             format!("{}?n={n}&last={last}{ns}", self.parts.uri.path())
         });
-        Ok(Reply::tags(repository, &page, next, self.is_head()))
+        let path = self.parts.uri.path();
+        let name = path.strip_prefix("/v2/").and_then(|name| name.strip_suffix("/tags/list"));
+        Ok(Reply::tags(name.unwrap_or(repository.path()), &page, next, self.is_head()))
     }
 
     async fn referrers(

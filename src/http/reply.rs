@@ -7,7 +7,7 @@ mod headers;
 use std::sync::Arc;
 
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK,
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK,
     RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -19,17 +19,18 @@ pub use headers::Labels;
 
 use super::range::Asked;
 use super::registry::Problem;
-use crate::admission::{Admitted, Blob, Referrers, Source, TagPage};
-use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, media_type};
+use crate::admission::{Admitted, Blob, Outlet, Referrers, Source, TagPage};
+use crate::oci::{Descriptor, Digest, Manifest, Tag, media_type};
 use crate::policy::Decision;
-use crate::sendfile::Lane;
 use crate::telemetry::metrics::SpreadCounter;
 use headers::{digest_and_etag, text};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const INDEX: HeaderValue = HeaderValue::from_static(media_type::OCI_INDEX);
-const STALE: HeaderValue = HeaderValue::from_static(r#"110 - "Response is Stale""#);
+/// Clients take no other code from registries: distribution-spec 1.1, "Warnings".
+const STALE: HeaderValue =
+    HeaderValue::from_static(r#"299 - "stale: the upstream could not be asked, this is its last answer""#);
 const NO_REFERRERS: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
@@ -48,6 +49,11 @@ pub struct Reply {
 /// Whether the client has the content with this digest already. RFC 9110, section 13.1.2.
 pub fn has_unchanged(request: &HeaderMap, digest: &Digest) -> bool {
     request.contains_key(IF_NONE_MATCH) && headers::holds(request, &digest_and_etag(digest).1)
+}
+
+/// Whether the client wants this under other entity tags alone. RFC 9110, section 13.1.1.
+pub fn wants_another(request: &HeaderMap, digest: &Digest) -> bool {
+    request.contains_key(IF_MATCH) && !headers::takes(request, &digest_and_etag(digest).1)
 }
 
 /// Counters of the bytes that an answer hands out.
@@ -88,8 +94,8 @@ impl Reply {
         reply.given_by(manifest.decision(), manifest.stale())
     }
 
-    /// A blob or a part of it, as `asked`. Sent by the kernel where the connection has a `lane`.
-    pub fn blob(blob: Admitted<Blob>, asked: Asked, served: &Served<'_>, lane: Option<Lane>) -> Self {
+    /// A blob or a part of it, as `asked`, by the connection's `outlet`.
+    pub fn blob(blob: Admitted<Blob>, asked: Asked, served: &Served<'_>, outlet: Outlet) -> Self {
         let (decision, stale) = (blob.decision().clone(), blob.stale());
         let (size, digest) = (blob.content().size(), *blob.content().digest());
         let counter = match blob.content().source() {
@@ -100,7 +106,7 @@ impl Reply {
             Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
             Asked::Whole | Asked::Outside => (StatusCode::OK, 0..size),
         };
-        let mut reply = Self::new(status, Body::blob(blob, range.clone(), counter, lane));
+        let mut reply = Self::new(status, Body::blob(blob, range.clone(), counter, outlet));
         if status == StatusCode::PARTIAL_CONTENT {
             let value = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
             reply.set_text(CONTENT_RANGE, value);
@@ -141,14 +147,14 @@ impl Reply {
         }
     }
 
-    /// A page of tags, with the address of the next one.
-    pub fn tags(repository: &Repository, page: &TagPage, next: Option<String>, head: bool) -> Self {
+    /// A page of the tags of what the client calls `name`, with the address of the next one.
+    pub fn tags(name: &str, page: &TagPage, next: Option<String>, head: bool) -> Self {
         #[derive(Serialize)]
         struct List<'a> {
             name: &'a str,
             tags: &'a [Tag],
         }
-        let list = List { name: repository.path(), tags: &page.tags };
+        let list = List { name, tags: &page.tags };
         let mut reply = Self::json(StatusCode::OK, &list, head);
         if let Some(next) = next {
             reply.set_text(LINK, format!(r#"<{next}>; rel="next""#));

@@ -68,6 +68,9 @@ pub enum RouteError {
     /// A method that writes.
     #[error("this proxy only pulls; push to the source registry itself")]
     Method,
+    /// Not one host, or none where the protocol wants it (RFC 9112, section 3.2).
+    #[error("the request must have one Host header, with a host's name and maybe a port")]
+    Host,
     /// Percent-encoding that hides a slash, is cut short, or stands for other than ASCII.
     #[error("the path or query is not encoded as it should be")]
     Encoding,

@@ -121,10 +121,7 @@ impl<'a> Case<'a> {
     fn under(&self, policy: &Policy, mode: Mode) -> Outcome {
         match mode {
             Mode::Allow => Outcome::allow(Code::ModeAllow, "is admitted unverified (mode allow)"),
-            Mode::Deny => {
-                let message = "is refused whatever signs it (mode deny)".to_owned();
-                Outcome::deny(Reason { code: Code::ModeDeny, message })
-            }
+            Mode::Deny => Outcome::deny(message::mode_deny()),
             Mode::Enforce | Mode::Audit => match policy.demand(&self.subject.repository) {
                 Demand::Require(require) => self.judged(policy, &require),
                 Demand::Never(reason) => self.exception().unwrap_or_else(|| Outcome::deny(reason)),
@@ -141,8 +138,11 @@ impl<'a> Case<'a> {
     /// Deny.
     fn judged(&self, policy: &Policy, require: &Require) -> Outcome {
         let assessed = Assessed::of(policy, self.subject, self.pulled, self.findings, self.now);
-        let outcome = self
-            .satisfied(policy, require, &assessed)
+        // What an exception admits of an index is all that it lists, and its manifests' own signatures admit only themselves.
+        let judges_children = self.children.is_some() && policy.index() != IndexRule::Index;
+        let excepted = if judges_children { self.exception() } else { None };
+        let outcome = excepted
+            .or_else(|| self.satisfied(policy, require, &assessed))
             .or_else(|| self.exception())
             .unwrap_or_else(|| self.refused(policy, require, &assessed));
         Outcome { signatures: assessed.reports, ..outcome }

@@ -114,7 +114,11 @@ pub(super) fn no_policy(repository: &Repository) -> Reason {
     Reason { code: Code::NoPolicy, message }
 }
 
-/// The same with room for explanation, for terminals.
+pub(super) fn mode_deny() -> Reason {
+    Reason { code: Code::ModeDeny, message: "is refused whatever signs it (mode deny)".to_owned() }
+}
+
+/// [`no_policy`] with room for explanation, for terminals.
 pub(super) fn help(repository: &Repository) -> String {
     let name = policy_name(repository);
     format!(

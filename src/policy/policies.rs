@@ -247,12 +247,19 @@ impl Policies {
         }
     }
 
-    /// Why nothing of this repository can be admitted, whatever is found there: no policy covers it
-    /// and no exception is made in it.
-    pub fn uncovered(&self, repository: &Repository) -> Option<Reason> {
-        let excepted = self.exceptions.iter().any(|e| e.repository == *repository);
-        let covered = self.audit_everything || excepted || self.matching(repository).is_some();
-        (!covered).then(|| message::no_policy(repository))
+    /// Why nothing of this repository can be admitted, whatever is found there, and by which policy: its mode is `deny`,
+    /// or there is none, and no exception is made in the repository.
+    pub fn closed(&self, repository: &Repository) -> Option<(Option<&Arc<str>>, Reason)> {
+        match self.matching(repository) {
+            Some(policy) if policy.mode(repository) == Mode::Deny => {
+                Some((Some(&policy.name), message::mode_deny()))
+            }
+            Some(_) => None,
+            None => {
+                let excepted = self.exceptions.iter().any(|e| e.repository == *repository);
+                (!self.audit_everything && !excepted).then(|| (None, message::no_policy(repository)))
+            }
+        }
     }
 
     /// What an operator should know at start, though nothing is wrong.

@@ -95,6 +95,64 @@ async fn an_exception_admits_one_digest_until_it_ends() {
     refused(&proxy.get("app:1").await, 403, "DENIED", "none found");
 }
 
+/// Where manifests of an index are judged themselves, an exception for it still covers what it lists.
+#[tokio::test]
+async fn an_exception_for_an_index_covers_what_it_lists() {
+    let (signed, other) = (Package::image_for("app", "amd64"), Package::image_for("app", "arm64"));
+    let index = Package::index([signed.clone(), other.clone()]);
+    let ends = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(3600));
+    let exception = format!(
+        "[{{ repository: registry.test/app, digest: \"{}\", reason: r, expires: \"{ends}\" }}]",
+        index.digest()
+    );
+    for (exceptions, status) in [(&*exception, 200), ("[]", 403)] {
+        let (listed, vouched) = (index.clone(), signed.clone());
+        let proxy = TestProxy::new()
+            .policy("require: wabbit, index: children")
+            .with("exceptions", exceptions)
+            .upstream(move |registry| {
+                registry.push("app", "1", &listed);
+                push_signed(registry, "app", "2", &vouched);
+            })
+            .start()
+            .await;
+        served(&proxy.get("app:1").await, index.bytes());
+        served(&proxy.get(&format!("app@{}", signed.digest())).await, signed.bytes());
+        assert_eq!(proxy.get(&format!("app@{}", other.digest())).await.status, status);
+    }
+}
+
+/// Nobody learns through the proxy's credentials what is in a repository of which nothing may be pulled.
+#[tokio::test]
+async fn of_what_nothing_can_be_admitted_the_upstream_is_not_asked() {
+    let proxy = TestProxy::new()
+        .with("policies", "[{ name: shut, scopes: [\"registry.test/shut\"], mode: deny }]")
+        .upstream(signed("shut"))
+        .upstream(signed("uncovered"))
+        .start()
+        .await;
+    let digest = Package::image("app").digest();
+    let why = [("shut", "policy shut", "mode_deny"), ("uncovered", "covered by no policy", "no_policy")];
+    for (name, message, reason) in why {
+        let path = format!("/v2/registry.test/{name}");
+        for what in
+            ["manifests/1", &format!("manifests/{digest}"), "tags/list", &format!("referrers/{digest}")]
+        {
+            let got = proxy.path(&format!("{path}/{what}")).await;
+            refused(&got, 403, "DENIED", message);
+            assert_eq!(got.header("portcullis-reason"), reason, "{what}");
+        }
+        assert_eq!(proxy.upstream().count(name), 0);
+    }
+    let counted = |mode, policy, reason| {
+        format!(
+            "portcullis_verifications_total{{format=\"none\",mode=\"{mode}\",policy=\"{policy}\",reason=\"{reason}\""
+        )
+    };
+    assert_eq!(proxy.metric(&counted("deny", "shut", "mode_deny")).await, 4.0);
+    assert_eq!(proxy.metric(&counted("enforce", "none", "no_policy")).await, 4.0);
+}
+
 #[tokio::test]
 async fn an_exception_does_not_open_what_is_denied_outright() {
     let image = Package::image("app");

@@ -94,6 +94,6 @@ async fn policy_goes_by_the_source_name_however_the_client_names_it() {
         proxy.path("/v2/library/nginx/manifests/1?ns=docker.io").await,
         proxy.send(Method::GET, "/v2/library/nginx/manifests/1", &by_host).await,
     ] {
-        refused(&answer, 403, "DENIED", "policy hub: docker.io/library/nginx@");
+        refused(&answer, 403, "DENIED", "policy hub: docker.io/library/nginx is refused");
     }
 }

@@ -1,11 +1,12 @@
 //! The read side of OCI distribution-spec 1.1: each rule that the conformance suite checks.
 
 use http::Method;
-use http::header::{ACCEPT, RANGE};
+use http::header::{ACCEPT, IF_MATCH, RANGE};
 use portcullis::demo::Package;
 use portcullis::demo::signing::nv2;
 use portcullis::oci::{Algorithm, Digest};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::test_proxy::{TestProxy, WABBIT, push_signed, refused, served, signed};
 
@@ -86,6 +87,7 @@ async fn tags_are_listed_in_pages() {
     let list = async |query: &str| {
         let answer = proxy.path(&format!("/v2/registry.test/app/tags/list{query}")).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["name"], "registry.test/app", "the name that the client used");
         (body["tags"].clone(), answer.header("link").to_owned())
     };
     let (all, link) = list("").await;
@@ -108,7 +110,9 @@ async fn what_is_not_there_has_its_own_code() {
     refused(&proxy.get(&format!("app@{none}")).await, 404, "MANIFEST_UNKNOWN", "");
     refused(&proxy.get("nothing:1").await, 404, "MANIFEST_UNKNOWN", "");
     refused(&proxy.blob("app", &none).await, 404, "BLOB_UNKNOWN", "");
-    refused(&proxy.path("/v2/registry.test/nothing/tags/list").await, 404, "NAME_UNKNOWN", "");
+    let nothing = proxy.path("/v2/registry.test/nothing/tags/list").await;
+    refused(&nothing, 404, "NAME_UNKNOWN", "the upstream has no such repository");
+    refused(&proxy.path("/v2/none.test/app/tags/list").await, 404, "NAME_UNKNOWN", "is not an upstream");
     assert_eq!(proxy.path("/v1/app").await.status, 404);
     assert_eq!(proxy.path("/v2/app/unheard/of").await.status, 404);
 }
@@ -125,6 +129,61 @@ async fn malformed_requests_are_named() {
         refused(&proxy.path(&path).await, 400, "DIGEST_INVALID", "");
     }
     refused(&proxy.path("/v2/registry.test/APP/manifests/1").await, 400, "NAME_INVALID", "");
+}
+
+/// Of two, a proxy before this one may have read the other (RFC 9112, section 3.2).
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    let status = async |head: &str| {
+        let mut stream = tokio::net::TcpStream::connect(proxy.proxy().address()).await.unwrap();
+        stream.write_all(format!("GET {head}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let path = "/v2/registry.test/app/manifests/1";
+    for _ in 0..4 {
+        for (head, expected) in [
+            (format!("{path} HTTP/1.1\r\nHost: proxy:5000"), "200"),
+            (format!("{path} HTTP/1.0"), "200"),
+            (format!("http://proxy{path} HTTP/1.1\r\nHost: proxy"), "200"),
+            (format!("{path} HTTP/1.1"), "400"),
+            (format!("http://proxy{path} HTTP/1.1"), "400"),
+            (format!("{path} HTTP/1.1\r\nHost: proxy:5000\r\nHost: proxy:5000"), "400"),
+            (format!("{path} HTTP/1.1\r\nHost: a b/c"), "400"),
+            (format!("{path} HTTP/1.1\r\nHost: somebody@proxy"), "400"),
+        ] {
+            assert_eq!(status(&head).await, expected, "{head}");
+        }
+    }
+}
+
+/// RFC 9110, section 13.1.1.
+#[tokio::test]
+async fn what_a_client_wants_under_other_tags_alone_it_does_not_get() {
+    let image = Package::image("app");
+    let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    let layer = image.layer();
+    let paths = [
+        ("/v2/registry.test/app/manifests/1".to_owned(), image.digest()),
+        (format!("/v2/registry.test/app/blobs/{layer}"), layer),
+    ];
+    for (path, digest) in paths {
+        for method in [Method::GET, Method::HEAD] {
+            for (tags, status) in [
+                (format!("\"x\", \"{digest}\""), 200),
+                ("*".to_owned(), 200),
+                ("\"x\"".to_owned(), 412),
+                (format!("W/\"{digest}\""), 412),
+            ] {
+                let got = proxy.send(method.clone(), &path, &[(IF_MATCH, &tags)]).await;
+                assert_eq!(got.status, status, "{method} {path} {tags}");
+            }
+        }
+        let both = [(IF_MATCH, "\"x\""), (RANGE, "bytes=0-1")];
+        refused(&proxy.send(Method::GET, &path, &both).await, 412, "PRECONDITION_FAILED", "If-Match");
+    }
 }
 
 #[tokio::test]

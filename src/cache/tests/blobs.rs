@@ -140,7 +140,12 @@ async fn the_kernel_sends_a_blob_that_is_arriving() {
         }
         let (lane, opened) = (Lane::default(), open().await);
         assert_eq!(opened.source(), Source::Upstream);
-        let piece = opened.read(0..blob.size, Some(lane.clone())).next().await.unwrap().unwrap();
+        let piece = opened
+            .read(0..blob.size, Some(Room::default().outlet(Some(lane.clone()))))
+            .next()
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(lane.carries(&piece), is_sent, "{size}");
         assert!(!piece.is_empty() && piece == bytes[..piece.len()]);
     }

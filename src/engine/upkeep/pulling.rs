@@ -91,7 +91,7 @@ impl<'a> Course<'a> {
 
     fn fault(&self, refusal: &Refusal) -> Fault {
         match refusal {
-            Refusal::Denied(_) | Refusal::Uncovered { .. } | Refusal::Unknown(_) => {
+            Refusal::Denied(_) | Refusal::Closed { .. } | Refusal::Unknown(_) => {
                 Fault::Refused(refusal.to_string())
             }
             Refusal::Upstream(Trouble::Unavailable { message, .. }) if !self.patient => {

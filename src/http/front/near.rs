@@ -61,12 +61,13 @@ impl<'a> Question<'a> {
     /// The question of a request that reads.
     pub(super) fn of(parts: &'a Parts, prepared: &'a Arc<Prepared>) -> Option<Self> {
         let target = parts.uri.path_and_query()?.as_str();
+        let host = host(parts).ok()?;
         if !matches!(parts.method, Method::GET | Method::HEAD) || target.len() > MAX_TARGET_BYTES {
             return None;
         }
         let mut hasher = DefaultHasher::new();
         hasher.write(&target.as_bytes()[target.len().saturating_sub(HASHED_BYTES)..]);
-        Some(Self { prepared, host: host(parts), target, hash: hasher.finish() })
+        Some(Self { prepared, host, target, hash: hasher.finish() })
     }
 
     /// Answers as before, where `again` still can; else that is forgotten.
@@ -116,4 +117,4 @@ impl<'a> Question<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

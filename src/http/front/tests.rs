@@ -3,6 +3,7 @@
 use arc_swap::ArcSwap;
 use http_body_util::BodyExt as _;
 
+pub(in crate::http) use super::near::tests::{Stand, get};
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Settings, parse};
@@ -30,9 +31,14 @@ pub(in crate::http) async fn front() -> Arc<Front> {
     Front::new(&Arc::new(ArcSwap::new(engine(settings(SETTINGS)).await)))
 }
 
+/// A connection's that nobody else has.
+pub(in crate::http) fn outlet() -> Outlet {
+    crate::admission::Room::default().outlet(None)
+}
+
 async fn ask(front: &Front, method: Method, target: &str) -> (u16, http::HeaderMap, String) {
     let request = Request::builder().method(method).uri(target).header(HOST, "proxy.corp").body(()).unwrap();
-    let (parts, body) = front.answer(request, &Arc::new(Principal::Anonymous), None).await.into_parts();
+    let (parts, body) = front.answer(request, &Arc::new(Principal::Anonymous), &outlet()).await.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     (parts.status.as_u16(), parts.headers, text)
 }
@@ -81,7 +87,8 @@ async fn requests_after_a_reload_are_routed_by_the_new_engine() {
     assert_eq!(ask(&front, Method::GET, quay).await.0, 404);
     let with_quay = SETTINGS.to_owned() + "  quay.io: { offline: true }\n";
     current.store(engine(settings(&with_quay)).await);
-    assert_eq!(ask(&front, Method::GET, quay).await.0, 503);
+    let (status, _, body) = ask(&front, Method::GET, quay).await;
+    assert!(status == 403 && body.contains("quay.io/a is covered by no policy"), "{status} {body}");
 }
 
 #[tokio::test]

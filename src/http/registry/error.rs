@@ -9,6 +9,7 @@ use http::StatusCode;
 use crate::access::NotAllowed;
 use crate::admission::{Refusal, Trouble, Unknown};
 use crate::http::route::RouteError;
+use crate::oci::Digest;
 use crate::policy::Decision;
 use crate::signature::Code;
 
@@ -41,10 +42,12 @@ impl Problem {
             Refusal::Undecided { decision, retry_after } => {
                 Self::unavailable(message, *retry_after).decided(decision, decisions)
             }
-            Refusal::Uncovered { reason, .. } => {
+            Refusal::Closed { reason, .. } => {
                 Self { reason: Some(reason.code), ..Self::new(StatusCode::FORBIDDEN, "DENIED", message) }
             }
-            Refusal::Unknown(Unknown::Name) => Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message),
+            Refusal::Unknown(Unknown::Registry | Unknown::Repository) => {
+                Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
+            }
             Refusal::Unknown(Unknown::Manifest) => {
                 Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message)
             }
@@ -71,7 +74,8 @@ impl Problem {
         let (status, code) = match error {
             RouteError::NoEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
             RouteError::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
-            RouteError::Encoding
+            RouteError::Host
+            | RouteError::Encoding
             | RouteError::Name(_)
             | RouteError::TwoRegistries(..)
             | RouteError::Repeated(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
@@ -100,6 +104,12 @@ impl Problem {
         let message = format!("the blob has {size} bytes; the range lies outside");
         let problem = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message);
         Self { outside_of: Some(size), ..problem }
+    }
+
+    /// The client wants this under other entity tags alone.
+    pub fn another(digest: &Digest) -> Self {
+        let message = format!("the entity tag is \"{digest}\", which If-Match does not name");
+        Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED", message)
     }
 
     /// No answer was found in time.

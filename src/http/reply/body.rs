@@ -10,9 +10,8 @@ use bytes::Bytes;
 use futures_util::Stream as _;
 use http_body::{Frame, SizeHint};
 
-use crate::admission::{Admitted, Blob, BlobReader, Referrers};
+use crate::admission::{Admitted, Blob, BlobReader, Outlet, Referrers};
 use crate::oci::Manifest;
-use crate::sendfile::Lane;
 use crate::telemetry::metrics::SpreadCounter;
 
 /// What an answer carries.
@@ -42,10 +41,10 @@ impl Body {
         blob: Admitted<Blob>,
         range: Range<u64>,
         served: &SpreadCounter,
-        lane: Option<Lane>,
+        outlet: Outlet,
     ) -> Self {
         let left = range.end.saturating_sub(range.start);
-        let reader = blob.into_content().read(range, lane);
+        let reader = blob.into_content().read(range, Some(outlet));
         Self(Inner::Blob { reader, left, served: served.clone() })
     }
 

@@ -1,8 +1,8 @@
 //! Header values, made with as few copies as they allow.
 
 use bytes::Bytes;
-use http::header::IF_NONE_MATCH;
-use http::{HeaderMap, HeaderValue};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::oci::{Digest, Manifest, media_type};
 
@@ -55,11 +55,17 @@ fn media_type_value(name: &str) -> HeaderValue {
 
 /// Whether the client holds the content with this entity tag.
 pub(super) fn holds(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let values = request.get_all(IF_NONE_MATCH).iter();
-    values.flat_map(|v| v.as_bytes().split(|b| *b == b',')).any(|tag| {
-        let tag = tag.trim_ascii();
-        tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes()
-    })
+    tags(request, IF_NONE_MATCH).any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+}
+
+/// Whether the client would have the content under this entity tag too. Compared strongly: RFC 9110, section 13.1.1.
+pub(super) fn takes(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    tags(request, IF_MATCH).any(|tag| tag == b"*" || tag == etag)
+}
+
+fn tags(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let values = request.get_all(name).into_iter();
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// The text as a header's value, where it can be one.

@@ -90,11 +90,10 @@ async fn problems_carry_the_headers_that_belong_to_them() {
 
 #[tokio::test]
 async fn tags_and_their_next_page() {
-    let repository = Repository::parse("docker.io/library/nginx").unwrap();
     let page = TagPage { tags: ["v1", "v2"].map(|t| Tag::parse(t).unwrap()).to_vec(), more: true };
     let next = "/v2/nginx/tags/list?n=2&last=v2".to_owned();
-    let seen = Seen::of(Reply::tags(&repository, &page, Some(next), false)).await;
-    assert_eq!(seen.json(), json!({"name": "library/nginx", "tags": ["v1", "v2"]}));
+    let seen = Seen::of(Reply::tags("docker.io/nginx", &page, Some(next), false)).await;
+    assert_eq!(seen.json(), json!({"name": "docker.io/nginx", "tags": ["v1", "v2"]}));
     assert_eq!(seen.header("link"), Some(r#"</v2/nginx/tags/list?n=2&last=v2>; rel="next""#));
 }
 

@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
 use crate::access::Principal;
+use crate::admission::{Outlet, Room};
 use crate::http::front::Front;
-use crate::sendfile::{Lane, Wire};
+use crate::sendfile::Wire;
 use crate::telemetry::metrics::Gauge;
 
 /// At most so many connections; further ones wait in the kernel's queue.
@@ -43,10 +44,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD_BYTES: u32 = 32 * 1024;
 
-/// What one connection, and one stream of it, may hold of requests and answers: what follows waits for the
-/// client.
+/// What one connection, or one stream of HTTP/2, may hold of answers before it takes another piece.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
-const MAX_STREAM_BUFFER_BYTES: usize = 256 * 1024;
+
+/// What a client may send before it is read, on a stream and on all of a connection (RFC 9113, section 6.9.2): pulls have
+/// no bodies.
+const WINDOW_BYTES: u32 = 65_535;
 
 /// Streams that one HTTP/2 connection may have open: clients pull a handful of layers at once.
 const MAX_STREAMS: u32 = 128;
@@ -61,6 +64,7 @@ pub(super) struct Listener {
     tls: Option<Arc<Tls>>,
     drain: Duration,
     patience: Patience,
+    room: Room,
 }
 
 impl Listener {
@@ -74,7 +78,7 @@ impl Listener {
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, drain, patience: PATIENCE })
+        Ok(Self { listener, tls, drain, patience: PATIENCE, room: Room::default() })
     }
 
     /// The address that clients reach, with the port that the system chose where 0 was asked for.
@@ -88,9 +92,9 @@ impl Listener {
     /// Serves until `shutdown` is ready, then takes no more connections, lets those that are open
     /// finish their answers, and cuts them off at the deadline.
     pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
-        let Self { listener, tls, drain, patience } = self;
+        let Self { listener, tls, drain, patience, room } = self;
         let ending = CancellationToken::new();
-        let way = Way { tls, front, builder: builder(), patience, drain, ending: ending.clone() };
+        let way = Way { tls, front, builder: builder(), patience, drain, ending: ending.clone(), room };
         let way = Arc::new(way);
         let mut connections = JoinSet::new();
         let mut check = interval(CERTIFICATE_CHECK);
@@ -144,6 +148,7 @@ struct Way {
     drain: Duration,
     /// The listener takes no more connections, and those that are open end in good order.
     ending: CancellationToken,
+    room: Room,
 }
 
 async fn connection(stream: TcpStream, way: Arc<Way>) {
@@ -153,13 +158,15 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
     let pulse = Pulse::new();
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
-        let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
+        let outlet = way.room.outlet(Some(wire.lane().clone()));
+        let client = Client { who: Arc::new(Principal::Anonymous), outlet, pulse };
         return way.requests(wire, client).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
-            let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
+            let outlet = way.room.outlet(None);
+            let client = Client { who: Arc::new(tls::principal(&stream)), outlet, pulse };
             way.requests(stream, client).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -170,7 +177,7 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
 /// Who is at the other end, and how it is answered.
 struct Client {
     who: Arc<Principal>,
-    lane: Option<Lane>,
+    outlet: Outlet,
     pulse: Arc<Pulse>,
 }
 
@@ -180,11 +187,12 @@ impl Way {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let front = &self.front;
+        // HTTP/2 cuts bodies into frames of its own.
+        let framed = client.outlet.without_lane();
         let service = service_fn(|request: Request<Incoming>| {
-            // HTTP/2 cuts bodies into frames of its own.
-            let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
+            let outlet = if request.version() < Version::HTTP_2 { &client.outlet } else { &framed };
             let busy = client.pulse.busy();
-            let answer = front.answer(request, &client.who, lane);
+            let answer = front.answer(request, &client.who, outlet);
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
@@ -236,7 +244,9 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES)
-        .max_send_buf_size(MAX_STREAM_BUFFER_BYTES)
+        .max_send_buf_size(MAX_BUFFER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .keep_alive_interval(PATIENCE.head)
         .keep_alive_timeout(PATIENCE.head);
     builder

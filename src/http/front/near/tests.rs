@@ -3,6 +3,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 
 use super::super::Front;
+use super::super::tests::outlet;
 use super::*;
 use crate::access::Principal;
 use crate::clock::Clock;
@@ -13,16 +14,16 @@ use crate::demo::signing::{Key, KeyKind};
 use crate::engine::{Current, Engine, State};
 
 /// A front door before an upstream whose images nobody signed. All on one thread.
-struct Stand {
-    registry: Registry,
+pub(in crate::http) struct Stand {
+    pub(in crate::http) registry: Registry,
     key: Key,
     state: Arc<State>,
     current: Current,
-    front: Arc<Front>,
+    pub(in crate::http) front: Arc<Front>,
 }
 
 impl Stand {
-    async fn new() -> Self {
+    pub(in crate::http) async fn new() -> Self {
         let (registry, key) = (Registry::start().await.unwrap(), Key::generate(KeyKind::P256).unwrap());
         let state = State::ephemeral(Clock::system()).await.unwrap();
         let engine = Engine::build(settings(&registry, &key, "audit"), &state, None).unwrap();
@@ -37,8 +38,8 @@ impl Stand {
         self.current.store(Arc::new(engine));
     }
 
-    async fn ask(&self, request: Request<()>, who: Principal) -> (StatusCode, Vec<u8>) {
-        let (parts, body) = self.front.answer(request, &Arc::new(who), None).await.into_parts();
+    pub(in crate::http) async fn ask(&self, request: Request<()>, who: Principal) -> (StatusCode, Vec<u8>) {
+        let (parts, body) = self.front.answer(request, &Arc::new(who), &outlet()).await.into_parts();
         (parts.status, body.collect().await.unwrap().to_bytes().to_vec())
     }
 
@@ -67,7 +68,7 @@ fn settings(registry: &Registry, key: &Key, mode: &str) -> Settings {
     parse(&text, std::path::Path::new("/nowhere/portcullis.yaml")).unwrap()
 }
 
-fn get(host: &str, target: &str) -> Request<()> {
+pub(in crate::http) fn get(host: &str, target: &str) -> Request<()> {
     Request::get(target).header(http::header::HOST, host).body(()).unwrap()
 }
 
@@ -124,7 +125,7 @@ async fn an_answer_is_the_same_in_every_way_that_is_asked() {
         let answers = async || {
             let mut all = Vec::new();
             for request in each() {
-                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), None).await;
+                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), &outlet()).await;
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove("x-request-id");
                 all.push((parts.status, parts.headers, body.collect().await.unwrap().to_bytes()));

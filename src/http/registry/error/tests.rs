@@ -33,13 +33,15 @@ fn refusals() {
         (Refusal::Denied(decision.clone()), (403, "DENIED", None)),
         (Refusal::Undecided { decision: decision.clone(), retry_after: wait }, (503, "UNAVAILABLE", Some(7))),
         (
-            Refusal::Uncovered {
+            Refusal::Closed {
+                policy: None,
                 repository: decision.repository().clone(),
                 reason: decision.reasons()[0].clone(),
             },
             (403, "DENIED", None),
         ),
-        (Refusal::Unknown(Unknown::Name), (404, "NAME_UNKNOWN", None)),
+        (Refusal::Unknown(Unknown::Registry), (404, "NAME_UNKNOWN", None)),
+        (Refusal::Unknown(Unknown::Repository), (404, "NAME_UNKNOWN", None)),
         (Refusal::Unknown(Unknown::Manifest), (404, "MANIFEST_UNKNOWN", None)),
         (Refusal::Unknown(Unknown::Blob), (404, "BLOB_UNKNOWN", None)),
         (

@@ -1,13 +1,19 @@
 //! The listener as clients of HTTP/2 meet it, frame by frame (RFC 9113).
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::tests::start_with;
+use super::tests::{start_before, start_with};
 use super::*;
+use crate::demo::package::Package;
+use crate::http::front::tests::{Stand, get};
+use crate::oci::Digest;
 
+const DATA: u8 = 0;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 /// In good order, an idle connection has no error to tell.
 const NO_ERROR: [u8; 4] = [0; 4];
@@ -33,10 +39,17 @@ impl Frames {
         frames
     }
 
-    /// `GET /v2/` on the first stream, in HPACK's literals.
+    /// `GET /v2/` on the first stream.
     async fn get_base(&mut self) {
-        let head = b"\x82\x86\x04\x04/v2/\x01\x05proxy";
-        self.send(1, 0x5, 1, head).await;
+        self.get(1, "/v2/", "proxy").await;
+    }
+
+    /// `GET` in HPACK's literals.
+    async fn get(&mut self, stream: u32, path: &str, host: &str) {
+        let length = |text: &str| u8::try_from(text.len()).unwrap();
+        let path = [&[0x04, length(path)], path.as_bytes()].concat();
+        let host = [&[0x01, length(host)], host.as_bytes()].concat();
+        self.send(1, 0x5, stream, &[b"\x82\x86", &path[..], &host[..]].concat()).await;
     }
 
     async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -103,4 +116,51 @@ async fn a_client_that_grants_no_window_is_cut_off() {
         .await
         .expect("its place is given to others");
     }
+}
+
+/// However many streams ask and whatever windows they grant: what nobody reads stays in files.
+#[tokio::test]
+async fn what_a_client_does_not_read_takes_little_memory() {
+    const STREAMS: u32 = 100;
+    const SIZE: usize = 600 << 10;
+    /// 1 + 4 pieces of 256 KiB, and what the kernel holds of them.
+    const MOST: u64 = 10 << 20;
+    let stand = Stand::new().await;
+    let layer = Bytes::from(vec![7; SIZE]);
+    let path = format!("/v2/app/blobs/{}", Digest::sha256(&layer));
+    let artifact = Package::artifact("application/x", [("application/octet-stream", layer)]);
+    stand.registry.push("app", "v1", &artifact);
+    for target in ["/v2/app/manifests/v1", &path] {
+        assert_eq!(stand.ask(get("a.proxy", target), Principal::Anonymous).await.0, http::StatusCode::OK);
+    }
+    let handed = || -> u64 {
+        let text = stand.front.metrics().render();
+        let lines = text.lines().filter(|line| line.starts_with("portcullis_bytes_served_total"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let before = handed();
+    let running = start_before(stand.front.clone(), None, |server| server.room = Room::of(4)).await;
+    let mut client = Frames::open(running.address, i32::MAX as u32).await;
+    client.send(WINDOW_UPDATE, 0, 0, &(i32::MAX as u32 - 65_535).to_be_bytes()).await;
+    for stream in 0..STREAMS {
+        client.get(2 * stream + 1, &path, "a.proxy").await;
+    }
+    timeout(LONGEST, async {
+        let mut last = 0;
+        // Until nothing more is handed over.
+        while last == 0 || last < handed() {
+            last = handed().max(last);
+            sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let waiting = handed() - before;
+    assert!((1 << 20..=MOST).contains(&waiting), "{waiting} bytes");
+    let mut read = 0;
+    while read < STREAMS as usize * SIZE {
+        let frame = timeout(LONGEST, client.next()).await.unwrap().unwrap();
+        read += if frame.kind == DATA { frame.payload.len() } else { 0 };
+    }
+    assert_eq!(handed() - before, u64::from(STREAMS) * SIZE as u64);
 }

@@ -26,11 +26,20 @@ async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
 }
 
 pub(super) async fn start_with(tls: Option<TlsFiles>, patience: Patience) -> Running {
+    let front = crate::http::front::tests::front().await;
+    start_before(front, tls, |server| server.patience = patience).await
+}
+
+pub(super) async fn start_before(
+    front: Arc<Front>,
+    tls: Option<TlsFiles>,
+    change: impl FnOnce(&mut Listener),
+) -> Running {
     let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
     let mut server =
         Listener::bind(([127, 0, 0, 1], 0).into(), tls.clone(), Duration::from_millis(300)).await.unwrap();
-    server.patience = patience;
-    let (address, front) = (server.address().unwrap(), crate::http::front::tests::front().await);
+    change(&mut server);
+    let address = server.address().unwrap();
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(front.clone(), async move {
         let _ = stopped.await;
