@@ -12,6 +12,7 @@ mod forgetting;
 mod lists;
 mod manifests;
 mod negative;
+mod passing;
 mod reading;
 mod seen;
 mod settings;
