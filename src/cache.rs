@@ -13,6 +13,7 @@ mod lists;
 mod manifests;
 mod negative;
 mod outlet;
+mod passing;
 mod reading;
 mod seen;
 mod settings;

@@ -110,7 +110,16 @@ pub(super) struct Discovered {
 /// What refers to the subject by name, and where that is to be had.
 struct Candidate {
     digest: Digest,
-    places: Vec<Arc<Place>>,
+    places: Vec<(Arc<Place>, By)>,
+}
+
+/// How a place names what refers to the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// In a list, which may name what is gone.
+    List,
+    /// By a tag. What that names is there: a place that does not have it contradicts itself.
+    Tag,
 }
 
 /// Asks every place in every way that the formats are kept, all at once, and reads what they name. The
@@ -122,12 +131,16 @@ pub(super) async fn discover(sources: &Sources<'_>, subject: &Digest, formats: &
     let (mut candidates, mut at) = (Vec::<Candidate>::new(), HashMap::new());
     for (place, (digests, mut troubles)) in sources.places.iter().zip(join_all(asked).await) {
         discovered.troubles.append(&mut troubles);
-        for digest in digests {
+        for (digest, by) in digests {
             let at = *at.entry(digest).or_insert(candidates.len());
-            match candidates.get_mut(at) {
-                Some(known) if known.places.iter().any(|other| Arc::ptr_eq(other, place)) => {}
-                Some(known) => known.places.push(Arc::clone(place)),
-                None => candidates.push(Candidate { digest, places: vec![Arc::clone(place)] }),
+            let Some(known) = candidates.get_mut(at) else {
+                candidates.push(Candidate { digest, places: vec![(Arc::clone(place), by)] });
+                continue;
+            };
+            match known.places.iter_mut().find(|(other, _)| Arc::ptr_eq(other, place)) {
+                Some((_, known)) if by == By::Tag => *known = by,
+                Some(_) => {}
+                None => known.places.push((Arc::clone(place), by)),
             }
         }
     }
@@ -141,7 +154,7 @@ async fn ask(
     place: &Arc<Place>,
     subject: &Digest,
     tags: &[Tag],
-) -> (Vec<Digest>, Vec<Trouble>) {
+) -> (Vec<(Digest, By)>, Vec<Trouble>) {
     let Place { upstream, repository, freshness, .. } = &**place;
     let (listed, by_schema, tagged) = tokio::join!(
         in_time(sources.cache.referrers(upstream, repository, subject, freshness)),
@@ -151,7 +164,7 @@ async fn ask(
     let (mut digests, mut troubles) = (Vec::new(), Vec::new());
     match listed {
         Ok(list) => {
-            digests.extend(list.value.iter().map(|d| d.digest));
+            digests.extend(list.value.iter().map(|d| (d.digest, By::List)));
             troubles.extend(list.trouble.map(|e| sources.failed(place, "the list of referrers", &e)));
         }
         Err(Error::NotFound) => {}
@@ -159,7 +172,7 @@ async fn ask(
     }
     match by_schema {
         Ok(list) => {
-            digests.extend(list.value);
+            digests.extend(list.value.into_iter().map(|digest| (digest, By::List)));
             troubles.extend(list.trouble.map(|e| sources.failed(place, "the referrers tag", &e)));
         }
         Err(error) => troubles.push(sources.failed(place, "the referrers tag", &error)),
@@ -167,7 +180,7 @@ async fn ask(
     for (tag, answer) in tags.iter().zip(tagged) {
         match answer {
             Ok(named) => {
-                digests.extend(named.value);
+                digests.extend(named.value.map(|digest| (digest, By::Tag)));
                 troubles.extend(named.trouble.map(|e| sources.failed(place, &format!("tag {tag}"), &e)));
             }
             Err(error) => troubles.push(sources.failed(place, &format!("tag {tag}"), &error)),
@@ -225,12 +238,17 @@ async fn manifest(
 ) -> Result<Option<(Manifest, Arc<Place>)>, Trouble> {
     let Candidate { digest, places } = candidate;
     let mut failed = None;
-    for place in places {
+    for (place, by) in places {
         match place.manifest(sources.cache, digest).await {
             Ok(manifest) => return Ok(Some((manifest, Arc::clone(place)))),
             // A list may name what is gone, and artifacts that are no manifests we read: neither
             // can be a signature.
-            Err(Error::NotFound | Error::Manifest(_)) => {}
+            Err(Error::NotFound) if *by == By::List => {}
+            Err(Error::Manifest(_)) => {}
+            Err(Error::NotFound) => {
+                let what = format!("artifact {digest}, which its tag names,");
+                failed = Some(sources.failed(place, &what, &Error::NotFound));
+            }
             Err(error) => failed = Some(sources.failed(place, &format!("artifact {digest}"), &error)),
         }
     }
@@ -254,7 +272,11 @@ async fn listed_by_schema(
     let Some(digest) = value else { return Ok(Kept { value: Vec::new(), trouble }) };
     let value = match place.manifest(cache, &digest).await {
         Ok(index) => std::iter::once(digest).chain(index.manifests().iter().map(|d| d.digest)).collect(),
-        Err(Error::NotFound | Error::Manifest(_)) => Vec::new(),
+        Err(Error::Manifest(_)) => Vec::new(),
+        // Of what the tag names, that is no word about the subject.
+        Err(Error::NotFound) => {
+            return Err(Error::Unavailable(format!("it names {digest}, which is not there")));
+        }
         Err(error) => return Err(error),
     };
     Ok(Kept { value, trouble })

@@ -12,14 +12,13 @@ use super::discovery::MAX_ARTIFACTS;
 use super::links::{Leave, Link, Role};
 use super::refusal::{Refusal, Unknown, denied, internal, refusal};
 use super::request::Request;
-use crate::cache;
+use crate::cache::{self, Kept};
 use crate::oci::{Algorithm, Descriptor, Digest, Index, MAX_MANIFEST_BYTES, Manifest};
 use crate::policy::Verdict;
 use crate::signature::layout;
 
-/// A longer manifest is listed without its annotations, so that the whole list is no longer than a
-/// manifest may be.
-const MAX_ANNOTATED: u64 = MAX_MANIFEST_BYTES / MAX_ARTIFACTS as u64 / 2;
+/// A list in which more may belong is not made at all: it would be short in silence.
+const MAX_LISTED: usize = 1024;
 
 /// An index of referrers, as it is served.
 #[derive(Debug)]
@@ -47,6 +46,13 @@ impl Content for Referrers {
     }
 }
 
+/// What is listed of a subject.
+struct Listed {
+    artifacts: Vec<Descriptor>,
+    /// It is made of the last good answer of an upstream that is in trouble now.
+    stale: bool,
+}
+
 /// The admitted artifacts about `subject`; `None` where there is no such manifest.
 pub(super) async fn list(
     request: &Request,
@@ -58,7 +64,7 @@ pub(super) async fn list(
         Err(Refusal::Unknown(_)) => return Ok(None),
         Err(other) => return Err(other),
     };
-    let mut artifacts = admitted(request, &leave).await?;
+    let Listed { mut artifacts, stale } = admitted(request, &leave, artifact_type).await?;
     if let Some(wanted) = artifact_type {
         artifacts.retain(|a| a.artifact_type.as_deref() == Some(wanted));
     }
@@ -66,7 +72,7 @@ pub(super) async fn list(
     let digest = Digest::sha256(&bytes);
     let about = leave.list(subject, digest).ok_or_else(|| denied(leave.decision()))?;
     let list = Referrers { bytes, digest, filtered: artifact_type.is_some() };
-    Admitted::new(about.decision(), about.unlocks(), list, false)
+    Admitted::new(about.decision(), about.unlocks(), list, stale)
         .map(Some)
         .ok_or_else(|| denied(about.decision()))
 }
@@ -77,14 +83,14 @@ pub(super) async fn as_manifest(
     subject: &Digest,
 ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
     let leave = request.leave(subject, None).await?;
-    let artifacts = admitted(request, &leave).await?;
+    let Listed { artifacts, stale } = admitted(request, &leave, None).await?;
     if artifacts.is_empty() {
         return Err(Refusal::Unknown(Unknown::Manifest));
     }
     let manifest = Manifest::parse(index(&artifacts)?, Algorithm::Sha256).map_err(|e| internal(&e))?;
     let list = leave.list(subject, *manifest.digest()).ok_or_else(|| denied(leave.decision()))?;
     // Hot, so that a client that resolves the tag first finds the list by its digest too.
-    request.serve_list(list, Arc::new(manifest))
+    request.serve_list(list, Arc::new(manifest), stale)
 }
 
 /// Leave for one artifact about an admitted subject, which is linked to it from then on: for any
@@ -133,43 +139,74 @@ async fn proven(request: &Request, parent: &Leave, artifact: &Digest) -> Result<
 }
 
 /// The descriptors of all artifacts about the subject that would be served, with the type and the
-/// annotations of their own manifests.
-async fn admitted(request: &Request, leave: &Leave) -> Result<Vec<Descriptor>, Refusal> {
+/// annotations of their own manifests. Those of another type than `wanted` may be among them, or not.
+async fn admitted(request: &Request, leave: &Leave, wanted: Option<&str>) -> Result<Listed, Refusal> {
     let subject = leave.manifest();
     let cache = &request.memory().cache;
     let listed = cache.referrers(&request.upstream, &request.repository, subject, request.freshness()).await;
     let listed = match listed {
-        Ok(listed) => listed.value,
-        Err(cache::Error::NotFound) => Vec::new(),
+        Ok(listed) => listed,
+        Err(cache::Error::NotFound) => Kept { value: Vec::new(), trouble: None },
         Err(error) => return Err(refusal(error, Unknown::Manifest)),
     };
-    let mut digests = request.counter_signatures(leave).await?;
-    digests.extend(proven_referrers(request, subject, listed.len()).await?);
-    // What anybody may have attached comes last, so that it crowds out nothing that is proven.
-    digests.extend(listed.iter().map(|d| d.digest));
-    let mut seen = HashSet::new();
-    digests.retain(|digest| seen.insert(*digest));
-    digests.truncate(MAX_ARTIFACTS);
-    let mut descriptors = Vec::new();
+    let mut own = request.counter_signatures(leave).await?;
+    let lists_all = request.lists_all_referrers(leave.decision());
+    // Where all are listed, none is crowded out.
+    let crowd = if lists_all { 0 } else { listed.value.len() };
+    own.extend(proven_referrers(request, subject, crowd).await?);
+    let digests = looked_at(own, &listed.value, wanted, lists_all)?;
+    // A longer manifest goes without its annotations, so that the whole list is no longer than a manifest may be.
+    let annotated = MAX_MANIFEST_BYTES / digests.len().max(MAX_ARTIFACTS) as u64 / 2;
+    let mut artifacts = Vec::new();
     for chunk in digests.chunks(8) {
-        let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d))).await;
+        let served = join_all(chunk.iter().copied().map(|d| describe(request, leave, d, annotated))).await;
         for descriptor in served {
-            descriptors.extend(descriptor?);
+            artifacts.extend(descriptor?);
         }
     }
-    Ok(descriptors)
+    Ok(Listed { artifacts, stale: listed.trouble.is_some() })
+}
+
+/// Which artifacts are looked at: what is the gate's `own` or proven, and what the upstream lists. What anybody may
+/// have attached comes last, and of that what is listed as of another type than `wanted`, so that it crowds out
+/// nothing. Where policy lists all, none of those that may belong in the list are left out.
+///
+/// # Errors
+/// [`Refusal`] where those are too many.
+fn looked_at(
+    own: Vec<Digest>,
+    listed: &[Descriptor],
+    wanted: Option<&str>,
+    lists_all: bool,
+) -> Result<Vec<Digest>, Refusal> {
+    let is_other = |d: &&Descriptor| {
+        wanted.is_some_and(|wanted| d.artifact_type.as_deref().is_some_and(|listed| listed != wanted))
+    };
+    let (other, likely): (Vec<_>, Vec<_>) = listed.iter().partition(is_other);
+    let mut seen = HashSet::new();
+    let mut digests = own;
+    digests.retain(|digest| seen.insert(*digest));
+    let mut needed = digests.len();
+    digests.extend(likely.iter().map(|d| d.digest).filter(|digest| seen.insert(*digest)));
+    if lists_all {
+        needed = digests.len();
+    }
+    if needed > MAX_LISTED {
+        let narrower = if wanted.is_none() { "; ask for one type of them with ?artifactType=" } else { "" };
+        return Err(internal(&format!(
+            "{needed} artifacts belong in this list of referrers, which may hold {MAX_LISTED}{narrower}"
+        )));
+    }
+    digests.extend(other.iter().map(|d| d.digest).filter(|digest| seen.insert(*digest)));
+    digests.truncate(needed.max(MAX_ARTIFACTS));
+    Ok(digests)
 }
 
 /// The proven signatures that refer to the subject, where those may be others than the first that its upstream lists.
-async fn proven_referrers(
-    request: &Request,
-    subject: &Digest,
-    listed: usize,
-) -> Result<Vec<Digest>, Refusal> {
-    let proven = match request.looks_elsewhere() {
+async fn proven_referrers(request: &Request, subject: &Digest, crowd: usize) -> Result<Vec<Digest>, Refusal> {
+    // Where it is not known which are proven, the first of the crowd would be a list that is short in silence.
+    let proven = match request.looks_elsewhere() || crowd > MAX_ARTIFACTS {
         true => request.proven_anywhere(subject).await?,
-        // A subject that is served in spite of what is known of its own signatures has its list too.
-        false if listed > MAX_ARTIFACTS => request.proven_anywhere(subject).await.unwrap_or_default(),
         false => Vec::new(),
     };
     let mut referrers = Vec::with_capacity(proven.len());
@@ -182,7 +219,13 @@ async fn proven_referrers(
     Ok(referrers)
 }
 
-async fn describe(request: &Request, leave: &Leave, artifact: Digest) -> Result<Option<Descriptor>, Refusal> {
+/// An artifact as it is listed: with the annotations of a manifest of at most `annotated` bytes.
+async fn describe(
+    request: &Request,
+    leave: &Leave,
+    artifact: Digest,
+    annotated: u64,
+) -> Result<Option<Descriptor>, Refusal> {
     let manifest = match request.fetch(&artifact).await {
         Ok(manifest) => manifest,
         Err(Refusal::Unknown(_) | Refusal::Denied(_)) => return Ok(None),
@@ -192,7 +235,7 @@ async fn describe(request: &Request, leave: &Leave, artifact: Digest) -> Result<
         return Ok(None);
     }
     let mut descriptor = manifest.descriptor().clone();
-    if descriptor.size <= MAX_ANNOTATED {
+    if descriptor.size <= annotated {
         descriptor.annotations = manifest.annotations().clone();
     }
     Ok(Some(descriptor))

@@ -206,9 +206,10 @@ impl Request {
         &self,
         leave: Leave,
         list: Arc<Manifest>,
+        stale: bool,
     ) -> Result<Admitted<Arc<Manifest>>, Refusal> {
         self.memory().heat(self, Hot { leave: leave.clone(), manifest: Arc::clone(&list), binds_tag: false });
-        self.answer(&leave, list, false)
+        self.answer(&leave, list, stale)
     }
 
     fn answer(

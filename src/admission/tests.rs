@@ -123,7 +123,12 @@ impl Stand {
 
     /// The digests that the list of referrers holds.
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>, Refusal> {
-        let list = self.gate().referrers(&repository(), subject, None, &Principal::Anonymous).await?;
+        self.referrers_of(subject, None).await
+    }
+
+    /// Those of a type.
+    async fn referrers_of(&self, subject: &Digest, kind: Option<&str>) -> Result<Vec<Digest>, Refusal> {
+        let list = self.gate().referrers(&repository(), subject, kind, &Principal::Anonymous).await?;
         let list = Manifest::parse(list.unwrap().content().bytes().clone(), crate::oci::Algorithm::Sha256);
         Ok(list.unwrap().manifests().iter().map(|d| d.digest).collect())
     }

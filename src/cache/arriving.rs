@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +47,8 @@ pub(super) struct Arriving {
     progress: watch::Sender<Progress>,
     /// Set before the first [`Progress::Arriving`] or [`Progress::Proven`].
     file: OnceLock<Arc<File>>,
+    /// The body that was opened for a store without room, for the first reader that comes for it.
+    unkept: Mutex<Option<Box<Body>>>,
 }
 
 /// A reader's place at an arriving blob; the fetch goes on as long as there is one.
@@ -59,8 +61,8 @@ pub(super) struct Place {
 pub(super) enum Ready {
     /// From this file, as far as the place allows.
     File(Arc<File>, Place),
-    /// Not from here: fetch it alone.
-    Unkept,
+    /// Not from here: fetch it alone, by this body where there is one.
+    Unkept(Option<Box<Body>>),
 }
 
 /// With the announced length: who was told another one must not end a reader's answer short.
@@ -90,7 +92,7 @@ struct Landing {
 enum Fetched {
     Whole(Proven),
     AlreadyKept(Arc<File>),
-    NoRoom,
+    NoRoom(Box<Body>),
 }
 
 impl Fetches {
@@ -125,7 +127,7 @@ impl Cache {
             }
             entry => {
                 let (progress, told) = watch::channel(Progress::Asked);
-                let arriving = Arc::new(Arriving { progress, file: OnceLock::new() });
+                let arriving = Arc::new(Arriving::asked(progress));
                 entry.insert(arriving.clone());
                 (arriving, told)
             }
@@ -158,8 +160,9 @@ impl Fetch {
                 let _ = self.landing.arriving.file.set(file);
                 self.landing.arriving.tell(Progress::Proven);
             }
-            Ok(Fetched::NoRoom) => {
+            Ok(Fetched::NoRoom(body)) => {
                 self.cache.0.metrics.store_full.inc();
+                *self.landing.arriving.unkept() = Some(body);
                 self.landing.arriving.tell(Progress::Unkept);
             }
             Err(e) => {
@@ -192,7 +195,7 @@ impl Fetch {
         };
         match incoming {
             Ok(incoming) => Ok(Fetched::Whole(self.write(body, incoming).await?)),
-            Err(store::Error::Full) => Ok(Fetched::NoRoom),
+            Err(store::Error::Full) => Ok(Fetched::NoRoom(Box::new(body))),
             Err(e) => Err(e.into()),
         }
     }
@@ -265,6 +268,14 @@ async fn read(mut body: Body, ahead: mpsc::Sender<Vec<Bytes>>) -> Result<(), Err
 }
 
 impl Arriving {
+    fn asked(progress: watch::Sender<Progress>) -> Self {
+        Self { progress, file: OnceLock::new(), unkept: Mutex::default() }
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Option<Box<Body>>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nobody can read from it any more; it stands in the table for a moment yet.
     fn is_over(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Failed(_) | Progress::Unkept)
@@ -315,7 +326,7 @@ impl Place {
             told.map_err(|_| lost())?.clone()
         };
         match (progress, self.arriving.file.get()) {
-            (Progress::Unkept, _) => Ok(Ready::Unkept),
+            (Progress::Unkept, _) => Ok(Ready::Unkept(self.arriving.unkept().take())),
             (Progress::Failed(e), _) => Err(e),
             (_, Some(file)) => Ok(Ready::File(file.clone(), self)),
             (_, None) => Err(lost()),
@@ -354,7 +365,7 @@ mod tests {
 
     fn place(progress: Progress) -> Place {
         let (progress, told) = watch::channel(progress);
-        Place { arriving: Arc::new(Arriving { progress, file: OnceLock::new() }), told }
+        Place { arriving: Arc::new(Arriving::asked(progress)), told }
     }
 
     async fn waits(place: &mut Place, at: u64, end: u64, is_part: bool) -> bool {

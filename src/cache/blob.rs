@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt as _, stream};
 
 use super::arriving::{Place, Ready};
 use super::body::Body;
-use super::{Cache, Error, Outlet, Role, reading};
+use super::{Cache, Error, Outlet, Role, passing, reading};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 use crate::store::{self, Store, StoredBlob};
+use crate::telemetry::metrics::Counter;
 use crate::upstream::Upstream;
 
 /// Less than this is read faster than it is mapped and sent page by page.
@@ -44,7 +45,8 @@ enum Way {
     Whole(Bytes),
     Kept(Arc<File>, Store),
     Arriving(Arc<File>, Place),
-    Passing(Box<Body>),
+    /// With the count of readers that are too slow for it.
+    Passing(Box<Body>, Counter),
 }
 
 /// A blob's bytes.
@@ -117,7 +119,13 @@ impl Cache {
         }
         match self.arriving(upstream, repository, blob).ready().await? {
             Ready::File(file, place) => Ok(Way::Arriving(file, place)),
-            Ready::Unkept => Ok(Way::Passing(Box::new(Body::open(upstream, repository, blob).await?))),
+            Ready::Unkept(opened) => {
+                let body = match opened {
+                    Some(body) => body,
+                    None => Box::new(Body::open(upstream, repository, blob).await?),
+                };
+                Ok(Way::Passing(body, self.0.metrics.slow_readers.clone()))
+            }
         }
     }
 
@@ -182,14 +190,14 @@ impl Blob {
     pub fn source(&self) -> Source {
         match self.way {
             Way::Whole(_) | Way::Kept(..) => Source::Store,
-            Way::Arriving(..) | Way::Passing(_) => Source::Upstream,
+            Way::Arriving(..) | Way::Passing(..) => Source::Upstream,
         }
     }
 
     /// Whether a part of it can be read. A blob that passes through unkept is proven only as a
     /// whole, so a request for a part is answered with all of it (RFC 9110, section 14.2, allows it).
     pub fn accepts_ranges(&self) -> bool {
-        !matches!(self.way, Way::Passing(_))
+        !matches!(self.way, Way::Passing(..))
     }
 
     /// Reads `range`, which lies within the blob. The last byte of an answer from an arriving blob,
@@ -212,10 +220,10 @@ impl Blob {
             Way::Arriving(file, place) => {
                 BlobReader::over(Reading { file, at, end, is_part, place: Some(place), kept: None, outlet })
             }
-            Way::Passing(_) if is_part => BlobReader::failed(io::Error::other(
+            Way::Passing(..) if is_part => BlobReader::failed(io::Error::other(
                 "a part was asked for of a blob that is passing through unkept",
             )),
-            Way::Passing(body) => BlobReader::passing(*body, &self.descriptor),
+            Way::Passing(body, slow) => BlobReader::passing(*body, slow, &self.descriptor),
         };
         BlobReader { _kept: self.kept, ..reader }
     }
@@ -265,10 +273,11 @@ impl BlobReader {
     }
 
     /// Hashes on the way. The piece with the last byte leaves only when the digest is right.
-    fn passing(body: Body, blob: &Descriptor) -> Self {
-        let start = (body, Some(Hasher::new(blob.digest.algorithm())), blob.size, blob.digest);
-        Self::new(stream::try_unfold(start, |(mut body, mut hasher, mut left, digest)| async move {
-            let Some(piece) = body.next().await.map_err(io::Error::other)? else { return Ok(None) };
+    fn passing(body: Body, slow: Counter, blob: &Descriptor) -> Self {
+        let pieces = Box::pin(passing::pieces(body, passing::PATIENCE, slow));
+        let start = (pieces, Some(Hasher::new(blob.digest.algorithm())), blob.size, blob.digest);
+        Self::new(stream::try_unfold(start, |(mut pieces, mut hasher, mut left, digest)| async move {
+            let Some(piece) = pieces.try_next().await.map_err(io::Error::other)? else { return Ok(None) };
             left -= (piece.len() as u64).min(left);
             if let Some(hasher) = &mut hasher {
                 hasher.update(&piece);
@@ -282,7 +291,7 @@ impl BlobReader {
                     return Err(io::Error::other(corrupt));
                 }
             }
-            Ok(Some((piece, (body, hasher, left, digest))))
+            Ok(Some((piece, (pieces, hasher, left, digest))))
         }))
     }
 

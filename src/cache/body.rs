@@ -142,6 +142,7 @@ fn fitting(stream: BlobStream, blob: &Descriptor, position: u64) -> Result<(u64,
 #[cfg(test)]
 pub(super) mod tests {
     use futures_util::stream;
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::oci::{Digest, Registry};
@@ -174,6 +175,14 @@ pub(super) mod tests {
         let mut body = body(pieces, 1 << 20, 0);
         body.pieces = Box::pin(body.pieces.chain(stream::pending()));
         body
+    }
+
+    /// As [`stalling`], with what ends when the body is dropped.
+    pub(in crate::cache) fn held(pieces: &'static [&'static str]) -> (Body, oneshot::Receiver<()>) {
+        let (hold, gone) = oneshot::channel();
+        let mut body = stalling(pieces);
+        body.pieces = Box::pin(body.pieces.inspect(move |_| assert!(!hold.is_closed())));
+        (body, gone)
     }
 
     #[tokio::test]

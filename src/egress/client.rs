@@ -138,8 +138,16 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn follow(&self, mut request: Request) -> Result<Response, Error> {
+        self.follow_on(&mut request).await
+    }
+
+    /// As [`Client::follow`]; the request is in the end as it was sent last, whether that was answered or not.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn follow_on(&self, request: &mut Request) -> Result<Response, Error> {
         for _ in 0..=MAX_HOPS {
-            let response = self.send(&request).await?;
+            let response = self.send(request).await?;
             if !is_redirect(response.status) || !request.is_repeatable() {
                 return Ok(response);
             }

@@ -55,6 +55,11 @@ impl Request {
         Self { method: Method::PUT, content: Some((media_type, content)), ..Self::get(url) }
     }
 
+    /// Where it goes.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// The media types wanted.
     #[must_use]
     pub fn accept(mut self, accept: &str) -> Self {

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub store_sync_failures: Counter,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
+    /// `slow_readers_total`: content that passed through unkept, cut off because it was read too slowly.
+    pub slow_readers: Counter,
     /// `certificate_expiry_timestamp_seconds`
     pub certificate_expiry: CertificateExpiries,
     /// `revocation_requests_total`
@@ -152,6 +154,10 @@ impl Metrics {
             ),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
+            slow_readers: make.counter(
+                "slow_readers_total",
+                "Answers with unkept content that were cut off, for it was read too slowly.",
+            ),
             certificate_expiry: make.certificate_expiry(),
             revocation_requests: make.revocation_requests(),
             revocation_status: make.revocation_status(),

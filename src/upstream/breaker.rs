@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::egress::Origin;
+
 /// An answer that takes longer is late: who has an older one waits no longer. Long enough for a
 /// connection, TLS, a token and the question itself on a link with 100 ms a round trip. It is paid
 /// once an outage: from then on the upstream is suspect.
@@ -24,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// another. Longer, and a short outage in the evening would have old tags served in the morning.
 const SUSPICION: Duration = Duration::from_secs(300);
 
+/// Of more repositories that an outage was told of than this is not remembered.
+const MOST_ABOUT: usize = 64;
+
 /// Counts outages; lets pass or not.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -35,6 +40,8 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     outages: u32,
+    /// The repositories that were asked for when it said that it is out, since it last answered otherwise.
+    about: Vec<String>,
     /// What the last one was.
     last: String,
     open_until: Option<Instant>,
@@ -57,7 +64,11 @@ pub(super) struct Pass<'a> {
     /// The last head came late.
     late: bool,
     /// Another than the registry may be waited for.
-    elsewhere: bool,
+    may_lead_elsewhere: bool,
+    /// Who that was the last time.
+    led_to: Option<Origin>,
+    /// The repository that it is about.
+    about: Option<&'a str>,
     probe: bool,
 }
 
@@ -106,7 +117,9 @@ impl Breaker {
         }
         let probe = state.open_until.is_some();
         state.probing |= probe;
-        Ok(Pass { breaker: self, waiting: Some(now), late: false, elsewhere: false, probe })
+        let waiting = Some(now);
+        let (late, may_lead_elsewhere, led_to, about) = (false, false, None, None);
+        Ok(Pass { breaker: self, waiting, late, may_lead_elsewhere, led_to, about, probe })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -128,17 +141,44 @@ impl State {
         self.silent = true;
     }
 
+    /// Whether an outage was told of over this repository already.
+    fn knows(&mut self, about: &str) -> bool {
+        let is_known = self.about.iter().any(|known| known == about);
+        if !is_known && self.about.len() < MOST_ABOUT {
+            self.about.push(about.to_owned());
+        }
+        is_known
+    }
+
     fn open(&mut self, until: Instant) {
         self.open_until = self.open_until.max(Some(until));
         self.suspect(until);
     }
 }
 
+impl<'a> Pass<'a> {
+    /// About which repository it is.
+    pub(super) fn about(mut self, repository: &'a str) -> Self {
+        self.about = Some(repository);
+        self
+    }
+}
+
 impl Pass<'_> {
-    /// The registry may have sent us on, as to the storage of its blobs, whose silence is not its own: a
-    /// request that is given up then tells nothing.
+    /// The registry may have sent us on, as to the storage of its blobs, whose silence and trouble are not its own:
+    /// a request that is given up then tells nothing.
     pub(super) fn may_lead_elsewhere(&mut self) {
-        self.elsewhere = true;
+        self.may_lead_elsewhere = true;
+    }
+
+    /// Another host than the registry was asked last.
+    pub(super) fn led_to(&mut self, other: Option<Origin>) {
+        self.led_to = other;
+    }
+
+    /// Who was asked last, where that is not the registry and does not speak for it.
+    pub(super) fn elsewhere(&self) -> Option<&Origin> {
+        self.led_to.as_ref().filter(|_| self.may_lead_elsewhere)
     }
 
     /// A head is waited for from now on.
@@ -166,6 +206,7 @@ impl Pass<'_> {
         let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = 0;
+        state.about.clear();
         if state.throttled_until.is_some_and(|until| now < until) {
             return;
         }
@@ -180,6 +221,7 @@ impl Pass<'_> {
         let now = self.heard();
         let mut state = self.breaker.state();
         state.outages = 0;
+        state.about.clear();
         state.suspect(now);
         if let Some(wait) = wait.map(|wait| wait.min(LONGEST_PAUSE)) {
             state.throttled_until = state.throttled_until.max(Some(now + wait));
@@ -188,15 +230,21 @@ impl Pass<'_> {
     }
 
     /// The upstream was out, and `why`: it answered so, maybe saying for how long, or, `silent`, did not answer. Whether
-    /// it is left alone from now on.
+    /// it is left alone from now on. That it says so counts once a repository, where more than one outage is needed: whoever
+    /// asks for a broken one again and again does not shut it for the others.
     pub(super) fn failed(mut self, silent: bool, wait: Duration, why: &str) -> bool {
         let now = self.heard();
         let mut state = self.breaker.state();
-        state.outages = state.outages.saturating_add(1);
         why.clone_into(&mut state.last);
         if silent {
             state.suspect(now);
+        } else if self.breaker.outages > 1
+            && let Some(about) = self.about
+            && state.knows(about)
+        {
+            return false;
         }
+        state.outages = state.outages.saturating_add(1);
         let is_out = state.outages >= self.breaker.outages;
         let opens = is_out && state.open_until.is_none_or(|until| until <= now);
         if is_out {
@@ -208,7 +256,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        let is_given_up = self.waiting.is_some() && !self.elsewhere;
+        let is_given_up = self.waiting.is_some() && !self.may_lead_elsewhere;
         let now = self.heard();
         let mut state = self.breaker.state();
         if is_given_up && self.late {

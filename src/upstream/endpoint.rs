@@ -105,7 +105,7 @@ impl Endpoint {
 
     /// Asks, again after a pause where that may help, and not at all while the breaker is open.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
-        let mut course = self.begin()?;
+        let mut course = self.begin(ask.repository)?;
         if ask.is_blob() {
             course.pass.may_lead_elsewhere();
         }
@@ -117,10 +117,10 @@ impl Endpoint {
         }
     }
 
-    /// Leave for the attempts at one request.
-    pub(super) fn begin(&self) -> Result<Course<'_>, Error> {
+    /// Leave for the attempts at one request about a repository.
+    pub(super) fn begin<'a>(&'a self, repository: &'a Repository) -> Result<Course<'a>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
-        Ok(Course::begun(pass, self.origin.host()))
+        Ok(Course::begun(pass.about(repository.path()), self.origin.host()))
     }
 
     fn unasked(&self, shut: Shut) -> Error {
@@ -190,11 +190,12 @@ impl Endpoint {
         }
     }
 
-    async fn exchange(&self, request: Request, pass: &mut Pass<'_>) -> Result<Response, egress::Error> {
+    async fn exchange(&self, mut request: Request, pass: &mut Pass<'_>) -> Result<Response, egress::Error> {
         let started = Instant::now();
         pass.asks();
-        let result = self.client.follow(request).await;
+        let result = self.client.follow_on(&mut request).await;
         pass.heard();
+        pass.led_to(Origin::of(request.url()).filter(|origin| *origin != self.origin));
         self.meter.count(started.elapsed(), &result);
         result
     }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::egress;
+use crate::egress::{self, Origin};
 use crate::telemetry::Untrusted;
 
 /// Why there is no answer, or which answer it was.
@@ -49,6 +49,14 @@ impl Error {
         match self {
             Self::Unavailable(why) => why,
             other => other.to_string(),
+        }
+    }
+
+    /// The same from a host that the registry sent us to.
+    pub(super) fn of_other_host(self, host: &Origin) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(format!("{host}, where it keeps its blobs: {why}")),
+            other => other,
         }
     }
 

@@ -13,10 +13,15 @@ const MAX_LENGTH: usize = 8 * 1024;
 /// The query of the next page, if there is one.
 ///
 /// # Errors
-/// [`Error::Forbidden`] when it is elsewhere: our token would follow.
+/// [`Error::Forbidden`] when it is elsewhere: our token would follow. [`Error::Unavailable`] where a header cannot
+/// be read: it may name a next page, without which the list would be short in silence.
 pub(super) fn next(answer: &Answer, first: &Url) -> Result<Option<String>, Error> {
-    let mut targets = answer.headers.get_all(LINK).iter().filter_map(|value| target(value.to_str().ok()?));
-    let Some(target) = targets.next() else { return Ok(None) };
+    let mut found = None;
+    for value in answer.headers.get_all(LINK) {
+        let header = value.to_str().map_err(|_| Error::nonsense("its Link is not in ASCII"))?;
+        found = found.or(target(header)?);
+    }
+    let Some(target) = found else { return Ok(None) };
     let url = answer.url.join(target).map_err(|_| Error::nonsense("its Link is not a URL"))?;
     let same_place = |of: &Url| url.origin() == of.origin() && decoded(&url) == decoded(of);
     if !same_place(&answer.url) && !same_place(first) {
@@ -33,22 +38,27 @@ fn decoded(url: &Url) -> Vec<u8> {
 }
 
 /// The target of the first link whose relation is `next`.
-fn target(header: &str) -> Option<&str> {
+fn target(header: &str) -> Result<Option<&str>, Error> {
     if header.len() > MAX_LENGTH {
-        return None;
+        return Err(Error::nonsense(&format!("its Link is longer than {MAX_LENGTH} bytes")));
+    }
+    if !header.trim().is_empty() && !header.contains('<') {
+        return Err(Error::nonsense("its Link names no target in <>"));
     }
     let mut rest = header;
     while let Some((_, link)) = rest.split_once('<') {
-        let (target, after) = link.split_once('>')?;
+        let Some((target, after)) = link.split_once('>') else {
+            return Err(Error::nonsense("its Link has a < without a >"));
+        };
         // Parameters hold no '<' in any registry's answer; one that does ends the search early.
         let parameters =
             after.split_once(",").filter(|(_, more)| more.contains('<')).map_or(after, |(p, _)| p);
         if parameters.split(';').any(is_next) {
-            return Some(target);
+            return Ok(Some(target));
         }
         rest = after;
     }
-    None
+    Ok(None)
 }
 
 fn is_next(parameter: &str) -> bool {
@@ -63,12 +73,23 @@ mod tests {
 
     #[test]
     fn the_next_page_is_found_among_links() {
-        assert_eq!(target(r#"</v2/a/tags/list?n=2&last=b>; rel="next""#), Some("/v2/a/tags/list?n=2&last=b"));
-        assert_eq!(target("<https://x.io/a?b=c,d>;rel=next"), Some("https://x.io/a?b=c,d"));
-        assert_eq!(target(r#"</first>; rel="first", </next>; title="x"; REL="last next""#), Some("/next"));
-        for none in [r#"</a>; rel="prev""#, "</a", "", "next", "</a>; rel=\"nextish\"", "<a>,<b>"] {
-            assert_eq!(target(none), None, "{none}");
+        for (header, next) in [
+            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, "/v2/a/tags/list?n=2&last=b"),
+            ("<https://x.io/a?b=c,d>;rel=next", "https://x.io/a?b=c,d"),
+            (r#"</first>; rel="first", </next>; title="x"; REL="last next""#, "/next"),
+        ] {
+            assert_eq!(target(header).unwrap(), Some(next));
         }
-        assert_eq!(target(&format!("<{}>; rel=next", "a".repeat(MAX_LENGTH))), None);
+        for none in [r#"</a>; rel="prev""#, "", " ", "</a>; rel=\"nextish\"", "<a>,<b>"] {
+            assert_eq!(target(none).unwrap(), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_no_next_page() {
+        let long = format!("<{}>; rel=next", "a".repeat(MAX_LENGTH));
+        for unreadable in ["</a", "next", "/a; rel=next", "</a>; rel=prev, </b; rel=next", &long] {
+            assert!(matches!(target(unreadable), Err(Error::Unavailable(_))), "{unreadable}");
+        }
     }
 }

@@ -54,6 +54,7 @@ pub(super) async fn by_api(
     for page in 0..MAX_PAGES {
         let answer = match endpoint.ask(&ask).await {
             Err(error) if page == 0 && is_unsupported(&error) => return Ok(None),
+            Err(Error::NotFound) => return Err(gone(page + 1)),
             answer => answer?,
         };
         read += answer.bytes.len() as u64;
@@ -85,6 +86,13 @@ async fn by_tag(
 
 fn index(repository: &Repository, what: String) -> Ask<'_> {
     Ask { repository, what, query: None, accept: Some(OCI_INDEX), part: Part::Whole(MAX_MANIFEST_BYTES) }
+}
+
+/// A page that the one before it named, and that is not there: no word about what refers to the subject.
+fn gone(page: usize) -> Error {
+    Error::nonsense(&format!(
+        "page {page} of its list of referrers, which the page before names, is not there"
+    ))
 }
 
 /// Registries older than the API answer 404, and some 400, 405 or 501, where they do not know a path.

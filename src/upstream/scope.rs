@@ -29,6 +29,11 @@ impl<'a> Scope<'a> {
         Self { repository, writes: true, from: Some(from) }
     }
 
+    /// The one that something is done in.
+    pub(super) fn repository(&self) -> &'a Repository {
+        self.repository
+    }
+
     /// The name that its token is kept under.
     pub(super) fn name(&self) -> Cow<'a, str> {
         match (self.writes, self.from) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::demo::package::descriptor_of;
 use crate::oci::Tag;
-use crate::oci::media_type::COSIGN_SIMPLE_SIGNING;
+use crate::oci::media_type::{COSIGN_SIMPLE_SIGNING, OCI_INDEX};
 
 #[tokio::test]
 async fn under_proven_believed_signatures_are_listed_and_served_and_nothing_else() {
@@ -131,4 +131,98 @@ async fn a_chain_of_subjects_is_followed_no_further_than_the_bound() {
     }
     denial(stand.pull_digest(&last.digest()).await);
     assert!(stand.decisions() <= 5, "{}", stand.decisions());
+}
+
+fn junk(n: usize, image: &Package) -> Package {
+    Package::artifact("application/junk", [("text/plain", format!("{n}").into())]).about(image.descriptor())
+}
+
+/// Whoever attaches a great many artifacts hides none of the others.
+#[tokio::test]
+async fn under_all_a_crowd_hides_nothing_from_the_list() {
+    let stand = Stand::new("require: acme, referrers: all").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    for n in 0..70 {
+        stand.push(None, &junk(n, &image));
+    }
+    let sbom = Package::sbom(image.descriptor());
+    stand.push(None, &sbom);
+    assert_eq!(stand.referrers(&image.digest()).await.unwrap().len(), 72);
+    let kind = Some("application/spdx+json");
+    assert_eq!(stand.referrers_of(&image.digest(), kind).await.unwrap(), [sbom.digest()]);
+    stand.pull(&format!(":{}", Tag::about(&image.digest(), ""))).await.unwrap();
+}
+
+/// A list that would be short is none; one type of many may have room.
+#[tokio::test]
+async fn a_list_that_more_belong_in_than_it_holds_is_refused() {
+    let stand = Stand::new("require: acme, referrers: all").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    let sbom = Package::sbom(image.descriptor());
+    stand.push(None, &sbom);
+    let absent = |n: usize| {
+        json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 9,
+            "digest": Digest::sha256(&n.to_be_bytes()), "artifactType": "application/junk" })
+    };
+    stand.pull(":v1").await.unwrap();
+    let mut entries: Vec<_> = (0..1024).map(absent).collect();
+    entries.push(json!(sbom.descriptor()));
+    let list = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+    stand.registry.fault("/referrers/", Fault::Bytes(list.to_string().into()));
+    stand.clock.advance(Duration::from_secs(100));
+    let refused = |outcome: Result<Vec<Digest>, Refusal>| {
+        let why = outcome.unwrap_err().to_string();
+        assert!(why.contains("may hold 1024"), "{why}");
+    };
+    refused(stand.referrers(&image.digest()).await);
+    let junk = Some("application/junk");
+    assert_eq!(stand.referrers_of(&image.digest(), junk).await.unwrap(), []);
+    let kind = Some("application/spdx+json");
+    assert_eq!(stand.referrers_of(&image.digest(), kind).await.unwrap(), [sbom.digest()]);
+    for entry in &mut entries {
+        entry.as_object_mut().unwrap().remove("artifactType");
+    }
+    let list = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+    stand.registry.fault("/referrers/", Fault::Bytes(list.to_string().into()));
+    stand.clock.advance(Duration::from_secs(100));
+    refused(stand.referrers_of(&image.digest(), kind).await);
+}
+
+/// Under a crowd it is not known which are proven, and the first of them may be none of those.
+#[tokio::test]
+async fn under_proven_a_crowd_about_a_child_leaves_its_list_undecided() {
+    let stand = Stand::new("require: acme").await;
+    let index = Package::multi_arch("app");
+    let child = index.children()[0].clone();
+    stand.push_signed("v1", &index);
+    for n in 0..70 {
+        stand.push(None, &junk(n, &child));
+    }
+    stand.sign(&stand.acme, &child);
+    stand.pull(":v1").await.unwrap();
+    stand.pull_digest(&child.digest()).await.unwrap();
+    undecided(stand.referrers(&child.digest()).await);
+}
+
+#[tokio::test]
+async fn a_list_that_could_not_be_confirmed_says_so() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    let good = stand.push_signed("v1", &image);
+    let asked = async || {
+        let (repository, subject) = (repository(), image.digest());
+        let list = stand.gate().referrers(&repository, &subject, None, &Principal::Anonymous).await;
+        let list = list.unwrap().unwrap();
+        assert!(String::from_utf8_lossy(list.content().bytes()).contains(&good.digest().hex()));
+        let by_tag = stand.pull(&format!(":{}", Tag::about(&image.digest(), ""))).await.unwrap();
+        (list.stale(), by_tag.stale())
+    };
+    assert_eq!(asked().await, (false, false));
+    stand.registry.fault("/referrers/", Fault::Status(500, None));
+    stand.clock.advance(Duration::from_secs(100));
+    assert_eq!(asked().await, (true, true));
+    stand.registry.heal();
+    assert_eq!(asked().await, (false, false));
 }

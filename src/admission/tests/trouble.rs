@@ -24,6 +24,53 @@ async fn a_source_that_fails_makes_no_unsigned_image_and_spoils_no_signed_one() 
     }
 }
 
+/// A page that is not there, and a link to one that cannot be read.
+#[tokio::test]
+async fn a_list_that_is_cut_short_makes_no_unsigned_image() {
+    let lost = ("from=", Fault::Status(404, None));
+    let unreadable = ("/referrers/", Fault::Header("link", "</v2/app".to_owned()));
+    for (needle, fault) in [lost, unreadable] {
+        let stand = Stand::new("require: acme").await;
+        let image = Package::image("app");
+        stand.push("v1", &image);
+        stand.sign(&stand.rival, &image);
+        stand.sign(&stand.acme, &image);
+        stand.registry.page_size(1);
+        stand.registry.fault(needle, fault);
+        let decision = undecided(stand.pull(":v1").await);
+        assert_eq!(decision.reasons()[0].code, Code::SourceUnavailable, "{needle}");
+        stand.registry.heal();
+        stand.clock.advance(Duration::from_secs(6));
+        stand.pull(":v1").await.unwrap();
+    }
+}
+
+/// Where a tag has moved to is there, or the registry is in trouble.
+#[tokio::test]
+async fn what_a_tag_names_and_is_not_there_is_not_called_missing() {
+    for suffix in [".sig", ""] {
+        let stand = Stand::new("require: acme").await;
+        let image = Package::image("app");
+        stand.push("v1", &image);
+        let tag = Tag::about(&image.digest(), suffix).to_string();
+        let under_tag = |key: &Key| {
+            let payload = cosign::payload("reg.test/app", &image.digest());
+            let signature = cosign::image(key, &payload).unwrap();
+            if suffix.is_empty() { Package::index([signature]) } else { signature }
+        };
+        stand.push(tag.as_str(), &under_tag(&stand.rival));
+        denial(stand.pull(":v1").await);
+        let named = stand.push(tag.as_str(), &under_tag(&stand.acme));
+        stand.registry.fault(&format!("manifests/{named}"), Fault::Status(404, None));
+        stand.clock.advance(Duration::from_secs(100));
+        let decision = undecided(stand.pull(":v1").await);
+        assert_eq!(decision.reasons()[0].code, Code::SourceUnavailable, "{suffix}");
+        stand.registry.heal();
+        stand.clock.advance(Duration::from_secs(100));
+        stand.pull(":v1").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_signature_that_cannot_be_read_is_not_called_missing() {
     let stand = Stand::new("require: acme").await;

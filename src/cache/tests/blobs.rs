@@ -263,7 +263,13 @@ async fn without_room_each_request_streams_alone_and_is_proven_all_the_same() {
     assert!(!opened.accepts_ranges());
     assert_eq!(drain(opened.read(0..blob.size, None)).await, (bytes.to_vec(), true));
     assert!(!bed.stored(&blob.digest));
-    assert_eq!(bed.metrics.store_full.get(), 1);
+    assert_eq!((bed.metrics.store_full.get(), bed.asked(&["GET", "/blobs/"])), (1, 1));
+    let repository_a = repository("a");
+    let two = || bed.cache.blob(&bed.upstream, &repository_a, &blob);
+    for opened in <[_; 2]>::from(tokio::join!(two(), two())) {
+        assert_eq!(drain(opened.unwrap().read(0..blob.size, None)).await, (bytes.to_vec(), true));
+    }
+    assert_eq!(bed.asked(&["GET", "/blobs/"]), 3, "the second of two asks for itself");
     let part = bed.cache.blob(&bed.upstream, &repository("a"), &blob).await.unwrap().read(5..10, None);
     assert_eq!(drain(part).await, (Vec::new(), false));
 

@@ -51,6 +51,31 @@ fn only_outages_in_a_row_count() {
 }
 
 #[test]
+fn outages_that_it_tells_of_count_once_a_repository_and_silence_always() {
+    let tell = |pass: Pass<'_>| pass.failed(false, MINUTE, "it answered 503");
+    let breaker = Breaker::after(2);
+    for _ in 0..3 {
+        assert!(!tell(breaker.enter().unwrap().about("a")));
+    }
+    assert!(!breaker.is_suspect());
+    assert!(tell(breaker.enter().unwrap().about("b")));
+    let later = Instant::now() + 2 * MINUTE;
+    tell(breaker.enter_at(later).unwrap().about("a"));
+    assert!(breaker.enter_at(later).is_ok(), "another may try at once");
+    breaker.enter_at(later).unwrap().answered();
+    tell(breaker.enter().unwrap().about("a"));
+    assert!(tell(breaker.enter().unwrap().about("b")), "the row began anew");
+
+    let silent = Breaker::after(2);
+    silent.enter().unwrap().about("a").failed(true, Duration::ZERO, "no answer");
+    assert!(silent.enter().unwrap().about("a").failed(true, Duration::ZERO, "no answer"));
+    let of_a_mirror = Breaker::after(1);
+    tell(of_a_mirror.enter().unwrap().about("a"));
+    tell(of_a_mirror.enter_at(later).unwrap().about("a"));
+    assert_eq!(of_a_mirror.state().outages, 2, "a mirror is left alone again");
+}
+
+#[test]
 fn an_outage_that_names_its_length_is_believed_within_bounds() {
     let breaker = Breaker::after(1);
     let now = Instant::now();

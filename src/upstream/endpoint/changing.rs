@@ -19,7 +19,7 @@ impl Endpoint {
         request: &Request,
         read: impl AsyncFn(Response) -> Result<Response, Failure>,
     ) -> Result<Response, Error> {
-        let mut course = self.begin()?;
+        let mut course = self.begin(scope.repository())?;
         loop {
             let attempt = async { read(self.admitted(scope, request, &mut course.pass).await?).await };
             match attempt.await {
@@ -37,7 +37,7 @@ impl Endpoint {
         request: &Request,
         until: Instant,
     ) -> Result<Option<Response>, (Error, Option<Duration>)> {
-        let mut course = self.begin().map_err(|error| (error, None))?;
+        let mut course = self.begin(scope.repository()).map_err(|error| (error, None))?;
         match self.admitted_until(scope, request, until, &mut course.pass).await {
             Ok(Some(response)) => Ok(Some(course.ended(response))),
             Ok(None) => {

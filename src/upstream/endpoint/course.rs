@@ -50,8 +50,14 @@ impl<'a> Course<'a> {
         Some(asked.max(ours).mul_f64(1.0 + fastrand::f64() / 2.0))
     }
 
-    /// The last one failed: tells the breaker what that says about the upstream.
+    /// The last one failed: tells the breaker what that says about the upstream. What a host does that it sent us to
+    /// for a blob is that host's: the registry has answered, and has more content than that.
     pub(in crate::upstream) fn failed(self, failure: Failure) -> Error {
+        if let Some(host) = self.pass.elsewhere() {
+            let error = failure.told().of_other_host(host);
+            self.pass.answered();
+            return error;
+        }
         let wait = match failure.again {
             Again::Never => Duration::ZERO,
             Again::After(wait) => wait,

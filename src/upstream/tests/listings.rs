@@ -135,12 +135,30 @@ async fn trouble_is_never_an_empty_list() {
 
 #[tokio::test]
 async fn a_page_that_fails_fails_the_list() {
-    let (_, upstream) = asked(|seen| match seen.target.split_once('?') {
-        None => index(&[entry("a")]).header("link", format!("<{}?p=2>; rel=next", seen.target)),
-        Some(_) => missing(),
-    })
-    .await;
-    assert!(matches!(referrers(&upstream).await, Err(Error::NotFound)));
+    for status in [404, 410, 400, 500] {
+        let (_, upstream) = asked(move |seen| match seen.target.split_once('?') {
+            None => index(&[entry("a")]).header("link", format!("<{}?p=2>; rel=next", seen.target)),
+            Some(_) => Reply::new(status, ""),
+        })
+        .await;
+        let error = referrers(&upstream).await.unwrap_err();
+        assert!(!matches!(error, Error::NotFound), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_cannot_be_read_is_not_the_end_of_a_list() {
+    let long = format!("<?p={}>; rel=next", "a".repeat(8 << 10));
+    for link in ["</a", "?p=2; rel=next", "<?p=é>; rel=next", &long] {
+        let (shown, link) = (link.chars().take(20).collect::<String>(), link.to_owned());
+        let (_, upstream) = asked(move |seen| {
+            let page = if seen.target.contains("tags") { Reply::ok(r#"{"tags":["a"]}"#) } else { index(&[]) };
+            page.header("link", link.clone())
+        })
+        .await;
+        assert!(matches!(referrers(&upstream).await, Err(Error::Unavailable(_))), "{shown}");
+        assert!(matches!(tags(&upstream, None, None).await, Err(Error::Unavailable(_))), "{shown}");
+    }
 }
 
 #[tokio::test]

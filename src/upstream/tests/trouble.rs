@@ -85,11 +85,60 @@ async fn what_the_upstream_says_is_shown_escaped_and_bounded() {
 async fn an_upstream_that_is_out_again_and_again_is_left_alone() {
     let server = scripted(vec![Reply::new(503, "").header("retry-after", "60")]).await;
     let upstream = upstream(json!({"url": server.url()}));
-    for _ in 0..8 {
-        assert!(matches!(pull(&upstream).await, Err(Error::Unavailable(_))));
+    for n in 0..8 {
+        let pulled = upstream.manifest(&repository(&format!("app{n}")), &tag("v1")).await;
+        assert!(matches!(pulled, Err(Error::Unavailable(_))));
     }
     assert_eq!(server.seen().len(), 5);
     assert!(pull(&upstream).await.unwrap_err().to_string().contains("left alone"));
+}
+
+/// Whoever asks for it again and again does not shut the upstream for the others.
+#[tokio::test]
+async fn a_repository_that_is_broken_does_not_have_its_upstream_left_alone() {
+    let server = Server::start(|seen| match seen.target.contains("broken") {
+        true => Reply::new(503, "").header("retry-after", "60"),
+        false => Reply::ok(MANIFEST),
+    })
+    .await;
+    let upstream = upstream(json!({"url": server.url()}));
+    for _ in 0..8 {
+        let told = upstream.manifest(&repository("broken"), &tag("v1")).await.unwrap_err().to_string();
+        assert!(!told.contains("left alone"), "{told}");
+    }
+    pull(&upstream).await.unwrap();
+}
+
+/// It has sent us there itself, and has more content than that.
+#[tokio::test]
+async fn the_trouble_of_a_host_that_keeps_blobs_is_not_the_registrys() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let out = scripted(vec![Reply::new(500, "").header("retry-after", "900")]).await;
+    let throttling = scripted(vec![Reply::new(429, "").header("retry-after", "900")]).await;
+    let is_unavailable = |e: &Error| matches!(e, Error::Unavailable(_));
+    let is_throttled = |e: &Error| matches!(e, Error::Throttled { retry_after: Some(_) });
+    let cases: [(String, &dyn Fn(&Error) -> bool); 3] = [
+        (out.url(), &is_unavailable),
+        (throttling.url(), &is_throttled),
+        (format!("http://{gone}"), &is_unavailable),
+    ];
+    for (storage, is_expected) in cases {
+        let to = format!("{storage}/content");
+        let server = Server::start(move |seen| match seen.target.contains("/blobs/") {
+            true => Reply::redirect(&to),
+            false => Reply::ok(MANIFEST),
+        })
+        .await;
+        let upstream = upstream(json!({"url": server.url()}));
+        for n in 0..6 {
+            let repository = repository(&format!("app{n}"));
+            let error = upstream.blob(&repository, &layer(), 0).await.unwrap_err();
+            assert!(is_expected(&error), "{storage}: {error}");
+            assert!(is_throttled(&error) || error.to_string().contains(&storage), "{storage}: {error}");
+        }
+        assert!(!upstream.is_suspect(), "{storage}");
+        pull(&upstream).await.unwrap();
+    }
 }
 
 /// It may name what others may not know of.
@@ -98,8 +147,9 @@ async fn what_an_upstream_that_is_out_says_only_those_are_told_who_asked() {
     let words = r#"{"errors":[{"code":"UNAVAILABLE","message":"team/app moves"}]}"#;
     let server = scripted(vec![Reply::new(503, words).header("retry-after", "60")]).await;
     let upstream = upstream(json!({"url": server.url()}));
-    for _ in 0..5 {
-        let told = pull(&upstream).await.unwrap_err().to_string();
+    for n in 0..5 {
+        let told = upstream.manifest(&repository(&format!("app{n}")), &tag("v1")).await;
+        let told = told.unwrap_err().to_string();
         assert!(told.ends_with("it answered 503: UNAVAILABLE: team/app moves"), "{told}");
     }
     let other = upstream.manifest(&repository("other"), &tag("v1")).await.unwrap_err().to_string();

@@ -79,7 +79,7 @@ impl Writer {
         blob: &Descriptor,
         open: Open<'_>,
     ) -> Result<(), Error> {
-        let mut course = self.home.begin()?;
+        let mut course = self.home.begin(repository)?;
         loop {
             match self.send(repository, blob, open, &mut course.pass).await {
                 Ok(()) => {

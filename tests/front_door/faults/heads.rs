@@ -121,19 +121,40 @@ async fn resets_instead_of_an_answer_are_trouble() {
 /// What is asked for during the pause is told what is left of it, and the upstream has its rest.
 #[tokio::test]
 async fn in_a_storm_of_429_each_client_is_told_and_nobody_asks_again() {
-    let stand = Stand::start(large(), |mut conn| async move {
-        conn.head("429 Too Many Requests", &["Retry-After: 2".to_owned(), "Content-Length: 0".to_owned()])
-            .await;
-        conn.finish().await;
-    })
-    .await;
+    let stand = throttled().await;
+    stand.proxy.upstream().fault("/blobs/", Fault::Status(429, Some(2)));
+    let before = stand.proxy.upstream().count("/blobs/");
     for _ in 0..20 {
         let got = stand.blob().await;
         refused(&got, 429, "TOOMANYREQUESTS", "");
         assert!(["1", "2"].contains(&got.header("retry-after")), "{:?}", got.headers);
     }
-    assert_eq!(stand.wire.asked().len(), 1);
+    assert_eq!(stand.proxy.upstream().count("/blobs/"), before + 1);
     let elsewhere = stand.proxy.path(&format!("/v2/{HOST}/app/manifests/2")).await;
     refused(&elsewhere, 429, "TOOMANYREQUESTS", "");
     stand.assert_recovers().await;
+}
+
+/// The host that keeps the blobs is not the registry.
+#[tokio::test]
+async fn in_a_storm_of_429_of_its_storage_the_registry_is_asked_for_all_else() {
+    let stand = throttled().await;
+    for _ in 0..3 {
+        let got = stand.blob().await;
+        refused(&got, 429, "TOOMANYREQUESTS", "");
+        assert_eq!(got.header("retry-after"), "2");
+    }
+    let elsewhere = stand.proxy.path(&format!("/v2/{HOST}/app/manifests/2")).await;
+    refused(&elsewhere, 404, "MANIFEST_UNKNOWN", "");
+    stand.assert_recovers().await;
+}
+
+/// Where the blob's host asks for a pause.
+async fn throttled() -> Stand {
+    Stand::start(large(), |mut conn| async move {
+        conn.head("429 Too Many Requests", &["Retry-After: 2".to_owned(), "Content-Length: 0".to_owned()])
+            .await;
+        conn.finish().await;
+    })
+    .await
 }
