@@ -3,6 +3,7 @@
 
 pub mod jobs;
 mod layouts;
+mod listener;
 pub mod reload;
 mod state;
 pub mod upkeep;
@@ -22,6 +23,9 @@ use crate::trust::{RevocationSources, RootInUse};
 use crate::upstream::{Upstream, Upstreams};
 use crate::x509::PublicKey;
 
+pub use listener::ListenerTls;
+#[cfg(test)]
+pub(crate) use listener::tests::files as tls_files;
 pub use state::{OpenError, State, Unmatched};
 
 /// The engine that new requests get. A request keeps the one that it began with.
@@ -57,6 +61,12 @@ impl Engine {
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
+        let certificate = match &settings.listen.tls {
+            Some(files) => {
+                listener::check(files, state.clock.now()).map_err(|fault| settings.locate(&fault))?
+            }
+            None => None,
+        };
         let import_keys = settings.trust.read_import_keys().map_err(|fault| settings.locate(&fault))?;
         let signing = if settings.signs_nothing { &[] } else { &settings.policies[..] };
         let held = before.map(|engine| engine.gate.counter_signers());
@@ -71,7 +81,7 @@ impl Engine {
             policies = policies.audit_everything();
         }
         let warnings = settings.warnings().into_iter().chain(policies.warnings());
-        let warnings = warnings.chain(revocation.warnings(state.clock.now())).collect();
+        let warnings = warnings.chain(revocation.warnings(state.clock.now())).chain(certificate).collect();
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,

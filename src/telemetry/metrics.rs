@@ -83,6 +83,11 @@ pub struct Metrics {
     pub store_full: Counter,
     /// `certificate_expiry_timestamp_seconds`
     pub certificate_expiry: CertificateExpiries,
+    /// `listener_certificate_expiry_timestamp_seconds`: when the first certificate of the clients' listener ends, 0
+    /// without TLS.
+    pub listener_certificate_expiry: Gauge,
+    /// `listener_certificate_failures_total`: changed files of `listen.tls` that cannot be used.
+    pub listener_certificate_failures: Counter,
     /// `revocation_requests_total`
     pub revocation_requests: RevocationRequests,
     /// `revocation_status_total`
@@ -153,6 +158,14 @@ impl Metrics {
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),
             certificate_expiry: make.certificate_expiry(),
+            listener_certificate_expiry: make.gauge(
+                "listener_certificate_expiry_timestamp_seconds",
+                "When the first certificate of the clients' listener ends, in Unix seconds; 0 without TLS.",
+            ),
+            listener_certificate_failures: make.counter(
+                "listener_certificate_failures_total",
+                "Changed files of listen.tls that cannot be used; the ones before stay in use.",
+            ),
             revocation_requests: make.revocation_requests(),
             revocation_status: make.revocation_status(),
             revocations_noted: make

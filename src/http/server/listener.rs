@@ -18,11 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Patience, Pulse};
-use super::tls::{self, Tls};
+use super::tls;
 use crate::access::Principal;
+use crate::engine::ListenerTls;
 use crate::http::front::Front;
 use crate::sendfile::{Lane, Wire};
 use crate::telemetry::metrics::Gauge;
@@ -58,7 +60,7 @@ const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Listener {
     listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     drain: Duration,
     patience: Patience,
 }
@@ -70,7 +72,7 @@ impl Listener {
     /// What the system says when the address cannot be had.
     pub(super) async fn bind(
         address: SocketAddr,
-        tls: Option<Arc<Tls>>,
+        tls: Option<Arc<ListenerTls>>,
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
@@ -126,7 +128,7 @@ async fn stumble(error: &io::Error) {
     }
 }
 
-async fn renew(tls: Option<Arc<Tls>>) {
+async fn renew(tls: Option<Arc<ListenerTls>>) {
     let Some(tls) = tls else { return };
     match tokio::task::spawn_blocking(move || tls.reload()).await {
         Ok(Ok(true)) => tracing::info!("the certificate was read again"),
@@ -137,7 +139,7 @@ async fn renew(tls: Option<Arc<Tls>>) {
 
 /// What all connections of a listener share.
 struct Way {
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     front: Arc<Front>,
     builder: Builder<TokioExecutor>,
     patience: Patience,
@@ -156,7 +158,7 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
         let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
         return way.requests(wire, client).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.config()).accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };

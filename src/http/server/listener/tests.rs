@@ -11,22 +11,23 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::http::server::TlsFiles;
+use crate::config::Tls;
+use crate::telemetry::Metrics;
 
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) front: Arc<Front>,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
+async fn start(tls: Option<Tls>, head_timeout: Duration) -> Running {
     start_with(tls, Patience { head: head_timeout, ..PATIENCE }).await
 }
 
-pub(super) async fn start_with(tls: Option<TlsFiles>, patience: Patience) -> Running {
-    let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
+pub(super) async fn start_with(tls: Option<Tls>, patience: Patience) -> Running {
+    let tls = tls.map(|files| Arc::new(ListenerTls::load(files, &Metrics::new()).unwrap()));
     let mut server =
         Listener::bind(([127, 0, 0, 1], 0).into(), tls.clone(), Duration::from_millis(300)).await.unwrap();
     server.patience = patience;
@@ -131,16 +132,12 @@ impl Pki {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    fn files(&self, with_clients: bool) -> TlsFiles {
+    fn files(&self, with_clients: bool) -> Tls {
         let path = |name: &str| self.folder.path().join(name);
         let (certificate, key) = self.issue("proxy.example");
         std::fs::write(path("crt"), certificate.pem()).unwrap();
         std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        TlsFiles {
-            certificate: path("crt"),
-            key: path("key"),
-            client_ca: with_clients.then(|| path("ca.pem")),
-        }
+        Tls { certificate: path("crt"), key: path("key"), client_ca: with_clients.then(|| path("ca.pem")) }
     }
 
     fn client(&self, client: Option<&str>) -> ClientConfig {
