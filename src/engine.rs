@@ -80,8 +80,10 @@ impl Engine {
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
-        let warnings = settings.warnings().into_iter().chain(policies.warnings());
-        let warnings = warnings.chain(revocation.warnings(state.clock.now())).chain(certificate).collect();
+        let now = state.clock.now();
+        let warnings = uncovered(state.unmatched, &settings).map(str::to_owned).into_iter();
+        let warnings = warnings.chain(settings.warnings(now)).chain(policies.warnings());
+        let warnings = warnings.chain(revocation.warnings(now)).chain(certificate).collect();
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,
@@ -142,6 +144,20 @@ impl Engine {
         let decision = self.gate.decision(id)?;
         let reference = format!("{}@{}", decision.repository(), decision.subject());
         Some(decision.report(&reference))
+    }
+}
+
+/// What becomes of repositories that no policy covers, where that is not as everybody expects.
+fn uncovered(unmatched: Unmatched, settings: &Settings) -> Option<&'static str> {
+    match unmatched {
+        Unmatched::Audited => Some(
+            "--audit: what no policy covers is served unverified; what would be refused is recorded, and enforced \
+             without --audit",
+        ),
+        Unmatched::Refused if settings.policies.is_empty() => {
+            Some("there are no policies: every pull is refused")
+        }
+        Unmatched::Refused => None,
     }
 }
 

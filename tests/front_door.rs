@@ -5,6 +5,8 @@
 
 #[path = "front_door/carry.rs"]
 mod carry;
+#[path = "front_door/check.rs"]
+mod check;
 #[path = "front_door/cluster_image_policy.rs"]
 mod cluster_image_policy;
 #[path = "front_door/countersign.rs"]
