@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Results go to standard output, everything else to
 //! standard error.
 
+mod audit;
 mod check;
 mod demo;
 mod export;
@@ -79,6 +80,8 @@ enum Command {
     Export(export::Arguments),
     /// Take in what was carried here from another network, as far as this side's policy admits it.
     Import(import::Arguments),
+    /// Look after the audit log: whether it is as it was written.
+    Audit(audit::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)

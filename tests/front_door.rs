@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "front_door/audit.rs"]
+mod audit;
 #[path = "front_door/carry.rs"]
 mod carry;
 #[path = "front_door/check.rs"]
