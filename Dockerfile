@@ -5,7 +5,8 @@
 #     -v ./portcullis:/etc/portcullis:ro -v portcullis-store:/var/lib/portcullis portcullis
 #
 # The configuration has to name what it writes to below the volume: `store: { path: /var/lib/portcullis/store }`,
-# and to listen on 0.0.0.0.
+# and to listen on 0.0.0.0: `listen.address` for clients, and `admin.address` too where probes and scrapers of
+# other containers or hosts are to reach it (docs/CONFIG.md, "admin").
 
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update \

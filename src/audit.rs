@@ -1,16 +1,18 @@
 //! The audit log: one JSON line a decision, each with a number and the hash of the line before, so
-//! that a line that is changed or taken out is seen. Writes; decides nothing.
+//! that a line that is changed or taken out is seen. Writes and verifies; decides nothing.
 
 mod chain;
 mod file;
 mod line;
 mod refusals;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use line::{CounterSignature, Line, MAX_LINE_BYTES};
 pub use refusals::{COALESCED_FOR, Refused};
+pub use verify::{Followed, Verifier};
 
 use crate::clock::Clock;
 use crate::telemetry::Metrics;

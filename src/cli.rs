@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Results go to standard output, everything else to
 //! standard error.
 
+mod audit;
 mod check;
 mod demo;
 mod export;
@@ -19,8 +20,10 @@ mod trust;
 mod verify;
 mod verify_bundle;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
@@ -77,6 +80,8 @@ enum Command {
     Export(export::Arguments),
     /// Take in what was carried here from another network, as far as this side's policy admits it.
     Import(import::Arguments),
+    /// Look after the audit log: whether it is as it was written.
+    Audit(audit::Arguments),
     /// Show what the gate does, on content that is signed on the spot.
     Demo(demo::Arguments),
 }
@@ -116,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     ExitCode::from(code)
@@ -124,7 +130,16 @@ pub fn main() -> ExitCode {
 /// Prints why the command ends, with all causes in one line.
 fn report(error: &anyhow::Error) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "portcullis: {error:#}");
+    let _ = writeln!(std::io::stderr(), "portcullis: {}", told(error));
+}
+
+/// An error and its causes, those left out that the words before hold: many errors tell their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        before => format!("{before}: {cause}"),
+    })
 }
 
 /// The runtime that the command's work runs on.
@@ -150,10 +165,78 @@ fn keep_out_of_core_dumps() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
+/// The variable that names the configuration file where `--config` does not.
+const CONFIG: &str = "PORTCULLIS_CONFIG";
+
+/// Reads the name of a configuration file. An empty one, as of a variable that was meant to be set, names none.
+fn config_file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|name| match name.is_empty() {
+        true => Err(format!("expected the name of a file; if {CONFIG} is set and empty, unset it")),
+        false => Ok(PathBuf::from(name)),
+    })
+}
+
+/// The file of `--config`, else the one that is set in the environment: for commands that read that by hand, since for
+/// clap it would contradict other arguments.
+fn config_or_set(config: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    match std::env::var_os(CONFIG).filter(|_| config.is_none()) {
+        Some(name) if name.is_empty() => anyhow::bail!("{CONFIG} is set and empty: name a file, or unset it"),
+        Some(name) => Ok(Some(name.into())),
+        None => Ok(config.map(Path::to_owned)),
+    }
+}
+
 /// The configuration of `--config`, or the built-in one.
-fn settings(config: Option<&std::path::Path>) -> Result<Settings, crate::config::Error> {
+fn settings(config: Option<&Path>) -> Result<Settings, crate::config::Error> {
     match config {
         Some(path) => crate::config::load(path),
         None => Settings::without_file(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The first cells of the table of commands: each with the arguments that it cannot do without, as far as they matter.
+    #[test]
+    fn every_command_is_documented() {
+        let page = include_str!("../docs/CONFIG.md");
+        let cells: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| portcullis ")?.split(" |").next()).collect();
+        let mut commands = Vec::new();
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let below = command.get_subcommands().map(|below| format!("{name} {}", below.get_name()));
+            let before = commands.len();
+            commands.extend(below);
+            if commands.len() == before {
+                commands.push(name.to_owned());
+            }
+        }
+        for command in commands {
+            let is_told = |cell: &&str| **cell == command || cell.starts_with(&format!("{command} "));
+            assert!(cells.iter().any(is_told), "{command}: {cells:?}");
+        }
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("store: {source}")]
+        struct Telling {
+            source: io::Error,
+        }
+        let error = || Telling { source: io::Error::other("disk on fire") };
+        assert_eq!(told(&error().into()), "store: disk on fire");
+        assert_eq!(told(&anyhow::Error::new(error()).context("start")), "start: store: disk on fire");
+        let quoted = anyhow::Error::new(io::Error::other("gone")).context("the library failed (gone)");
+        assert_eq!(told(&quoted), "the library failed (gone)");
+        let other = anyhow::Error::new(io::Error::other("disk on fire")).context("store");
+        assert_eq!(told(&other), "store: disk on fire");
     }
 }

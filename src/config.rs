@@ -9,6 +9,7 @@ mod positions;
 mod presets;
 mod read;
 mod registries;
+mod unexpanded;
 mod warnings;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -153,8 +155,8 @@ impl Settings {
     }
 
     /// Every choice that weakens what is promised, for the log at start and for `check`.
-    pub fn warnings(&self) -> Vec<String> {
-        warnings::of(self)
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        warnings::of(self, now)
     }
 
     /// The files and folders that the settings were or will be read from, to be watched.

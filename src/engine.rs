@@ -3,6 +3,7 @@
 
 pub mod jobs;
 mod layouts;
+mod listener;
 pub mod reload;
 mod state;
 pub mod upkeep;
@@ -22,6 +23,9 @@ use crate::trust::{RevocationSources, RootInUse};
 use crate::upstream::{Upstream, Upstreams};
 use crate::x509::PublicKey;
 
+pub use listener::ListenerTls;
+#[cfg(test)]
+pub(crate) use listener::tests::files as tls_files;
 pub use state::{OpenError, State, Unmatched};
 
 /// The engine that new requests get. A request keeps the one that it began with.
@@ -57,6 +61,12 @@ impl Engine {
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
+        let certificate = match &settings.listen.tls {
+            Some(files) => {
+                listener::check(files, state.clock.now()).map_err(|fault| settings.locate(&fault))?
+            }
+            None => None,
+        };
         let import_keys = settings.trust.read_import_keys().map_err(|fault| settings.locate(&fault))?;
         let signing = if settings.signs_nothing { &[] } else { &settings.policies[..] };
         let held = before.map(|engine| engine.gate.counter_signers());
@@ -70,8 +80,10 @@ impl Engine {
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
-        let warnings = settings.warnings().into_iter().chain(policies.warnings());
-        let warnings = warnings.chain(revocation.warnings(state.clock.now())).collect();
+        let now = state.clock.now();
+        let warnings = uncovered(state.unmatched, &settings).map(str::to_owned).into_iter();
+        let warnings = warnings.chain(settings.warnings(now)).chain(policies.warnings());
+        let warnings = warnings.chain(revocation.warnings(now)).chain(certificate).collect();
         let gate = Gate::new(Parts {
             memory: Arc::clone(&state.memory),
             policies,
@@ -132,6 +144,20 @@ impl Engine {
         let decision = self.gate.decision(id)?;
         let reference = format!("{}@{}", decision.repository(), decision.subject());
         Some(decision.report(&reference))
+    }
+}
+
+/// What becomes of repositories that no policy covers, where that is not as everybody expects.
+fn uncovered(unmatched: Unmatched, settings: &Settings) -> Option<&'static str> {
+    match unmatched {
+        Unmatched::Audited => Some(
+            "--audit: what no policy covers is served unverified; what would be refused is recorded, and enforced \
+             without --audit",
+        ),
+        Unmatched::Refused if settings.policies.is_empty() => {
+            Some("there are no policies: every pull is refused")
+        }
+        Unmatched::Refused => None,
     }
 }
 

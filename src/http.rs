@@ -10,4 +10,4 @@ mod reply;
 pub mod route;
 mod server;
 
-pub use server::{BindError, Server, TlsError};
+pub use server::{BindError, Server};

@@ -1,6 +1,7 @@
-//! What the settings of all modules share: how a fault names its key, how durations, sizes and times are
-//! written, and how YAML is read. Reads no file.
+//! What the settings of all modules share: how a fault names its key, how addresses, durations, sizes and times
+//! are written, and how YAML is read. Reads no file.
 
+pub mod address;
 pub mod duration;
 pub mod size;
 pub mod time;

@@ -43,7 +43,7 @@ pub use incoming::{Incoming, Proven};
 pub use opened::SMALL;
 pub use records::{Change, Records, Table, after};
 pub use scrub::{Finding, Looked, Scrub};
-pub use settings::{LEAST_SCRUB_RATE, Scrubbing, Settings};
+pub use settings::{LEAST_SCRUB_RATE, LEAST_SIZE, Scrubbing, Settings};
 
 /// All that is kept. Cheap to clone.
 #[derive(Clone)]

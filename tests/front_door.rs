@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "front_door/audit.rs"]
+mod audit;
 #[path = "front_door/carry.rs"]
 mod carry;
+#[path = "front_door/check.rs"]
+mod check;
 #[path = "front_door/cluster_image_policy.rs"]
 mod cluster_image_policy;
 #[path = "front_door/countersign.rs"]

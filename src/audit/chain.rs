@@ -39,14 +39,25 @@ impl Chain {
         for (damaged, line) in (0..).zip(tail.rsplit(|b| *b == b'\n')) {
             if let Ok(Numbered { sequence }) = serde_json::from_slice(line) {
                 let last = tail.rsplit(|b| *b == b'\n').next().unwrap_or_default();
-                let chain = Self {
-                    sequence: sequence.saturating_add(damaged + 1),
-                    previous: Sha256::digest(last).into(),
-                };
-                return Some((chain, damaged));
+                return Some((Self::after(sequence.saturating_add(damaged), last), damaged));
             }
         }
         None
+    }
+
+    /// The chain after `line`, whose number is `sequence`.
+    pub(super) fn after(sequence: u64, line: &[u8]) -> Self {
+        Self { sequence: sequence.saturating_add(1), previous: Sha256::digest(line).into() }
+    }
+
+    /// The number of the next line.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The SHA-256 of the line before it.
+    pub(super) fn previous(&self) -> &[u8; 32] {
+        &self.previous
     }
 
     /// `json`, an object, as the next line, without the line's end.
@@ -59,7 +70,6 @@ impl Chain {
 
     /// Goes on behind `line`, once it is written.
     pub(super) fn advance(&mut self, line: &str) {
-        self.sequence += 1;
-        self.previous = Sha256::digest(line).into();
+        *self = Self::after(self.sequence, line.as_bytes());
     }
 }

@@ -60,6 +60,99 @@ fn read(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// What is told of files by [`Verifier`]: the file's place, the line's and why; and what was followed.
+fn verified(files: &[&[u8]]) -> (Vec<(usize, u64, String)>, Result<Option<Followed>, String>) {
+    let (mut faults, mut verifier) = (Vec::new(), Verifier::default());
+    for (i, file) in files.iter().enumerate() {
+        verifier.file(*file, &mut |line, why| faults.push((i, line, why))).unwrap();
+    }
+    (faults, verifier.end())
+}
+
+/// A log of five lines as it stands on disk, over two starts.
+async fn five_lines() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    for names in [&["one", "two", "three"][..], &["four", "five"]] {
+        let audit = open(&path).unwrap();
+        for name in names {
+            audit.decision(&line(name)).await.unwrap();
+        }
+    }
+    std::fs::read(&path).unwrap()
+}
+
+fn joined(lines: &[&[u8]]) -> Vec<u8> {
+    lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect()
+}
+
+#[tokio::test]
+async fn a_whole_log_is_followed_over_its_files() {
+    let log = five_lines().await;
+    let (faults, followed) = verified(&[&log]);
+    assert_eq!(faults, []);
+    let followed = followed.unwrap().unwrap();
+    assert_eq!((followed.first, followed.last), (1, 5));
+    let lines: Vec<&[u8]> = log.trim_ascii_end().split(|b| *b == b'\n').collect();
+    assert_eq!(followed.head, <[u8; 32]>::from(Sha256::digest(lines[4])));
+    let (old, new) = (joined(&lines[..2]), joined(&lines[2..]));
+    assert_eq!(verified(&[&old, b"", &new]), (Vec::new(), Ok(Some(followed.clone()))));
+    let (faults, later) = verified(&[&new]);
+    assert_eq!((faults, later.unwrap().unwrap().first), (Vec::new(), 3));
+    assert_eq!(verified(&[b""]), (Vec::new(), Ok(None)));
+}
+
+#[tokio::test]
+async fn what_was_changed_taken_out_or_moved_is_told_where_it_shows() {
+    let log = five_lines().await;
+    let lines: Vec<&[u8]> = log.trim_ascii_end().split(|b| *b == b'\n').collect();
+    let places = |log: &[u8]| verified(&[log]).0.into_iter().map(|(_, line, _)| line).collect::<Vec<_>>();
+    let changed = String::from_utf8(log.clone()).unwrap().replace("library/two", "library/owt");
+    assert_eq!(places(changed.as_bytes()), [3]);
+    assert_eq!(places(&joined(&[lines[0], lines[2], lines[3], lines[4]])), [2]);
+    assert_eq!(places(&joined(&[lines[0], lines[2], lines[1], lines[3], lines[4]])), [2, 3, 4]);
+    assert_eq!(places(&joined(&[lines[0], lines[1], lines[1], lines[2]])), [3]);
+    assert_eq!(places(&joined(&[lines[0], b"{}", lines[2]])), [3]);
+    assert_eq!(places(&joined(&[b"root:x:0:0", lines[0]])), [1]);
+    let foreign = format!("{{\"sequence\":1,\"previous\":\"{}\"}}", hex::encode([7; 32]));
+    assert_eq!(places(foreign.as_bytes()), [1]);
+    assert_eq!(places(&joined(&[lines[0], &vec![b'x'; MAX_LINE_BYTES + 10]]))[0], 2);
+    // The files in the wrong order.
+    let (old, new) = (joined(&lines[..2]), joined(&lines[2..]));
+    assert_eq!(verified(&[&new, &old]).0[0].0, 1);
+    // A line that is gone is seen where the next stands, though it was the last of its file.
+    assert_eq!(
+        verified(&[&joined(&lines[..1]), &new]).0[0].2,
+        "expected line 2, found line 3: lines are missing, were added or stand in another order"
+    );
+    // The server was started on another file.
+    assert!(verified(&[&old, &old]).0[0].2.contains("a new chain begins"));
+    let cut = &log[..log.len() - 20];
+    let (faults, end) = verified(&[cut]);
+    assert!(faults.is_empty() && end.unwrap_err().starts_with("the last line cannot be read"));
+}
+
+/// A crash is told apart from somebody who makes a line unreadable: the server notes it, in the chain.
+#[tokio::test]
+async fn a_crash_that_the_log_notes_is_no_break() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    open(&path).unwrap().decision(&line("one")).await.unwrap();
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"seq"#).unwrap();
+    open(&path).unwrap().decision(&line("two")).await.unwrap();
+    let log = std::fs::read(&path).unwrap();
+    let (faults, followed) = verified(&[&log]);
+    assert_eq!((faults, followed.unwrap().unwrap().last), (Vec::new(), 4));
+    // Nobody hides a line behind such a note: it is in the hash of what stood there.
+    let lines: Vec<&[u8]> = log.trim_ascii_end().split(|b| *b == b'\n').collect();
+    let (faults, _) = verified(&[&joined(&[lines[0], b"{", lines[2], lines[3]])]);
+    assert_eq!(faults.len(), 1);
+    let mut unnoted = Chain::after(1, lines[0]);
+    unnoted.advance("{");
+    let next = unnoted.next("{}");
+    assert!(verified(&[&joined(&[lines[0], b"{", next.as_bytes()])]).0[0].2.contains("notes no crash"));
+}
+
 /// Checks numbers and hashes from the first line on, and gives the lines as values.
 fn checked(lines: &[String]) -> Vec<Value> {
     let mut previous = hex::encode([0; 32]);

@@ -1,7 +1,11 @@
-//! `portcullis check FILE`: everything that starting does, without starting. No key signs anything.
+//! `portcullis check FILE`: everything that starting does, without starting. No key signs anything, and no file is made.
+
+mod places;
 
 use std::io::Write as _;
 use std::path::PathBuf;
+
+use anyhow::Context as _;
 
 use super::{exit, report, runtime};
 use crate::admission::CounterSigners;
@@ -11,7 +15,10 @@ use crate::engine::{Engine, State};
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The configuration file.
-    file: PathBuf,
+    file: Option<PathBuf>,
+    /// The same, as other commands take it [env: PORTCULLIS_CONFIG].
+    #[arg(long, conflicts_with = "file", value_parser = super::config_file())]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
@@ -25,8 +32,13 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut settings = crate::config::load(&arguments.file)?;
+    let named = arguments.file.as_deref().or(arguments.config.as_deref());
+    let file = super::config_or_set(named)?;
+    let file =
+        file.context("name a configuration: portcullis check FILE, --config FILE or PORTCULLIS_CONFIG")?;
+    let mut settings = crate::config::load(&file)?;
     settings.signs_nothing = true;
+    let doubtful = places::look(&settings).map_err(|fault| settings.locate(&fault))?;
     let engine = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;
         anyhow::Ok(Engine::build(settings, &state, None)?)
@@ -41,14 +53,17 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
              when the server starts, since only a signature brings them"
         )?;
     }
-    for warning in engine.warnings() {
+    for note in places::empty(settings) {
+        writeln!(out, "note: {note}")?;
+    }
+    for warning in engine.warnings().iter().chain(&doubtful) {
         writeln!(out, "warning: {warning}")?;
     }
     writeln!(out, "sigstore's trusted root: {}", engine.trusted_root())?;
     writeln!(
         out,
         "{}: ok ({} upstreams, {} signers, {} policies)",
-        arguments.file.display(),
+        file.display(),
         settings.upstreams.len(),
         settings.signers.len(),
         settings.policies.len()

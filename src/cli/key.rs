@@ -38,7 +38,7 @@ enum Action {
     },
     /// Show a private key's public half, and the names that it goes by.
     Show {
-        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        /// The private key: the path of a PEM file, or the name of one that is kept elsewhere (pkcs11:, awskms:, plugin:).
         #[arg(value_name = "KEY")]
         key: String,
         #[command(flatten)]
@@ -52,7 +52,7 @@ enum Action {
         /// A DNS name that the certificate is to carry; may be given several times.
         #[arg(long = "name", value_name = "DNS")]
         names: Vec<String>,
-        /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+        /// The private key: the path of a PEM file, or the name of one that is kept elsewhere (pkcs11:, awskms:, plugin:).
         #[arg(value_name = "KEY")]
         key: String,
         #[command(flatten)]

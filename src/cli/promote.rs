@@ -17,8 +17,11 @@ use crate::promote::{Error, Left, Promoted, Promotion, Step, Why};
 pub(super) struct Arguments {
     /// The configuration file, whose policies decide and whose upstreams say how registries are reached; without one,
     /// the built-in defaults.
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    #[arg(long, value_name = "FILE", env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     config: Option<PathBuf>,
+    /// Ask the destination's registry over plain HTTP; the source's is asked as the configuration says.
+    #[arg(long)]
+    insecure: bool,
     #[command(flatten)]
     access: Access,
     /// What is copied, by its source name: docker.io/library/nginx:1.27
@@ -50,7 +53,7 @@ impl Arguments {
         let counter_signing = settings.policies.iter_mut().filter_map(|policy| policy.counter_sign.as_mut());
         counter_signing.for_each(|counter_sign| counter_sign.before_serving = true);
         let home = destination.repository.registry();
-        let registries = self.access.registries(settings.clone(), home)?;
+        let registries = self.access.registries(settings.clone(), home, self.insecure)?;
         let writer = registries.writer(home)?;
         let bar = bar::of_bytes();
         let tell = |step| match step {

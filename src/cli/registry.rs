@@ -16,9 +16,6 @@ use crate::upstream::{self, Upstream, Writer};
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Access {
-    /// Ask registries over plain HTTP; of a promotion, the destination.
-    #[arg(long)]
-    insecure: bool,
     /// The account at the registry that is written to, else at the one that is read; without it, and at any other
     /// registry, the configuration's, else docker's.
     #[arg(short = 'u', long, requires = "password_stdin")]
@@ -31,6 +28,9 @@ pub(super) struct Access {
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Flags {
+    /// Ask registries over plain HTTP.
+    #[arg(long)]
+    insecure: bool,
     #[command(flatten)]
     access: Access,
     /// A configuration: registries that are upstreams in it are reached as it says.
@@ -59,19 +59,25 @@ impl Flags {
             Some(path) => settings(Some(path))?,
             None => Settings::built_in(),
         };
-        self.access.registries(settings, home)
+        self.access.registries(settings, home, self.insecure)
     }
 }
 
 impl Access {
-    /// Registries by a configuration; at `home` in the name of the account, if one is given.
+    /// Registries by a configuration, all over plain HTTP where `insecure`; at `home` in the name of the account, if one
+    /// is given.
     ///
     /// # Errors
     /// The password cannot be read.
-    pub(super) fn registries(&self, settings: Settings, home: &Registry) -> anyhow::Result<Registries> {
+    pub(super) fn registries(
+        &self,
+        settings: Settings,
+        home: &Registry,
+        insecure: bool,
+    ) -> anyhow::Result<Registries> {
         let credentials = self.username.as_deref().map(login::account).transpose()?;
         let account = credentials.map(|credentials| (home.clone(), credentials));
-        let (insecure, docker) = (self.insecure, login::docker_config());
+        let docker = login::docker_config();
         Ok(Registries { settings, insecure, account, docker, metrics: Metrics::new() })
     }
 }

@@ -20,9 +20,9 @@ const LEFTOVERS: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration file; without one, docker.io, ghcr.io, quay.io, registry.k8s.io and gcr.io
-    /// are fronted on 127.0.0.1:5000.
-    #[arg(long, env = "PORTCULLIS_CONFIG")]
+    /// The configuration file; without one, the public registries are fronted on 127.0.0.1:5000, and what their publishers
+    /// sign is served (docs/CONFIG.md, "Without a file").
+    #[arg(long, env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     config: Option<PathBuf>,
     /// Serve what no policy covers, with a warning, and record what would be refused.
     #[arg(long)]

@@ -39,7 +39,7 @@ enum Action {
 #[derive(clap::Args)]
 pub(super) struct Common {
     /// The configuration file; without one, the built-in defaults.
-    #[arg(long, env = "PORTCULLIS_CONFIG")]
+    #[arg(long, env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     pub(super) config: Option<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]

@@ -27,7 +27,7 @@ use crate::policy::{Decision, Verdict};
 pub(super) struct Arguments {
     /// The configuration file [env: PORTCULLIS_CONFIG]; without one, the built-in defaults.
     // Read by hand: what is only in the environment contradicts no other argument.
-    #[arg(long, conflicts_with = "one_off")]
+    #[arg(long, conflicts_with = "one_off", value_parser = super::config_file())]
     config: Option<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -63,8 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 fn verify(arguments: &Arguments) -> anyhow::Result<u8> {
     let reference = Reference::parse(&arguments.reference)
         .map_err(|e| anyhow::anyhow!("reference {:?}: {e}", arguments.reference))?;
-    let set = || std::env::var_os("PORTCULLIS_CONFIG").filter(|set| !set.is_empty()).map(PathBuf::from);
-    let mut settings = super::settings(arguments.config.clone().or_else(set).as_deref())?;
+    let mut settings = super::settings(super::config_or_set(arguments.config.as_deref())?.as_deref())?;
     settings.signs_nothing = true;
     let outcome: Result<Arc<Decision>, Refusal> = runtime()?.block_on(async {
         let state = State::ephemeral(Clock::system()).await?;

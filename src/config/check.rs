@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Settings, Tls};
+use super::{Settings, Tls, unexpanded};
 use crate::oci::{Registry, SignatureSource};
 use crate::policy::Policies;
 use crate::setting::SettingError;
@@ -24,7 +24,8 @@ pub(super) fn all(settings: &Settings) -> Result<(), SettingError> {
     signers(settings)?;
     configured(settings)?;
     signature_sources(settings)?;
-    limits(settings)
+    limits(settings)?;
+    unexpanded::check(settings)
 }
 
 fn hosts(settings: &Settings) -> Result<(), SettingError> {
@@ -190,8 +191,12 @@ fn limits(settings: &Settings) -> Result<(), SettingError> {
             "must be longer than 0s: nothing would be served",
         ));
     }
-    if settings.store.max_size == 0 {
-        return Err(SettingError::new(["store", "max_size"], "must be more than 0"));
+    if settings.store.max_size < store::LEAST_SIZE {
+        let found = settings.store.max_size;
+        return Err(SettingError::new(
+            ["store", "max_size"],
+            format!("expected at least 64KiB, found {found} bytes: next to nothing could be kept"),
+        ));
     }
     let rate = settings.store.scrub.rate;
     if rate != 0 && rate < store::LEAST_SCRUB_RATE {

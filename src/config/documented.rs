@@ -9,7 +9,7 @@ const REASONS: &str = include_str!("../../docs/REASONS.md");
 const METRICS_PAGE: &str = include_str!("../../docs/METRICS.md");
 const METRICS: &str =
     concat!(include_str!("../telemetry/metrics.rs"), include_str!("../telemetry/metrics/maker.rs"));
-const CODES: &str = include_str!("../signature/rejection.rs");
+const CODES: &str = include_str!("../signature/code.rs");
 
 /// The first cells of a page's tables, out of their backticks.
 fn rows(page: &str) -> impl Iterator<Item = &str> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::oci::Registry;
+use crate::setting::address;
 
 /// `listen`: where clients come in.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -14,6 +15,7 @@ use crate::oci::Registry;
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// Address and port.
+    #[serde(deserialize_with = "address::deserialize")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub address: SocketAddr,
     /// TLS; plain HTTP without it.
@@ -81,6 +83,7 @@ impl Tls {
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address and port.
+    #[serde(deserialize_with = "address::deserialize")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub address: SocketAddr,
     /// The address under which people reach it: refusals link to it.

@@ -27,15 +27,17 @@ pub fn load(file: &Path) -> Result<Settings, Error> {
 /// # Errors
 /// The first fault, with its place.
 pub fn read(file: &Path) -> Result<Settings, Error> {
-    let whole =
-        |message: String| Error { file: Some(file.to_owned()), place: None, key: String::new(), message };
-    let mut text = String::new();
-    let opened = File::open(file).map_err(|why| whole(format!("cannot be opened: {why}")))?;
+    let fault = |place, message| Error { file: Some(file.to_owned()), place, key: String::new(), message };
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(|why| fault(None, format!("cannot be opened: {why}")))?;
     opened
         .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|why| whole(format!("cannot be read: {why}")))?;
-    parse(&text, file)
+        .read_to_end(&mut bytes)
+        .map_err(|why| fault(None, format!("cannot be read: {why}")))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(fault(None, too_long()));
+    }
+    parse(&text_of(bytes).map_err(|(place, message)| fault(place, message))?, file)
 }
 
 /// The second half of [`load`]: looks at the files that the settings name, and fetches keys that are kept elsewhere.
@@ -56,21 +58,45 @@ pub fn complete(mut settings: Settings) -> Result<Settings, Error> {
 pub fn parse(text: &str, file: &Path) -> Result<Settings, Error> {
     let source = Source::new(file.to_owned(), text);
     if text.len() as u64 > MAX_BYTES {
-        return Err(source.name(None, format!("a configuration file has at most {MAX_BYTES} bytes")));
+        return Err(source.name(None, too_long()));
     }
     let mut settings: Settings = serde_saphyr::from_str_with_options(text, yaml::options())
-        .map_err(|fault| source.name(yaml::place_of(&fault), words(&fault)))?;
+        .map_err(|fault| source.name(yaml::place_of(&fault), words(&fault, text)))?;
     settings.source = Arc::new(source);
     settings.resolve(&folder_of(file));
     check::all(&settings).map_err(|fault| settings.locate(&fault))?;
     Ok(settings)
 }
 
-fn words(fault: &YamlError) -> String {
+fn too_long() -> String {
+    format!("a configuration file has at most {MAX_BYTES} bytes")
+}
+
+fn words(fault: &YamlError, text: &str) -> String {
     match fault {
         YamlError::MultipleDocuments { .. } => "a configuration file holds one document".to_owned(),
-        other => yaml::words(other),
+        other => yaml::words(other, text),
     }
+}
+
+/// The text of a file, which is UTF-8.
+///
+/// # Errors
+/// What else it is, and where that shows.
+fn text_of(bytes: Vec<u8>) -> Result<String, (Option<(u64, u64)>, String)> {
+    let utf_16 = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark));
+    String::from_utf8(bytes).map_err(|fault| {
+        let (end, bytes) = (fault.utf8_error().valid_up_to(), fault.as_bytes());
+        let before = String::from_utf8_lossy(&bytes[..end]);
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
+        let line = before.matches('\n').count() as u64 + 1;
+        let found = match bytes.get(end) {
+            _ if utf_16 => "UTF-16".to_owned(),
+            Some(byte) => format!("the byte 0x{byte:02x}, as in Latin-1"),
+            None => "something else".to_owned(),
+        };
+        (Some((line, column)), format!("expected text in UTF-8, found {found}: save the file as UTF-8"))
+    })
 }
 
 /// Absolute, so that a later change of the working folder moves nothing.

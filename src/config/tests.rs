@@ -9,6 +9,11 @@ fn read(text: &str) -> Result<Settings, Error> {
     parse(text, Path::new(FILE))
 }
 
+/// What is warned about in the middle of 2026.
+fn warnings(settings: &Settings) -> Vec<String> {
+    settings.warnings(crate::setting::time::parse("2026-07-01T00:00:00Z").unwrap())
+}
+
 /// The fault of a text, as it is shown, without the file's name.
 fn fault(text: &str) -> String {
     read(text).unwrap_err().to_string().strip_prefix(FILE).unwrap().to_owned()
@@ -33,7 +38,7 @@ fn without_a_file_the_public_registries_are_served_to_this_machine_and_nothing_i
     assert!(settings.policies().unwrap().matching(&"docker.io/library/nginx".parse().unwrap()).is_none());
     assert!(settings.store.path.ends_with("portcullis"));
     assert_eq!(settings.audit_path(), settings.store.path.join("audit.jsonl"));
-    assert_eq!(settings.warnings(), ["there are no policies: every pull is refused"]);
+    assert_eq!(warnings(&settings), [""; 0]);
 }
 
 #[test]
@@ -76,7 +81,36 @@ fn faults_of_the_parser_have_their_place_and_key() {
     );
     assert!(fault("upstreams: { \"no host\": {} }").starts_with(":1:14: upstreams.no host: a registry is"));
     assert!(fault("log: [").starts_with(":1:"));
-    assert!(fault("log: { requests: yes }").starts_with(":1:18: log.requests: "));
+    assert_eq!(
+        fault("log: { requests: yes } # really"),
+        ":1:18: log.requests: expected true or false, found \"yes\""
+    );
+    assert_eq!(
+        fault("dangerous_skip_audit: \"no\"\n"),
+        ":1:23: dangerous_skip_audit: expected true or false, found \"\\\"no\\\"\""
+    );
+    for (text, found) in [
+        ("- listen\n", "a list"),
+        ("[listen]\naddress = \"x\"\n", "a list"),
+        ("address = \"127.0.0.1:5000\"\n", "\"address = \\\"127.0.0.1:5000\\\"\""),
+        ("~", "nothing"),
+    ] {
+        let told = fault(text);
+        assert!(
+            told.ends_with(&format!("expected keys with values (`key: value`), found {found}")),
+            "{told}"
+        );
+    }
+    assert_eq!(
+        fault("policies: { name: p }"),
+        ":1:11: policies: expected a list (`[one, two]`), found keys with values"
+    );
+    assert_eq!(
+        fault("listen: { address: 5000 }"),
+        ":1:20: listen.address: expected an IP address and a port such as 127.0.0.1:5000 or [::1]:5000, found \"5000\": \
+         write 127.0.0.1:5000 for this machine alone, or 0.0.0.0:5000 for all of its addresses"
+    );
+    assert!(fault("admin: { address: localhost:9090 }").contains("found \"localhost:9090\": names are not"));
     assert!(fault("log: {}\n---\nlog: {}\n").contains("one document"));
     assert!(fault("log: !secret {}\n").contains("tag"));
     assert!(
@@ -195,7 +229,8 @@ fn contradictions_are_refused_at_their_key() {
              and {path}",
         ),
         ("decisions: { allow_max_age: 0s }", ":1:14: decisions.allow_max_age: must be longer"),
-        ("store: { max_size: 0 }", ":1:10: store.max_size: must be more"),
+        ("store: { max_size: 0 }", ":1:10: store.max_size: expected at least 64KiB, found 0 bytes"),
+        ("store: { max_size: 1KiB }", ":1:10: store.max_size: expected at least 64KiB, found 1024 bytes"),
         ("store: { scrub: { rate: 65535 } }", ":1:19: store.scrub.rate: 65535 bytes a second would never"),
     ] {
         assert!(fault(text).starts_with(start), "{text}: {}", fault(text));
@@ -228,8 +263,63 @@ fn credentials_are_not_lent_to_whoever_comes_by() {
     assert!(read(&text("address: \"[::1]:5000\"", login)).is_ok());
     assert!(read(&text("address: \"[::ffff:127.0.0.1]:5000\"", login)).is_ok());
     assert!(read(&text(public, "")).is_ok());
-    let warnings = read(&text(&format!("{public}, {accepted}"), login)).unwrap().warnings();
+    let warnings = warnings(&read(&text(&format!("{public}, {accepted}"), login)).unwrap());
     assert!(warnings.iter().any(|w| w.contains("dangerous_anonymous_clients")), "{warnings:?}");
+}
+
+/// A folder called `~` would be made, served from and filled.
+#[test]
+fn what_is_not_expanded_is_not_taken_for_a_path() {
+    for (text, start) in [
+        ("store: { path: ~/cache }", ":1:10: store.path: /etc/portcullis/~/cache: neither `~` nor"),
+        ("store: { path: \"${HOME}/cache\" }", ":1:10: store.path: /etc/portcullis/${HOME}/cache: neither"),
+        ("audit: { path: $LOGS/a.jsonl }", ":1:10: audit.path: "),
+        ("trust: { crls: ~/crls }", ":1:1: trust: "),
+        ("listen: { tls: { certificate: ~/c, key: k } }", ":1:11: listen.tls: "),
+        ("upstreams: { a.b: { ca: ~/ca.pem } }", ":1:14: upstreams.a.b: "),
+        ("signers: { w: { nv2: { certificates: [~/keys] } } }", ":1:12: signers.w: "),
+        (
+            "policies: [{ name: p, scopes: [docker.io/x], from: { notation: ~/.config/notation } }]",
+            ":1:12: policies.0",
+        ),
+    ] {
+        assert!(fault(text).starts_with(start), "{text}: {}", fault(text));
+    }
+    assert!(read("store: { path: /srv/a~b/c$ }").is_ok());
+}
+
+#[test]
+fn an_exception_that_ended_is_not_said_to_admit() {
+    let text = |until: &str| {
+        format!(
+            "exceptions: [{{ repository: docker.io/a/b, digest: \"sha256:{}\", reason: r, expires: {until} }}]",
+            "0".repeat(64)
+        )
+    };
+    let told = |until: &str| warnings(&read(&text(until)).unwrap()).remove(0);
+    assert!(told("2026-07-02T00:00:00Z").starts_with("an exception admits docker.io/a/b@sha256:00"));
+    assert!(
+        told("2026-07-01T00:00:00Z")
+            .starts_with("an exception ended at 2026-07-01T00:00:00Z and admits nothing")
+    );
+}
+
+#[test]
+fn text_that_is_no_utf_8_has_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.yaml");
+    for (bytes, place, words) in [
+        (
+            &b"log: {}\n# caf\xe9\n"[..],
+            ":2:6: ",
+            "found the byte 0xe9, as in Latin-1: save the file as UTF-8",
+        ),
+        (b"\xff\xfel\0o\0g\0", ":1:1: ", "expected text in UTF-8, found UTF-16"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let told = load(&file).unwrap_err().to_string();
+        assert!(told.contains(&format!("portcullis.yaml{place}")) && told.contains(words), "{told}");
+    }
 }
 
 #[test]
@@ -237,17 +327,19 @@ fn weaker_choices_are_warned_about() {
     let text = "listen: { address: \"0.0.0.0:5000\" }\n\
         admin: { address: \"0.0.0.0:9090\" }\n\
         dangerous_skip_audit: true\n\
+        store: { max_size: 8MiB }\n\
         upstreams: { r.corp: { url: \"http://r.corp\", credentials: { username: u, password: p } } }\n\
         policies:\n\
         - { name: open, scopes: [r.corp/a], mode: allow }\n\
         - { name: watched, scopes: [r.corp/b], mode: audit, require: a, referrers: all }\n";
     let text = text.replace("0.0.0.0:5000\"", "0.0.0.0:5000\", dangerous_anonymous_clients: true");
-    let warnings = read(&text).unwrap().warnings();
+    let warnings = warnings(&read(&text).unwrap());
     for word in [
         "dangerous_anonymous_clients",
         "without listen.tls",
         "admin.address",
         "dangerous_skip_audit",
+        "store.max_size",
         "plain HTTP",
         "password_file",
         "mode allow",
@@ -425,7 +517,7 @@ fn a_host_that_is_none_is_named_by_its_index() {
 fn grace_for_ended_answers_is_warned_about() {
     let settings = read("trust: { dangerous_revocation_grace: 72h }").unwrap();
     assert!(
-        settings.warnings().iter().any(|w| w.contains("dangerous_revocation_grace") && w.contains("3days"))
+        warnings(&settings).iter().any(|w| w.contains("dangerous_revocation_grace") && w.contains("3days"))
     );
     assert!(settings.paths().contains(&"/etc/portcullis/trust/crls".into()));
 }

@@ -1,13 +1,23 @@
 //! Choices that weaken what is promised: allowed, but never silent.
 
+use std::time::SystemTime;
+
 use super::Settings;
 use crate::policy::{Mode, ReferrerRule};
+use crate::setting::time::show;
 
-pub(super) fn of(settings: &Settings) -> Vec<String> {
+/// The largest manifest has 4 MiB, and a quarter of the store is for manifests.
+const SMALL_STORE: u64 = 16 << 20;
+
+pub(super) fn of(settings: &Settings, now: SystemTime) -> Vec<String> {
     let mut warnings = Vec::new();
     listeners(settings, &mut warnings);
     upstreams(settings, &mut warnings);
     policies(settings, &mut warnings);
+    exceptions(settings, now, &mut warnings);
+    if settings.store.max_size < SMALL_STORE {
+        warnings.push("store.max_size: in less than 16MiB not every manifest can be kept".to_owned());
+    }
     let grace = settings.trust.dangerous_revocation_grace;
     if !grace.is_zero() {
         warnings.push(format!(
@@ -67,9 +77,6 @@ fn upstreams(settings: &Settings, warnings: &mut Vec<String>) {
 }
 
 fn policies(settings: &Settings, warnings: &mut Vec<String>) {
-    if settings.policies.is_empty() {
-        warnings.push("there are no policies: every pull is refused".to_owned());
-    }
     for policy in &settings.policies {
         let name = &policy.name;
         match policy.mode {
@@ -81,9 +88,17 @@ fn policies(settings: &Settings, warnings: &mut Vec<String>) {
             warnings.push(format!("policy {name} (referrers all) serves attached artifacts unverified"));
         }
     }
+}
+
+fn exceptions(settings: &Settings, now: SystemTime, warnings: &mut Vec<String>) {
     for exception in &settings.exceptions {
-        let until = crate::setting::time::show(exception.expires);
+        let (until, reason) = (show(exception.expires), exception.reason.trim());
         let what = format!("{}@{}", exception.repository, exception.digest);
-        warnings.push(format!("an exception admits {what} until {until}: {}", exception.reason.trim()));
+        warnings.push(match exception.expires > now {
+            true => format!("an exception admits {what} until {until}: {reason}"),
+            false => format!(
+                "an exception ended at {until} and admits nothing any more: take it out ({what}: {reason})"
+            ),
+        });
     }
 }

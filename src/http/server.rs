@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use tls::TlsError;
-
 use super::admin::Admin;
 use super::front::Front;
-use crate::engine::{Current, Engine, State};
+use crate::engine::{Current, ListenerTls, State};
+use crate::setting::SettingError;
 use listener::Listener;
-use tls::{Tls, TlsFiles};
 
 /// How long answers under way may take when the process ends.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -26,18 +24,18 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address cannot be had.
-    #[error("{key} {address}: {source}")]
+    #[error("{key} {address}: {why}{}", hint(why, key))]
     Address {
         /// The setting that names it.
         key: &'static str,
         /// Which.
         address: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// The certificate, its key or the clients' authority cannot be used.
-    #[error("listen.tls: {0}")]
-    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Tls(#[from] SettingError),
 }
 
 /// Listeners that are bound, and not yet served.
@@ -59,7 +57,9 @@ impl Server {
         let engine = current.load_full();
         let (listen, admin) = (engine.settings().listen.address, engine.settings().admin.address);
         let draining = CancellationToken::new();
-        let clients = Listener::bind(listen, tls(&engine)?, DRAIN).await;
+        let tls = engine.settings().listen.tls.clone();
+        let tls = tls.map(|files| ListenerTls::load(files, state.metrics())).transpose()?.map(Arc::new);
+        let clients = Listener::bind(listen, tls, DRAIN).await;
         let clients = clients.map_err(fault("listen.address", listen))?;
         let operator = Admin::bind(admin, current, state, &draining).await;
         let operator = operator.map_err(fault("admin.address", admin))?;
@@ -103,18 +103,27 @@ impl Server {
     }
 }
 
-fn tls(engine: &Engine) -> Result<Option<Arc<Tls>>, TlsError> {
-    let Some(settings) = &engine.settings().listen.tls else { return Ok(None) };
-    let files = TlsFiles {
-        certificate: settings.certificate.clone(),
-        key: settings.key.clone(),
-        client_ca: settings.client_ca.clone(),
-    };
-    Ok(Some(Arc::new(Tls::load(files)?)))
+fn fault(key: &'static str, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
+    move |why| BindError::Address { key, address, why }
 }
 
-fn fault(key: &'static str, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
-    move |source| BindError::Address { key, address, source }
+/// What to do about an address that cannot be had.
+fn hint(why: &io::Error, key: &str) -> String {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                ": another process listens there (`ss -ltnp` shows which): stop it, or set {key} to another port"
+            )
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            ": ports below 1024 need a right: set {key} to a higher one, or give CAP_NET_BIND_SERVICE (systemd: \
+             AmbientCapabilities=)"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!(": this machine has no such address: set {key} to one that it has")
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +136,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config;
+    use crate::engine::Engine;
 
     async fn bind(listen: &str) -> Result<Server, BindError> {
         let text = format!(

@@ -24,15 +24,48 @@ pub fn place_of(fault: &Error) -> Option<Place> {
     fault.location().map(|at| (at.line(), at.column())).filter(|(line, _)| *line > 0)
 }
 
-/// The parser's words without its own naming of the place and of its options.
-pub fn words(fault: &Error) -> String {
-    if matches!(fault, Error::DuplicateMappingKey { .. }) {
-        return "the key is written twice".to_owned();
+/// What is wrong with `text`: the parser's words without its own naming of the place and of its options, or ours where
+/// they do not say what was expected and found.
+pub fn words(fault: &Error, text: &str) -> String {
+    let found = || found(text, place_of(fault));
+    match fault {
+        Error::DuplicateMappingKey { .. } => return "the key is written twice".to_owned(),
+        Error::InvalidBooleanStrict { .. } => return format!("expected true or false, found {}", found()),
+        Error::Unexpected { expected: "mapping start", .. } => {
+            return format!("expected keys with values (`key: value`), found {}", found());
+        }
+        Error::Unexpected { expected: "sequence start", .. } => {
+            return format!("expected a list (`[one, two]`), found {}", found());
+        }
+        _ => {}
     }
-    let text = fault.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    let words = fault.to_string();
+    match words.rfind(" at line ") {
+        Some(end) => words[..end].to_owned(),
+        None => words,
+    }
+}
+
+/// What stands at a place, for people.
+fn found(text: &str, place: Option<Place>) -> String {
+    /// More of a line helps nobody.
+    const SHOWN: usize = 40;
+    let from_one = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).saturating_sub(1);
+    let (line, column) = place.unwrap_or((1, 1));
+    let line = text.lines().nth(from_one(line)).unwrap_or_default();
+    let rest: String = line.chars().skip(from_one(column)).collect();
+    let ends = |(at, c): (usize, char)| {
+        let space_before = at > 0 && rest[..at].ends_with(' ');
+        (matches!(c, ',' | '}' | ']') && !rest.starts_with(['"', '\''])) || (c == '#' && space_before)
+    };
+    let end = rest.char_indices().find(|at| ends(*at)).map_or(rest.len(), |(at, _)| at);
+    let value = rest[..end].trim();
+    match rest.chars().next() {
+        Some('[') => "a list".to_owned(),
+        Some('-') if rest[1..].starts_with(' ') || rest.len() == 1 => "a list".to_owned(),
+        Some('{') => "keys with values".to_owned(),
+        _ if matches!(value, "" | "~" | "null") => "nothing".to_owned(),
+        _ => format!("{:?}", value.chars().take(SHOWN).collect::<String>()),
     }
 }
 

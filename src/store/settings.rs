@@ -10,6 +10,9 @@ use crate::setting::{duration, size};
 /// Less than this a second reads no store to its end: 64 KiB are 5 GiB a day.
 pub const LEAST_SCRUB_RATE: u64 = 64 << 10;
 
+/// In less, not even small manifests can be kept.
+pub const LEAST_SIZE: u64 = 64 << 10;
+
 /// Where content is kept and how much of it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -17,7 +20,7 @@ pub const LEAST_SCRUB_RATE: u64 = 64 << 10;
 pub struct Settings {
     /// The folder, made where it does not exist. It must stand on one filesystem.
     pub path: PathBuf,
-    /// The most bytes of content that are kept, arriving content included.
+    /// The most bytes of content that are kept, arriving content included; at least 64KiB.
     #[serde(with = "size")]
     #[cfg_attr(test, schemars(with = "size::Written"))]
     pub max_size: u64,

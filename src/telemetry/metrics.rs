@@ -85,6 +85,11 @@ pub struct Metrics {
     pub slow_readers: Counter,
     /// `certificate_expiry_timestamp_seconds`
     pub certificate_expiry: CertificateExpiries,
+    /// `listener_certificate_expiry_timestamp_seconds`: when the first certificate of the clients' listener ends, 0
+    /// without TLS.
+    pub listener_certificate_expiry: Gauge,
+    /// `listener_certificate_failures_total`: changed files of `listen.tls` that cannot be used.
+    pub listener_certificate_failures: Counter,
     /// `revocation_requests_total`
     pub revocation_requests: RevocationRequests,
     /// `revocation_status_total`
@@ -159,6 +164,14 @@ impl Metrics {
                 "Answers with unkept content that were cut off, for it was read too slowly.",
             ),
             certificate_expiry: make.certificate_expiry(),
+            listener_certificate_expiry: make.gauge(
+                "listener_certificate_expiry_timestamp_seconds",
+                "When the first certificate of the clients' listener ends, in Unix seconds; 0 without TLS.",
+            ),
+            listener_certificate_failures: make.counter(
+                "listener_certificate_failures_total",
+                "Changed files of listen.tls that cannot be used; the ones before stay in use.",
+            ),
             revocation_requests: make.revocation_requests(),
             revocation_status: make.revocation_status(),
             revocations_noted: make

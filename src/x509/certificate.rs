@@ -97,7 +97,8 @@ impl Certificate {
         for block in Pem::iter_from_buffer(pem_or_der) {
             let block = block.map_err(|e| Error::malformed("PEM certificate", e))?;
             if block.label != "CERTIFICATE" {
-                return Err(Error::Unsupported { what: "PEM block", found: block.label });
+                let found = format!("expected CERTIFICATE, found {:?}", block.label);
+                return Err(Error::malformed("PEM certificate", found));
             }
             if all.len() == MAX_CERTIFICATES {
                 return Err(Error::TooMany { what: "certificates", limit: MAX_CERTIFICATES });

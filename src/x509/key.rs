@@ -144,7 +144,14 @@ impl PublicKey {
         match block.label.as_str() {
             "PUBLIC KEY" => Self::from_spki_der(&block.contents),
             "RSA PUBLIC KEY" => Self::from_pkcs1_der(&block.contents),
-            other => Err(Error::Unsupported { what: "PEM block", found: other.to_owned() }),
+            other => {
+                let hint = match other {
+                    _ if other.ends_with("PRIVATE KEY") => ": `portcullis key show` prints its public half",
+                    "CERTIFICATE" => ": `openssl x509 -pubkey -noout` prints its key",
+                    _ => "",
+                };
+                Err(Error::malformed(WHAT, format!("expected PUBLIC KEY, found {other:?}{hint}")))
+            }
         }
     }
 

@@ -201,14 +201,15 @@ async fn commands_ask_the_server_that_has_the_store() {
 /// Each step is done whatever became of the others, and the trouble is told behind them.
 #[tokio::test]
 async fn a_store_that_holds_too_much_is_cleared_of_all_else() {
-    let mut proxy = TestProxy::new().upstream(|r| push_signed(r, "app0", "1", &heavy(0))).start().await;
-    let image = heavy(0);
+    let image = annotated("app0", 100 << 10);
+    let pushed = image.clone();
+    let mut proxy = TestProxy::new().upstream(move |r| push_signed(r, "app0", "1", &pushed)).start().await;
     served(&proxy.get("app0:1").await, image.bytes());
     served(&proxy.blob("app0", &image.layer()).await, image.blobs().last().unwrap());
     let path = proxy.kept(&image).await;
     proxy.stop().await;
     std::fs::remove_file(path).unwrap();
-    configure(&proxy, "64MiB", "8KiB");
+    configure(&proxy, "64MiB", "64KiB");
     let (code, out, err) = store(&proxy, &["gc"], "").await;
     assert_eq!(code, 2, "{out}{err}");
     for step in
@@ -216,7 +217,7 @@ async fn a_store_that_holds_too_much_is_cleared_of_all_else() {
     {
         assert!(out.contains(step), "{step}: {out}");
     }
-    assert!(err.contains("over its limit") && err.contains("store.max_size allows 8192"), "{err}");
+    assert!(err.contains("over its limit") && err.contains("store.max_size allows 65536"), "{err}");
 }
 
 /// Another server answers at the address that the command finds in its configuration.
@@ -347,7 +348,11 @@ fn configure(proxy: &Running, old: &str, new: &str) {
 }
 
 fn heavy(at: usize) -> Package {
-    let text = "x".repeat(20 << 10);
-    Package::image(&format!("app{at}"))
-        .edited(|manifest| manifest["annotations"] = serde_json::json!({ "x": text }))
+    annotated(&format!("app{at}"), 20 << 10)
+}
+
+/// An image whose manifest is longer by so many bytes.
+fn annotated(name: &str, bytes: usize) -> Package {
+    let text = "x".repeat(bytes);
+    Package::image(name).edited(|manifest| manifest["annotations"] = serde_json::json!({ "x": text }))
 }

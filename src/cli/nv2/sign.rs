@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     /// How it is signed.
     #[arg(short, long, value_enum, default_value_t = Method::X509)]
     method: Method,
-    /// The private key: the path of a PEM file, or a `pkcs11:` URI.
+    /// The private key: the path of a PEM file, or the name of one that is kept elsewhere (pkcs11:, awskms:, plugin:).
     #[arg(short, long, value_name = "KEY")]
     key: String,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::trust::{Anchor, Place, files};
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The configuration file; without one, the built-in defaults.
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    #[arg(long, value_name = "FILE", env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     config: Option<PathBuf>,
     /// Only this signer's.
     #[arg(long, value_name = "NAME")]

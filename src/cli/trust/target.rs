@@ -12,7 +12,7 @@ use crate::trust::Place;
 #[derive(Clone, clap::Args)]
 pub(super) struct Target {
     /// The configuration file; without one, the built-in defaults.
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    #[arg(long, value_name = "FILE", env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     pub(super) config: Option<PathBuf>,
     /// The signer whose certificates or keys are meant.
     #[arg(long, value_name = "NAME")]

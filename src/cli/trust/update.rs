@@ -13,7 +13,7 @@ use crate::trust::tuf::{self, Error, Order, Outcome};
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The configuration file; without one, the built-in defaults.
-    #[arg(long, env = "PORTCULLIS_CONFIG")]
+    #[arg(long, env = crate::cli::CONFIG, value_parser = crate::cli::config_file())]
     config: Option<PathBuf>,
     /// The file to write the trusted root to, instead of trusted_root.json in `trust.tuf.path`. The
     /// metadata that protects from older ones is kept beside it.

@@ -94,11 +94,10 @@ async fn requests_after_a_reload_are_routed_by_the_new_engine() {
 #[tokio::test]
 async fn where_callers_must_be_known_an_unknown_one_is_refused_before_anything_is_looked_up() {
     let mut known_only = settings(SETTINGS);
-    known_only.listen.tls = Some(crate::config::Tls {
-        certificate: "proxy.crt".into(),
-        key: "proxy.key".into(),
-        client_ca: Some("clients.crt".into()),
-    });
+    let folder = tempfile::tempdir().unwrap();
+    let tls = crate::engine::tls_files(&folder);
+    let client_ca = Some(tls.certificate.clone());
+    known_only.listen.tls = Some(crate::config::Tls { client_ca, ..tls });
     let front = Front::new(&Arc::new(ArcSwap::new(engine(known_only).await)));
     let (status, _, body) = ask(&front, Method::GET, "/v2/library/app/manifests/v1").await;
     assert_eq!(status, 403);

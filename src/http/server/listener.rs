@@ -18,12 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Patience, Pulse};
-use super::tls::{self, Tls};
+use super::tls;
 use crate::access::Principal;
 use crate::admission::{Outlet, Room};
+use crate::engine::ListenerTls;
 use crate::http::front::Front;
 use crate::sendfile::Wire;
 use crate::telemetry::metrics::Gauge;
@@ -61,7 +63,7 @@ const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Listener {
     listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     drain: Duration,
     patience: Patience,
     room: Room,
@@ -74,7 +76,7 @@ impl Listener {
     /// What the system says when the address cannot be had.
     pub(super) async fn bind(
         address: SocketAddr,
-        tls: Option<Arc<Tls>>,
+        tls: Option<Arc<ListenerTls>>,
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
@@ -130,7 +132,7 @@ async fn stumble(error: &io::Error) {
     }
 }
 
-async fn renew(tls: Option<Arc<Tls>>) {
+async fn renew(tls: Option<Arc<ListenerTls>>) {
     let Some(tls) = tls else { return };
     match tokio::task::spawn_blocking(move || tls.reload()).await {
         Ok(Ok(true)) => tracing::info!("the certificate was read again"),
@@ -141,7 +143,7 @@ async fn renew(tls: Option<Arc<Tls>>) {
 
 /// What all connections of a listener share.
 struct Way {
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     front: Arc<Front>,
     builder: Builder<TokioExecutor>,
     patience: Patience,
@@ -162,7 +164,7 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
         let client = Client { who: Arc::new(Principal::Anonymous), outlet, pulse };
         return way.requests(wire, client).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.config()).accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
             let outlet = way.room.outlet(None);

@@ -60,7 +60,7 @@ pub(super) fn all(text: &str) -> Result<Vec<Document>, String> {
     let values: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, yaml::options()).map_err(|fault| {
             let place = yaml::place_of(&fault).map(|(line, column)| format!(":{line}:{column}"));
-            format!("{}: {}", place.unwrap_or_default(), yaml::words(&fault))
+            format!("{}: {}", place.unwrap_or_default(), yaml::words(&fault, text))
         })?;
     Ok(values.into_iter().enumerate().map(|(at, value)| Document { value, at }).collect())
 }

@@ -11,7 +11,7 @@ use crate::config::{Settings, Tls, parse};
 use crate::demo::package::Package;
 use crate::demo::registry::Registry;
 use crate::demo::signing::{Key, KeyKind};
-use crate::engine::{Current, Engine, State};
+use crate::engine::{Current, Engine, State, tls_files};
 
 /// A front door before an upstream whose images nobody signed. All on one thread.
 pub(in crate::http) struct Stand {
@@ -167,7 +167,9 @@ async fn what_one_policy_let_be_kept_is_not_served_under_another() {
 async fn what_was_kept_for_one_client_is_not_given_to_one_who_may_not_have_it() {
     let (stand, image) = (Stand::new().await, Package::image("app"));
     stand.registry.push("app", "v1", &image);
-    let tls = Tls { certificate: "c".into(), key: "k".into(), client_ca: Some("clients".into()) };
+    let folder = tempfile::tempdir().unwrap();
+    let tls = tls_files(&folder);
+    let tls = Tls { client_ca: Some(tls.certificate.clone()), ..tls };
     stand.reload(|settings| settings.listen.tls = Some(tls), "audit");
     let target = "/v2/app/manifests/v1";
     let known = || Principal::Certificate { subject: "CN=known".into(), fingerprint: [7; 32] };

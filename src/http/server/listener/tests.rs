@@ -11,31 +11,32 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::http::server::TlsFiles;
+use crate::config::Tls;
+use crate::telemetry::Metrics;
 
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) front: Arc<Front>,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ListenerTls>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-async fn start(tls: Option<TlsFiles>, head_timeout: Duration) -> Running {
+async fn start(tls: Option<Tls>, head_timeout: Duration) -> Running {
     start_with(tls, Patience { head: head_timeout, ..PATIENCE }).await
 }
 
-pub(super) async fn start_with(tls: Option<TlsFiles>, patience: Patience) -> Running {
+pub(super) async fn start_with(tls: Option<Tls>, patience: Patience) -> Running {
     let front = crate::http::front::tests::front().await;
     start_before(front, tls, |server| server.patience = patience).await
 }
 
 pub(super) async fn start_before(
     front: Arc<Front>,
-    tls: Option<TlsFiles>,
+    tls: Option<Tls>,
     change: impl FnOnce(&mut Listener),
 ) -> Running {
-    let tls = tls.map(|files| Arc::new(Tls::load(files).unwrap()));
+    let tls = tls.map(|files| Arc::new(ListenerTls::load(files, &Metrics::new()).unwrap()));
     let mut server =
         Listener::bind(([127, 0, 0, 1], 0).into(), tls.clone(), Duration::from_millis(300)).await.unwrap();
     change(&mut server);
@@ -140,16 +141,12 @@ impl Pki {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    fn files(&self, with_clients: bool) -> TlsFiles {
+    fn files(&self, with_clients: bool) -> Tls {
         let path = |name: &str| self.folder.path().join(name);
         let (certificate, key) = self.issue("proxy.example");
         std::fs::write(path("crt"), certificate.pem()).unwrap();
         std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        TlsFiles {
-            certificate: path("crt"),
-            key: path("key"),
-            client_ca: with_clients.then(|| path("ca.pem")),
-        }
+        Tls { certificate: path("crt"), key: path("key"), client_ca: with_clients.then(|| path("ca.pem")) }
     }
 
     fn client(&self, client: Option<&str>) -> ClientConfig {
