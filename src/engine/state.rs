@@ -99,9 +99,14 @@ impl State {
         self.memory.store().opening()
     }
 
-    /// Whether the store can be written to: what readiness means.
-    pub async fn is_ready(&self) -> bool {
-        self.memory.store().records().flush().await.is_ok()
+    /// What stands in the way of serving, where something does: the store that cannot be written to, or the audit log,
+    /// unless it `is_optional`.
+    pub async fn unready(&self, is_optional: bool) -> Option<&'static str> {
+        if self.memory.store().records().flush().await.is_err() {
+            return Some("the store cannot be written to");
+        }
+        let is_recorded = is_optional || self.memory.audit().is_writable();
+        (!is_recorded).then_some("the audit log cannot be written to")
     }
 
     /// Writes what is only in memory, before the process ends.

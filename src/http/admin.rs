@@ -95,15 +95,16 @@ fn router(parts: Parts) -> Router {
         .with_state(parts)
 }
 
-/// An engine exists since the start, or there would be no listener; the store may fail later.
+/// An engine exists since the start, or there would be no listener; the store and the audit log may fail later.
 async fn ready(Shared(parts): Shared<Parts>) -> Response {
     if parts.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the process is ending\n").into_response();
     }
-    if parts.state.is_ready().await {
-        return "ready\n".into_response();
+    let skips_audit = parts.current.load().settings().dangerous_skip_audit;
+    match parts.state.unready(skips_audit).await {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n").into_response()
 }
 
 async fn metrics(Shared(parts): Shared<Parts>) -> Response {
