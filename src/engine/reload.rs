@@ -58,6 +58,11 @@ impl ConfigFile {
         (Self { path: path.to_owned(), watcher }, changes)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads it and what it names, as [`config::load`] does.
     ///
     /// # Errors

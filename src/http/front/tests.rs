@@ -32,7 +32,7 @@ pub(in crate::http) async fn front() -> Arc<Front> {
 
 async fn ask(front: &Front, method: Method, target: &str) -> (u16, http::HeaderMap, String) {
     let request = Request::builder().method(method).uri(target).header(HOST, "proxy.corp").body(()).unwrap();
-    let (parts, body) = front.answer(request, &Arc::new(Principal::Anonymous), None).await.into_parts();
+    let (parts, body) = front.answer(request, &Arc::new(Principal::Anonymous), None, None).await.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     (parts.status.as_u16(), parts.headers, text)
 }

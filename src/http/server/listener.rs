@@ -100,8 +100,8 @@ impl Listener {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(connection(stream, way.clone()));
+                    Ok((stream, from)) => {
+                        connections.spawn(connection(stream, from, way.clone()));
                     }
                     Err(error) => stumble(&error).await,
                 },
@@ -146,20 +146,20 @@ struct Way {
     ending: CancellationToken,
 }
 
-async fn connection(stream: TcpStream, way: Arc<Way>) {
+async fn connection(stream: TcpStream, from: SocketAddr, way: Arc<Way>) {
     let _open = Open::count(&way.front.metrics().connections);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
     let pulse = Pulse::new();
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
-        let client = Client { who: Arc::new(Principal::Anonymous), lane: Some(wire.lane().clone()), pulse };
-        return way.requests(wire, client).await;
+        let (who, lane) = (Arc::new(Principal::Anonymous), Some(wire.lane().clone()));
+        return way.requests(wire, Client { who, from, lane, pulse }).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
-            let client = Client { who: Arc::new(tls::principal(&stream)), lane: None, pulse };
+            let client = Client { who: Arc::new(tls::principal(&stream)), from, lane: None, pulse };
             way.requests(stream, client).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -170,6 +170,7 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
 /// Who is at the other end, and how it is answered.
 struct Client {
     who: Arc<Principal>,
+    from: SocketAddr,
     lane: Option<Lane>,
     pulse: Arc<Pulse>,
 }
@@ -184,7 +185,7 @@ impl Way {
             // HTTP/2 cuts bodies into frames of its own.
             let lane = client.lane.as_ref().filter(|_| request.version() < Version::HTTP_2);
             let busy = client.pulse.busy();
-            let answer = front.answer(request, &client.who, lane);
+            let answer = front.answer(request, &client.who, lane, Some(client.from));
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));

@@ -38,7 +38,7 @@ impl Stand {
     }
 
     async fn ask(&self, request: Request<()>, who: Principal) -> (StatusCode, Vec<u8>) {
-        let (parts, body) = self.front.answer(request, &Arc::new(who), None).await.into_parts();
+        let (parts, body) = self.front.answer(request, &Arc::new(who), None, None).await.into_parts();
         (parts.status, body.collect().await.unwrap().to_bytes().to_vec())
     }
 
@@ -124,7 +124,7 @@ async fn an_answer_is_the_same_in_every_way_that_is_asked() {
         let answers = async || {
             let mut all = Vec::new();
             for request in each() {
-                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), None).await;
+                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), None, None).await;
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove("x-request-id");
                 all.push((parts.status, parts.headers, body.collect().await.unwrap().to_bytes()));
