@@ -3,12 +3,13 @@
 
 mod chain;
 mod file;
+mod gap;
 mod line;
 mod refusals;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use line::{CounterSignature, Line, MAX_LINE_BYTES};
 pub use refusals::{COALESCED_FOR, Refused};
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::telemetry::Metrics;
 use chain::Chain;
 use file::LogFile;
+use gap::Gap;
 use refusals::Refusals;
 
 /// Why a line could not be recorded, or the log not be opened.
@@ -47,6 +49,7 @@ pub enum Error {
 pub struct Audit {
     log: Arc<Mutex<Log>>,
     refusals: Mutex<Refusals>,
+    gap: Mutex<Option<Gap>>,
     clock: Clock,
     metrics: Option<Arc<Metrics>>,
 }
@@ -88,7 +91,8 @@ impl Audit {
     }
 
     fn over(log: Log, clock: &Clock, metrics: Option<Arc<Metrics>>) -> Self {
-        Self { log: Arc::new(Mutex::new(log)), refusals: Mutex::default(), clock: clock.clone(), metrics }
+        let (log, clock) = (Arc::new(Mutex::new(log)), clock.clone());
+        Self { log, refusals: Mutex::default(), gap: Mutex::default(), clock, metrics }
     }
 
     /// Records a decision. When this returns, the line is on disk: it is awaited before the answer
@@ -101,7 +105,7 @@ impl Audit {
             Ok(json) => self.write(vec![json]).await,
             Err(e) => Err(e),
         };
-        self.count(written)
+        self.count(written, 1)
     }
 
     /// Records a counter-signature, as [`Audit::decision`] does a decision.
@@ -113,7 +117,12 @@ impl Audit {
             Ok(json) => self.write(vec![json]).await,
             Err(e) => Err(e),
         };
-        self.count(written)
+        self.count(written, 1)
+    }
+
+    /// Whether the last line could be written.
+    pub fn is_writable(&self) -> bool {
+        self.gap().as_ref().is_none_or(|gap| !gap.lasts())
     }
 
     /// Notes a refusal of a request, to be written by [`Audit::flush`] with how often it happened.
@@ -122,11 +131,15 @@ impl Audit {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).add(refused, now);
     }
 
-    /// Writes the refusals that are due: a step for `engine/jobs`, once a second or so.
+    /// Writes what could not be recorded before, and the refusals that are due: a step for `engine/jobs`, once a
+    /// second or so. While nothing can be written, it finds out whether that is over, and refusals wait.
     ///
     /// # Errors
     /// As [`Audit::decision`]; the refusals are then kept for the next turn.
     pub async fn flush(&self) -> Result<(), Error> {
+        if !self.close_gap().await {
+            return Ok(());
+        }
         let now = self.clock.now();
         self.write_refusals(|refusals| refusals.due(now)).await
     }
@@ -136,6 +149,7 @@ impl Audit {
     /// # Errors
     /// As [`Audit::decision`].
     pub async fn close(&self) -> Result<(), Error> {
+        self.close_gap().await;
         self.write_refusals(Refusals::all).await
     }
 
@@ -159,7 +173,25 @@ impl Audit {
         if written.is_err() {
             self.refusals.lock().unwrap_or_else(PoisonError::into_inner).put_back(batch);
         }
-        self.count(written)
+        self.count(written, 0)
+    }
+
+    /// Writes a line about what could not be recorded; `false` where that cannot be either, which was told when it began.
+    async fn close_gap(&self) -> bool {
+        let Some((line, lines)) = self.gap().as_ref().map(|gap| (gap.to_json(), gap.lines())) else {
+            return true;
+        };
+        let written = match line {
+            Ok(line) => self.write(vec![line]).await,
+            Err(e) => Err(e),
+        };
+        if let Err(error) = written {
+            tracing::debug!(%error, "the audit log still cannot be written to");
+            return false;
+        }
+        self.gap().take_if(|gap| gap.is_told(lines));
+        tracing::info!("the audit log can be written to again");
+        true
     }
 
     /// Appends and syncs off the runtime's threads: a slow disk delays those who need the record.
@@ -172,16 +204,29 @@ impl Audit {
         }
     }
 
-    fn count(&self, written: Result<(), Error>) -> Result<(), Error> {
+    /// Counts a failure, with which so many `lines` are lost.
+    fn count(&self, written: Result<(), Error>, lines: u64) -> Result<(), Error> {
+        let mut gap = self.gap();
+        match &written {
+            Ok(()) => gap.iter_mut().for_each(Gap::ended),
+            // Of what is no line there can be no log.
+            Err(Error::Line(_)) => {}
+            Err(_) => gap.get_or_insert_with(|| Gap::begun(self.clock.now())).failed(lines),
+        }
+        drop(gap);
         if let (Err(e), Some(metrics)) = (&written, &self.metrics) {
             metrics.audit_write_failures.inc();
             tracing::error!("{e}");
         }
         written
     }
+
+    fn gap(&self) -> MutexGuard<'_, Option<Gap>> {
+        self.gap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn lock(log: &Mutex<Log>) -> std::sync::MutexGuard<'_, Log> {
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

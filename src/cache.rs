@@ -84,12 +84,13 @@ impl Cache {
 }
 
 impl Inner {
-    /// Counts a fetch that failed.
-    fn count(&self, repository: &Repository, error: &Error) {
+    /// Counts a fetch that failed like this.
+    fn counted(&self, repository: &Repository, error: Error) -> Error {
         if let Some(reason) = error.failure() {
             let registry = repository.registry().as_str();
             self.metrics.fetch_failures.at(FetchFailure { registry, reason }).inc();
         }
+        error
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::{self, Settings};
 use crate::policy::{Policies, Report};
 use crate::setting::SettingError;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::SignerCertificate;
+use crate::telemetry::metrics::{CounterSigned, OfRegistry, SignerCertificate};
 use crate::trust::{RevocationSources, RootInUse};
 use crate::upstream::{Upstream, Upstreams};
 use crate::x509::PublicKey;
@@ -54,10 +54,10 @@ impl Engine {
         before: Option<&Self>,
     ) -> Result<Self, config::Error> {
         let metrics = &state.metrics;
+        metrics.know_registries(settings.upstreams.keys().map(|name| name.as_str()));
         let upstreams = upstreams(&settings, metrics, before).map_err(|fault| settings.locate(&fault))?;
         let layouts = layouts::of(&settings, metrics).map_err(|fault| settings.locate(&fault))?;
-        let names = upstreams.names().chain(layouts.iter().map(|layout| layout.name()));
-        metrics.know_registries(names.map(|name| name.as_str()));
+        metrics.know_registries(layouts.iter().map(|layout| layout.name().as_str()));
         let revocation = RevocationSources::build(&settings.trust, &settings.egress)
             .map_err(|fault| settings.locate(&fault))?;
         let trusted_root = RootInUse::of(&settings.trust).map_err(|fault| settings.locate(&fault))?;
@@ -77,6 +77,7 @@ impl Engine {
             policies = policies.resting_on(&keys);
         }
         watch_certificates(&policies, metrics);
+        count_from_zero(&settings, metrics);
         if state.unmatched == Unmatched::Audited {
             policies = policies.audit_everything();
         }
@@ -98,9 +99,7 @@ impl Engine {
             generation: state.next_generation(),
         });
         let metrics = Arc::clone(metrics);
-        let engine = Self { settings, gate, metrics, trusted_root, import_keys, warnings };
-        engine.show_age(state.clock.now());
-        Ok(engine)
+        Ok(Self { settings, gate, metrics, trusted_root, import_keys, warnings })
     }
 
     /// The door to content.
@@ -123,15 +122,22 @@ impl Engine {
         &self.metrics
     }
 
-    /// Which of sigstore's trusted roots holds where a signer names none.
-    pub fn trusted_root(&self) -> &RootInUse {
-        &self.trusted_root
+    /// Which of sigstore's trusted roots holds where a signer names none; nothing where all name one, or need none.
+    pub fn trusted_root(&self) -> Option<&RootInUse> {
+        let mut signers = self.gate.policies().signers();
+        signers.any(|(_, signer)| signer.verifier.shares_root()).then_some(&self.trusted_root)
     }
 
-    /// Shows how old the trusted root is.
-    fn show_age(&self, now: SystemTime) {
-        let seconds = self.trusted_root.age(now).as_secs();
-        self.metrics.trust_root_age.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    /// Shows in the metrics what of it changes with time.
+    pub fn show(&self, now: SystemTime) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.trust_root_age.set(self.trusted_root().map(|root| whole(root.age(now).as_secs())));
+        self.metrics.store_limit.set(whole(self.settings.store.max_size));
+        self.metrics.upstream_available.clear();
+        for upstream in self.upstreams().all() {
+            let labels = OfRegistry { registry: upstream.name().as_str() };
+            self.metrics.upstream_available.at(labels).set(i64::from(!upstream.is_left_alone()));
+        }
     }
 
     /// What the operator should know: weakened checks, signers that cannot vouch yet.
@@ -158,6 +164,18 @@ fn uncovered(unmatched: Unmatched, settings: &Settings) -> Option<&'static str> 
             Some("there are no policies: every pull is refused")
         }
         Unmatched::Refused => None,
+    }
+}
+
+/// What becomes of counter-signatures is counted from zero: a series that appeared with its first event would have no
+/// increase.
+fn count_from_zero(settings: &Settings, metrics: &Metrics) {
+    for policy in settings.policies.iter().filter(|policy| policy.counter_sign.is_some()) {
+        for registry in policy.scopes.iter().map(|scope| scope.registry().as_str()) {
+            for result in ["made", "failed", "withdrawn"] {
+                metrics.counter_signatures.at(CounterSigned { registry, policy: &policy.name, result });
+            }
+        }
     }
 }
 

@@ -167,6 +167,11 @@ pub trait Verifier: Send + Sync {
         None
     }
 
+    /// Whether it needs sigstore's trusted root, and names none of its own.
+    fn shares_root(&self) -> bool {
+        false
+    }
+
     /// What must be asked before [`Verifier::verify`] can decide. Only what the signature of a
     /// trusted signer names is asked for: else whoever can push could have us call any address.
     fn needs(&self, _subject: &Subject, _signature: &Signature, _now: SystemTime) -> Vec<Need> {

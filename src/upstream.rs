@@ -183,6 +183,14 @@ impl Upstream {
         }
     }
 
+    /// Whether the registry itself was left alone, for its failures or at its wish, and has answered nothing since.
+    pub fn is_left_alone(&self) -> bool {
+        match &self.source {
+            Source::Remote(remote) => remote.home.breaker.is_open(),
+            Source::Layout(_) | Source::Carried(_) => false,
+        }
+    }
+
     /// Makes it suspect: somebody waited for [`PATIENCE`] in vain.
     pub fn doubt(&self) {
         if let Source::Remote(remote) = &self.source {
@@ -339,6 +347,11 @@ impl Upstreams {
     /// The one to ask where a request names none.
     pub fn default(&self) -> Option<&Arc<Upstream>> {
         self.default.as_ref()
+    }
+
+    /// All of them, in the order of their names.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.by_name.values()
     }
 
     /// All names, in order.

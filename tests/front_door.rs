@@ -23,6 +23,8 @@ mod faults;
 mod gate;
 #[path = "front_door/links.rs"]
 mod links;
+#[path = "front_door/metrics.rs"]
+mod metrics;
 #[path = "front_door/modes.rs"]
 mod modes;
 #[path = "front_door/names.rs"]

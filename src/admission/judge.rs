@@ -12,11 +12,11 @@ use super::kept;
 use super::links::Role;
 use super::memory::{Evaluation, How, Key, Made};
 use super::reach::Reach;
-use super::refusal::{Refusal, internal};
+use super::refusal::{Refusal, internal, unrecorded};
 use super::request::Request;
 use crate::audit;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Tag};
-use crate::policy::{self, Belief, Decision, Policy, Reason, Revision};
+use crate::policy::{self, Belief, Decision, Policy, Reason, Revision, Verdict};
 use crate::signature::{Code, Subject};
 use crate::telemetry::metrics::{InRegistry, Verification, WouldDeny};
 
@@ -185,30 +185,39 @@ impl Request {
 
     /// Writes the audit line and counts. An Allow that cannot be recorded is not given.
     async fn record(&self, decision: &Arc<Decision>, cached: bool) -> Result<(), Refusal> {
-        self.count(decision);
         let line = audit::Line::new(decision, &self.who.to_string(), cached);
-        let Err(error) = self.memory().audit.decision(&line).await else { return Ok(()) };
-        tracing::error!(%error, "a decision cannot be recorded");
-        if decision.serve() && !self.gate.0.dangerous_skip_audit {
-            return Err(internal(&format_args!("the decision could not be recorded: {error}")));
+        let written = self.memory().audit.decision(&line).await;
+        if let Err(error) = &written {
+            tracing::error!(%error, "a decision cannot be recorded");
         }
-        Ok(())
+        match written {
+            Err(error) if decision.serve() && !self.gate.0.dangerous_skip_audit => {
+                self.count(decision, Some(Code::AuditUnavailable));
+                Err(unrecorded(&error))
+            }
+            _ => {
+                self.count(decision, None);
+                Ok(())
+            }
+        }
     }
 
-    fn count(&self, decision: &Decision) {
+    /// Counts a decision, or that it is not given, and why.
+    fn count(&self, decision: &Decision, instead: Option<Code>) {
         let registry = self.repository.registry().as_str();
         let policy = decision.policy().map_or("none", |name| &**name);
-        let reason = decision.reasons().first().map_or("none", |r| r.code.as_str());
+        let reason = instead.or(decision.reasons().first().map(|r| r.code)).map_or("none", Code::as_str);
         let format = decision
             .signatures()
             .iter()
             .find(|s| s.result == Belief::Trusted)
             .or(decision.signatures().first());
         let metrics = &self.memory().metrics;
-        let (mode, result) = (decision.mode().as_str(), decision.verdict().as_str());
+        let verdict = instead.map_or(decision.verdict(), |_| Verdict::Indeterminate);
+        let (mode, result) = (decision.mode().as_str(), verdict.as_str());
         let format = format.map_or("none", |s| s.format.as_str());
         metrics.verifications.at(Verification { registry, policy, format, mode, result, reason }).inc();
-        if decision.would_deny() {
+        if instead.is_none() && decision.would_deny() {
             metrics.would_deny.at(WouldDeny { registry, policy, reason }).inc();
         }
         if reason == Code::Exception.as_str() {

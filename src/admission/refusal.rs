@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit;
 use crate::cache;
 use crate::oci::Repository;
 use crate::policy::{Decision, Reason, Verdict};
@@ -72,7 +73,12 @@ pub enum Trouble {
         /// Its words.
         message: Untrusted,
     },
-    /// Our own store or log failed.
+    /// The decision would allow it, and could not be written to the audit log.
+    Unrecorded {
+        /// What happened.
+        message: String,
+    },
+    /// Our own store failed.
     Internal {
         /// What happened.
         message: String,
@@ -90,6 +96,7 @@ impl Refusal {
                 decision.reasons().first().map_or(Code::NoPolicy, |r| r.code)
             }
             Self::Closed { reason, .. } => reason.code,
+            Self::Upstream(Trouble::Unrecorded { .. }) => Code::AuditUnavailable,
             Self::Unknown(_) | Self::Upstream(_) => Code::SourceUnavailable,
         }
     }
@@ -143,6 +150,12 @@ pub(super) fn internal(error: &dyn fmt::Display) -> Refusal {
     Refusal::Upstream(Trouble::Internal { message: error.to_string() })
 }
 
+/// The refusal where the audit log failed.
+pub(super) fn unrecorded(error: &audit::Error) -> Refusal {
+    let message = format!("the decision could not be recorded: {error}");
+    Refusal::Upstream(Trouble::Unrecorded { message })
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -172,7 +185,7 @@ impl fmt::Display for Trouble {
             }
             Self::Unavailable { message, .. } => write!(f, "the upstream is in trouble: {message}"),
             Self::Refused { status, message } => write!(f, "the upstream refused with {status}: {message}"),
-            Self::Internal { message } => f.write_str(message),
+            Self::Unrecorded { message } | Self::Internal { message } => f.write_str(message),
         }
     }
 }

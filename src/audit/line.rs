@@ -126,7 +126,7 @@ fn id<S: Serializer>(id: &Ulid, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
-fn to_json(line: &impl Serialize) -> Result<String, Error> {
+pub(super) fn to_json(line: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(line).map_err(|e| Error::Line(e.to_string()))
 }
 

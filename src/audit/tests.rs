@@ -339,3 +339,47 @@ async fn a_flood_of_different_refusals_is_counted_together() {
     assert_eq!(lines[4096]["event"], "refused_others");
     assert_eq!(lines[4096]["count"], 904);
 }
+
+#[tokio::test]
+async fn what_could_not_be_recorded_is_told_by_the_log_once_that_is_possible() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder);
+    let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let metrics = Metrics::new();
+    let audit = Audit::open(&path, &clock, &metrics).unwrap();
+    audit.decision(&line("one")).await.unwrap();
+    audit.flush().await.unwrap();
+    assert_eq!(read(&path).len(), 1, "nothing is lost");
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(audit.is_writable(), "nobody has tried");
+    for _ in 0..2 {
+        audit.decision(&line("lost")).await.unwrap_err();
+    }
+    audit.refusal(refused("v1"));
+    clock.advance(COALESCED_FOR);
+    for _ in 0..3 {
+        audit.flush().await.unwrap();
+        assert!(!audit.is_writable());
+    }
+    assert_eq!(metrics.audit_write_failures.get(), 2, "a try loses no line");
+    std::fs::remove_dir(&path).unwrap();
+    audit.flush().await.unwrap();
+    assert!(audit.is_writable());
+    audit.flush().await.unwrap();
+    let lines = checked(&[read(&aside), read(&path)].concat());
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str()).collect();
+    assert_eq!(events, [None, Some("unrecorded"), Some("refused")], "{lines:?}");
+    assert_eq!((&lines[1]["lines"], &lines[1]["since"]), (&json!(2), &json!("2023-11-14T22:13:20Z")));
+    // Also where another line found the way before.
+    std::fs::rename(&path, path.with_extension("second")).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    audit.decision(&line("lost")).await.unwrap_err();
+    std::fs::remove_dir(&path).unwrap();
+    audit.decision(&line("two")).await.unwrap();
+    assert!(audit.is_writable());
+    audit.flush().await.unwrap();
+    let lines = read(&path);
+    assert!(lines.len() == 2 && lines[1].contains("unrecorded"), "{lines:?}");
+}

@@ -166,7 +166,7 @@ impl Fetch {
                 self.landing.arriving.tell(Progress::Unkept);
             }
             Err(e) => {
-                self.cache.0.count(&self.repository, &e);
+                let e = self.cache.0.counted(&self.repository, e);
                 tracing::warn!(repository = %self.repository, blob = %self.blob.digest, error = %e, "a blob's fetch failed");
                 self.landing.arriving.tell(Progress::Failed(e));
             }

@@ -138,3 +138,30 @@ impl From<Lost> for Error {
         Self::Unavailable(lost.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::FETCH_FAILURES;
+
+    #[test]
+    fn failures_are_those_that_metrics_know() {
+        let digest = Digest::sha256(b"x");
+        let not_json = crate::oci::Manifest::parse("x".into(), crate::oci::Algorithm::Sha256).unwrap_err();
+        let all = [
+            Error::Refused { status: 403, message: Untrusted::default() },
+            Error::Throttled { retry_after: None },
+            Error::Unavailable(String::new()),
+            Error::TooLarge { limit: 0 },
+            Error::Forbidden(String::new()),
+            Error::Offline,
+            Error::Corrupt { expected: digest, found: Untrusted::default() },
+            Error::Manifest(not_json),
+            Error::Store(String::new()),
+        ];
+        let counted: Vec<_> = all.iter().filter_map(Error::failure).collect();
+        assert!(counted.iter().all(|reason| FETCH_FAILURES.contains(reason)), "{counted:?}");
+        assert_eq!(counted.len(), FETCH_FAILURES.len());
+        assert_eq!(Error::NotFound.failure(), None);
+    }
+}

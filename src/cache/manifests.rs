@@ -27,7 +27,7 @@ impl Cache {
             return Ok(manifest);
         }
         if upstream.is_offline() {
-            return Err(Error::Offline);
+            return Err(self.0.counted(repository, Error::Offline));
         }
         let target = Target::Digest(*digest);
         if self.0.negative.holds(repository, &target, self.0.clock.now(), fresh.negative_ttl) {
@@ -43,7 +43,7 @@ impl Cache {
                     cache.0.negative.add(&repository, &target, cache.0.clock.now());
                     cache.0.seen.remove(&repository, &digest, Role::Manifest);
                 }
-                fetched.inspect_err(|e| cache.0.count(&repository, e))
+                fetched.map_err(|e| cache.0.counted(&repository, e))
             }
         };
         self.0.manifests.run(key.clone(), run).await?
@@ -67,14 +67,14 @@ impl Cache {
             return Ok(bytes);
         }
         if upstream.is_offline() {
-            return Err(Error::Offline);
+            return Err(self.0.counted(repository, Error::Offline));
         }
         let run = || {
             let (cache, upstream, repository, blob) =
                 (self.clone(), upstream.clone(), repository.clone(), blob.clone());
             async move {
                 let fetched = cache.fetch_small_blob(&upstream, &repository, &blob).await;
-                fetched.inspect_err(|e| cache.0.count(&repository, e))
+                fetched.map_err(|e| cache.0.counted(&repository, e))
             }
         };
         // Sharers ask for the same digest, but each by its own descriptor.

@@ -59,7 +59,9 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
     for warning in engine.warnings().iter().chain(&doubtful) {
         writeln!(out, "warning: {warning}")?;
     }
-    writeln!(out, "sigstore's trusted root: {}", engine.trusted_root())?;
+    if let Some(root) = engine.trusted_root() {
+        writeln!(out, "sigstore's trusted root: {root}")?;
+    }
     writeln!(
         out,
         "{}: ok ({} upstreams, {} signers, {} policies)",

@@ -63,7 +63,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let current: Current = Arc::new(ArcSwap::from_pointee(engine));
     let server = Server::bind(&current, &state).await?;
     let stopping = stop()?;
-    tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
+    let store = current.load().settings().store.path.display().to_string();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = hearing.as_ref().map(|hearing| hearing.file.path().display().to_string()),
+        store,
+        address = %server.address(),
+        admin = %server.admin_address(),
+        "serving"
+    );
     let running = jobs::start(&state, &current);
     tokio::select! {
         served = server.run(stopping) => served?,

@@ -84,7 +84,7 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let shown = to.authority().map(ToString::to_string).unwrap_or_default();
             match tokio::time::timeout(timeout, secured.oneshot(to)).await {
-                Ok(connected) => connected,
+                Ok(connected) => connected.map_err(|e| Error::of_handshake(&*e, &shown).into()),
                 Err(_) => {
                     let late =
                         format!("no connection to {shown} within {}", humantime::format_duration(timeout));
@@ -122,7 +122,10 @@ impl Service<Uri> for Route {
             rules.permit_name(&origin)?;
             match proxies.way(&to, &origin, &rules) {
                 Way::Direct => Ok(Routed::direct(tcp.oneshot(to).await?)),
-                Way::Forward(proxy) => Ok(Routed::forwarded(to_proxy.oneshot(speakable(&proxy)?).await?)),
+                Way::Forward(proxy) => {
+                    let connected = to_proxy.oneshot(speakable(&proxy)?).await;
+                    Ok(Routed::forwarded(connected.map_err(|e| Error::of(&*e, true))?))
+                }
                 Way::Tunnel(proxy, None) => tunnel(&proxy, to_proxy, to).await,
                 Way::Tunnel(proxy, Some(address)) => {
                     rules.permit(&origin, address.ip())?;
@@ -144,7 +147,8 @@ async fn tunnel(proxy: &Proxy, to_proxy: HttpsConnector<Tcp>, to: Uri) -> Result
         Some(authorization) => tunnel.with_auth(authorization.clone()),
         None => tunnel,
     };
-    Ok(Routed { stream: tunnel.oneshot(to).await?, forwarded: false })
+    let stream = tunnel.oneshot(to).await.map_err(|e| Error::of(&e, true))?;
+    Ok(Routed { stream, forwarded: false })
 }
 
 fn speakable(proxy: &Proxy) -> Result<Uri, Error> {

@@ -67,14 +67,14 @@ async fn resolve(to: &Origin, rules: Option<&Rules>) -> Result<Vec<SocketAddr>, 
     }
     let found = tokio::net::lookup_host((to.host(), to.port()))
         .await
-        .map_err(|e| Error::Unreachable(format!("{} cannot be resolved: {e}", to.host())))?;
+        .map_err(|e| Error::Unresolved(format!("{} cannot be resolved: {e}", to.host())))?;
     Ok(found.collect())
 }
 
 /// Tries one permitted address after the other, and takes the first that connects. Others are not so
 /// much as knocked at.
 async fn connect(to: &Origin, addresses: &[SocketAddr], rules: Option<&Rules>) -> Result<TcpStream, Error> {
-    let mut last = Error::Unreachable(format!("{} has no address", to.host()));
+    let mut last = Error::Unresolved(format!("{} has no address", to.host()));
     let mut permitted = Vec::new();
     for address in addresses {
         match rules.map(|r| r.permit(to, address.ip())) {

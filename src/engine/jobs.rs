@@ -32,11 +32,6 @@ pub fn start(state: &Arc<State>, current: &Current) -> JoinSet<()> {
         let engine = asking.load_full();
         async move { engine.gate().refresh_revocations().await }
     }));
-    let (clock, ageing) = (state.clock.clone(), Arc::clone(current));
-    jobs.spawn(every(Duration::from_secs(60), move || {
-        ageing.load().show_age(clock.now());
-        std::future::ready(())
-    }));
     let (evicting, current) = (Arc::clone(state), Arc::clone(current));
     jobs.spawn(every(Duration::from_secs(60), move || {
         let (state, engine) = (Arc::clone(&evicting), current.load_full());

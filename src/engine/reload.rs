@@ -58,6 +58,11 @@ impl ConfigFile {
         (Self { path: path.to_owned(), watcher }, changes)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads it and what it names, as [`config::load`] does.
     ///
     /// # Errors
@@ -99,13 +104,16 @@ impl Reloader {
     pub fn reload(&self) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.try_reload();
-        let count = |result| self.state.metrics.config_reloads.at(ConfigReload { result }).inc();
+        let metrics = &self.state.metrics;
+        let count = |result| metrics.config_reloads.at(ConfigReload { result }).inc();
+        metrics.config_successful.set(i64::from(result.is_ok()));
         match result {
             Ok(warnings) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
                 tracing::info!(file = %self.file.path.display(), "the configuration is reloaded");
+                self.state.show_reloaded();
                 count("ok");
                 true
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use crate::admission::Memory;
 use crate::audit::{self, Audit};
@@ -81,12 +82,19 @@ impl State {
         let audit = Arc::new(audit);
         let memory = Memory::open(store, cache, audit, Arc::clone(&metrics), clock.clone()).await?;
         let memory = Arc::new(memory);
-        Ok(Arc::new(Self { memory, metrics, unmatched, clock, generations: AtomicU64::new(1) }))
+        let state = Self { memory, metrics, unmatched, clock, generations: AtomicU64::new(1) };
+        state.show_reloaded();
+        Ok(Arc::new(state))
     }
 
     /// The audit log.
     pub fn audit(&self) -> &Arc<Audit> {
         self.memory.audit()
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The process's metrics.
@@ -99,9 +107,20 @@ impl State {
         self.memory.store().opening()
     }
 
-    /// Whether the store can be written to: what readiness means.
-    pub async fn is_ready(&self) -> bool {
-        self.memory.store().records().flush().await.is_ok()
+    /// Shows that a configuration is in use from now on.
+    pub(super) fn show_reloaded(&self) {
+        let since = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.metrics.config_since.set(i64::try_from(since).unwrap_or(i64::MAX));
+    }
+
+    /// What stands in the way of serving, where something does: the store that cannot be written to, or the audit log,
+    /// unless it `is_optional`.
+    pub async fn unready(&self, is_optional: bool) -> Option<&'static str> {
+        if self.memory.store().records().flush().await.is_err() {
+            return Some("the store cannot be written to");
+        }
+        let is_recorded = is_optional || self.memory.audit().is_writable();
+        (!is_recorded).then_some("the audit log cannot be written to")
     }
 
     /// Writes what is only in memory, before the process ends.

@@ -6,7 +6,7 @@ mod store;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path, State as Shared};
 use axum::http::header::CONTENT_TYPE;
@@ -40,6 +40,8 @@ struct Parts {
     draining: CancellationToken,
     /// Leave for one work on the store at a time.
     upkeep: Arc<Semaphore>,
+    /// Held while metrics are shown: what is set for one who asks is not another's meanwhile.
+    showing: Arc<Mutex<()>>,
 }
 
 impl Admin {
@@ -75,6 +77,7 @@ impl Parts {
             state: state.clone(),
             draining: draining.clone(),
             upkeep: Arc::new(Semaphore::new(1)),
+            showing: Arc::default(),
         }
     }
 }
@@ -95,19 +98,22 @@ fn router(parts: Parts) -> Router {
         .with_state(parts)
 }
 
-/// An engine exists since the start, or there would be no listener; the store may fail later.
+/// An engine exists since the start, or there would be no listener; the store and the audit log may fail later.
 async fn ready(Shared(parts): Shared<Parts>) -> Response {
     if parts.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the process is ending\n").into_response();
     }
-    if parts.state.is_ready().await {
-        return "ready\n".into_response();
+    let skips_audit = parts.current.load().settings().dangerous_skip_audit;
+    match parts.state.unready(skips_audit).await {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n").into_response()
 }
 
 async fn metrics(Shared(parts): Shared<Parts>) -> Response {
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let _showing = parts.showing.lock().unwrap_or_else(PoisonError::into_inner);
+    parts.current.load().show(parts.state.clock().now());
     ([(CONTENT_TYPE, kind)], parts.state.metrics().render()).into_response()
 }
 
@@ -142,8 +148,11 @@ mod tests {
     use crate::engine::Engine;
 
     async fn parts() -> Parts {
+        parts_of("upstreams: { docker.io: { offline: true } }").await
+    }
+
+    async fn parts_of(text: &str) -> Parts {
         let state = State::ephemeral(Clock::system()).await.unwrap();
-        let text = "upstreams: { docker.io: { offline: true } }";
         let settings = config::parse(text, std::path::Path::new("/portcullis.yaml")).unwrap();
         let engine = Engine::build(settings, &state, None).unwrap();
         Parts::new(&Arc::new(ArcSwap::from_pointee(engine)), &state, &CancellationToken::new())
@@ -164,6 +173,53 @@ mod tests {
         assert!(get(&parts, "/metrics").await.1.contains("portcullis_build_info"));
         assert_eq!(get(&parts, "/v2/").await.0, 404);
         assert_eq!(get(&parts, "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn metrics_show_what_the_engine_of_the_moment_says() {
+        let text = "store: { max_size: 64MiB }\nupstreams: { docker.io: {}, ghcr.io: { offline: true } }";
+        let parts = parts_of(text).await;
+        let page = get(&parts, "/metrics").await.1;
+        for line in [
+            "portcullis_store_limit_bytes 67108864",
+            "portcullis_upstream_available{registry=\"docker.io\"} 1",
+            "portcullis_upstream_available{registry=\"ghcr.io\"} 1",
+            "portcullis_upstream_requests_total{code=\"dns\",registry=\"docker.io\"} 0",
+            "portcullis_token_requests_total{code=\"tls\",registry=\"docker.io\"} 0",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+        assert!(page.contains("portcullis_config_last_reload_success_timestamp_seconds 1"), "{page}");
+        let other = config::parse("upstreams: { quay.io: {} }", std::path::Path::new("/portcullis.yaml"));
+        let engine = Engine::build(other.unwrap(), &parts.state, None).unwrap();
+        parts.current.store(Arc::new(engine));
+        let page = get(&parts, "/metrics").await.1;
+        assert!(
+            !page.contains("upstream_available{registry=\"docker.io\"}"),
+            "it is not configured any more"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_trusted_roots_age_is_shown_where_a_signer_rests_on_it() {
+        let key = include_str!("../../tests/fixtures/sigstore/pki/key-p256.pub");
+        let key = key.replace('\n', "\\n");
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/config/sigstore/public-good/trusted_root.json");
+        let keyless = "keyless: { issuer: 'https://i', identity: i }";
+        for (signer, is_shown) in [
+            (keyless.to_owned(), true),
+            (format!("{keyless}, trusted_root: '{root}'"), false),
+            (format!("key: \"{key}\""), true),
+            (format!("key: \"{key}\", transparency_log: ignore"), false),
+        ] {
+            let text = format!(
+                "upstreams: {{ docker.io: {{}} }}\nsigners: {{ a: {{ cosign: {{ {signer} }} }} }}\n\
+                 policies: [{{ name: p, scopes: [\"docker.io/**\"], require: a }}]"
+            );
+            let page = get(&parts_of(&text).await, "/metrics").await.1;
+            assert_eq!(page.contains("\nportcullis_trust_root_age_seconds "), is_shown, "{signer}");
+        }
+        assert!(!get(&parts().await, "/metrics").await.1.contains("trust_root_age"), "no signer is there");
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 mod near;
 
 use std::future::{Ready, ready};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use super::route::{Content, Names, Route, RouteError, route};
 use crate::access::{Access, Principal};
 use crate::admission::Outlet;
 use crate::engine::{Current, Engine};
-use crate::oci::{Repository, Target};
+use crate::oci::{Registry, Repository, Target};
 use crate::telemetry::{Metrics, Untrusted};
 use near::{Known, Question};
 
@@ -55,6 +56,7 @@ pub type Answer = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Resp
 struct Asked {
     started: Instant,
     parts: Parts,
+    from: Option<SocketAddr>,
 }
 
 type Routed = Result<Route, RouteError>;
@@ -80,13 +82,19 @@ impl Front {
     }
 
     /// Answers one request, whatever it is; at once where memory has the answer. Files go by the
-    /// connection's `outlet`.
-    pub fn answer<B>(&self, request: Request<B>, who: &Arc<Principal>, outlet: &Outlet) -> Answer {
+    /// connection's `outlet`. `from` is the peer's address, for the log.
+    pub fn answer<B>(
+        &self,
+        request: Request<B>,
+        who: &Arc<Principal>,
+        outlet: &Outlet,
+        from: Option<SocketAddr>,
+    ) -> Answer {
         let started = Instant::now();
         let (parts, _) = request.into_parts();
         let engine = self.current.load();
         let prepared = self.prepared(&engine);
-        let asked = Asked { started, parts };
+        let asked = Asked { started, parts, from };
         let question = Question::of(&asked.parts, &prepared);
         let again = |known: &Known| {
             let exchange = Exchange::of(&asked, &known.routed, &engine, &prepared, who, outlet);
@@ -151,6 +159,14 @@ fn host(parts: &Parts) -> Result<Option<&str>, RouteError> {
     }
 }
 
+/// The source registry of what is asked for.
+fn registry(routed: &Routed) -> Option<&Registry> {
+    match routed {
+        Ok(Route::Content(content)) => Some(content.repository.registry()),
+        Ok(Route::Base) | Err(_) => None,
+    }
+}
+
 impl Prepared {
     fn of(engine: &Arc<Engine>) -> Self {
         let (settings, upstreams) = (engine.settings(), engine.upstreams());
@@ -193,10 +209,7 @@ impl<'a> Exchange<'a> {
         who: &'a Principal,
         outlet: &'a Outlet,
     ) -> Self {
-        let meters = prepared.meters.of(match routed {
-            Ok(Route::Content(content)) => Some(content.repository.registry()),
-            Ok(Route::Base) | Err(_) => None,
-        });
+        let meters = prepared.meters.of(registry(routed));
         Self { asked, routed, engine, prepared, meters, who, outlet }
     }
 
@@ -261,6 +274,9 @@ impl<'a> Exchange<'a> {
                 method = %Untrusted::new(self.asked.parts.method.as_str()),
                 path = %Untrusted::new(self.asked.parts.uri.path()),
                 status = reply.status().as_u16(),
+                bytes = reply.length(),
+                registry = registry(self.routed).map(Registry::as_str),
+                client = self.asked.from.map(|from| from.to_string()),
                 decision = reply.decision().map(|id| id.to_string()),
                 principal = %self.who,
                 seconds = taken.as_secs_f64(),

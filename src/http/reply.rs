@@ -11,6 +11,7 @@ use http::header::{
     RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body as _;
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -213,6 +214,11 @@ impl Reply {
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// How many bytes its body has, where that is known.
+    pub fn length(&self) -> Option<u64> {
+        self.response.body().size_hint().exact()
     }
 
     /// By which decision it is given.

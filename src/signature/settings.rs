@@ -53,6 +53,7 @@ impl SignerSettings {
         if let Some(cosign) = &mut self.cosign
             && cosign.roots.is_none()
         {
+            cosign.shares_root = cosign.trusted_root.is_none();
             cosign.trusted_root = cosign.trusted_root.take().or(root);
         }
     }

@@ -93,7 +93,7 @@ impl Error {
     /// Whether nobody answered, so that nothing is known of the key.
     pub(super) fn is_unanswered(&self) -> bool {
         match self {
-            Self::Unreachable { source, .. } => is_silence(source),
+            Self::Unreachable { source, .. } => source.is_silence(),
             Self::Ungiven(ungiven) => ungiven.unanswered,
             // "Common Errors" and "Errors" of KMS' API reference: those that are not about the key.
             Self::Refused { code, .. } => matches!(
@@ -111,12 +111,6 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// Whether nobody answered, or none that could be understood.
-fn is_silence(error: &egress::Error) -> bool {
-    use egress::Error::{Broken, TimedOut, Unreachable};
-    matches!(error, Unreachable(_) | TimedOut(_) | Broken(_))
 }
 
 /// A key of KMS.

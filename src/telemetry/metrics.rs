@@ -4,6 +4,7 @@
 mod families;
 mod family;
 mod maker;
+mod process;
 mod spread;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use prometheus::TextEncoder;
 use prometheus::core::{GenericCounter, GenericCounterVec};
 
 pub use families::*;
-pub use family::OTHER;
+pub use family::{OTHER, OptionalGauge};
 pub use prometheus::{Histogram, IntCounter as Counter, IntGauge as Gauge};
 pub use spread::SpreadHistogram;
 
@@ -54,7 +55,9 @@ pub struct Metrics {
     /// `token_requests_total`
     pub token_requests: UpstreamRequests,
     /// `upstream_duration_seconds`: time to an upstream's response head.
-    pub upstream_duration: Histogram,
+    pub upstream_duration: UpstreamDurations,
+    /// `upstream_available`: 0 while an upstream is left alone and has not answered again, else 1.
+    pub upstream_available: RegistryGauges,
     /// `upstream_rate_limit_remaining`: what the upstream said is left.
     pub upstream_rate_limit_remaining: RegistryGauges,
     /// `fetch_failures_total`
@@ -63,6 +66,8 @@ pub struct Metrics {
     pub discovery_failures: RegistryCounters,
     /// `store_bytes`: size of what is kept.
     pub store_bytes: Gauge,
+    /// `store_limit_bytes`: `store.max_size`.
+    pub store_limit: Gauge,
     /// `store_held_bytes`: size of what may not be evicted.
     pub store_held_bytes: Gauge,
     /// `store_manifests`: manifests of which something is kept.
@@ -99,9 +104,14 @@ pub struct Metrics {
     /// `revocation_data_expiry_timestamp_seconds`: when the first answer in use ends, 0 without any.
     pub revocation_data_expiry: Gauge,
     /// `trust_root_age_seconds`: since sigstore's trusted root was last known to be the current one.
-    pub trust_root_age: Gauge,
+    /// Shown where a signer rests on it.
+    pub trust_root_age: OptionalGauge,
     /// `config_reloads_total`
     pub config_reloads: ConfigReloads,
+    /// `config_last_reload_successful`: 0 while the file is not what is in use, else 1.
+    pub config_successful: Gauge,
+    /// `config_last_reload_success_timestamp_seconds`: when the configuration in use was taken into it.
+    pub config_since: Gauge,
     /// `carried_references_total`
     pub carried_references: CarriedReferences,
     /// `audit_write_failures_total`: decisions that could not be recorded.
@@ -116,7 +126,8 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let make = Maker::default();
         make.build_info();
-        Arc::new(Self {
+        make.process();
+        let metrics = Self {
             verifications: make.verifications(),
             verification_duration: make.verification_duration(),
             would_deny: make.would_deny(),
@@ -133,10 +144,12 @@ impl Metrics {
             upstream_requests: make.upstream_requests(),
             token_requests: make.token_requests(),
             upstream_duration: make.upstream_duration(),
+            upstream_available: make.upstream_available(),
             upstream_rate_limit_remaining: make.upstream_rate_limit_remaining(),
             fetch_failures: make.fetch_failures(),
             discovery_failures: make.discovery_failures(),
             store_bytes: make.gauge("store_bytes", "Bytes of content that are kept."),
+            store_limit: make.gauge("store_limit_bytes", "What the content's bytes are to stay below."),
             store_held_bytes: make.gauge(
                 "store_held_bytes",
                 "Bytes of content that goes only with the manifests that need it.",
@@ -180,23 +193,56 @@ impl Metrics {
                 "revocation_data_expiry_timestamp_seconds",
                 "When the first revocation answer in use ends, in Unix seconds; 0 without any.",
             ),
-            trust_root_age: make.gauge(
-                "trust_root_age_seconds",
-                "Seconds since sigstore's trusted root was last known to be the current one.",
-            ),
+            trust_root_age: make.trust_root_age(),
             config_reloads: make.config_reloads(),
+            config_successful: make.gauge(
+                "config_last_reload_successful",
+                "1, or 0 after a reload that failed: the configuration before goes on.",
+            ),
+            config_since: make.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration in use was taken into it, in Unix seconds.",
+            ),
             carried_references: make.carried_references(),
             audit_write_failures: make
                 .counter("audit_write_failures_total", "Decisions that could not be recorded."),
             known: make.known,
             registry: make.registry,
-        })
+        };
+        metrics.begin();
+        Arc::new(metrics)
     }
 
-    /// Lets labels name these registries, the configured ones. All others are `other`. To be called
-    /// before anything that looks handles up is built.
+    /// Lets labels name these registries, the configured ones, whose failures are counted from zero. All
+    /// others are `other`. To be called before anything that looks handles up is built.
     pub fn know_registries<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        self.known.know(names);
+        for registry in names {
+            self.known.know(registry);
+            self.exceptions_used.at(InRegistry { registry });
+            self.discovery_failures.at(InRegistry { registry });
+            for reason in FETCH_FAILURES {
+                self.fetch_failures.at(FetchFailure { registry, reason });
+            }
+        }
+    }
+
+    /// Counts from zero what comes of few kinds: a series that appeared with its first event would have no increase.
+    fn begin(&self) {
+        self.config_successful.set(1);
+        for result in ["ok", "error"] {
+            self.config_reloads.at(ConfigReload { result });
+        }
+        for outcome in ["kept", "refused", "trouble"] {
+            self.carried_references.at(CarriedReference { direction: "export", outcome });
+            self.carried_references.at(CarriedReference { direction: "import", outcome });
+        }
+        for result in REVOCATION_RESULTS {
+            self.revocation_requests.at(RevocationRequest { kind: "ocsp", result });
+            self.revocation_requests.at(RevocationRequest { kind: "crl", result });
+        }
+        for status in ["good", "revoked", "unknown", "not_revocable"] {
+            self.revocation_status.at(RevocationStatus { status });
+        }
     }
 
     /// Everything, in Prometheus' text format 0.0.4.
@@ -273,12 +319,15 @@ mod tests {
         metrics.request_duration.at(RequestDuration { kind: "manifest" }).observe(0.1);
         metrics.bytes_served.at(Served { registry, source: "store" }).inc_by(5);
         metrics.upstream_requests.at(UpstreamRequest { registry, code: status(200) }).inc();
+        metrics.upstream_duration.at(UpstreamDuration { registry }).observe(0.1);
+        metrics.upstream_available.at(OfRegistry { registry }).set(1);
         metrics.upstream_rate_limit_remaining.at(OfRegistry { registry }).set(76);
         metrics.fetch_failures.at(FetchFailure { registry, reason: "corrupt" }).inc();
         metrics.certificate_expiry.at(SignerCertificate { signer: "wabbit" }).set(1);
         metrics.config_reloads.at(ConfigReload { result: "ok" }).inc();
         metrics.revocation_requests.at(RevocationRequest { kind: "ocsp", result: "ok" }).inc();
         metrics.revocation_status.at(RevocationStatus { status: "good" }).inc();
+        metrics.trust_root_age.set(Some(7));
         let text = metrics.render();
         for line in [
             "portcullis_verifications_total{format=\"nv2\",mode=\"enforce\",policy=\"p\",reason=\"unsigned\",registry=\"docker.io\",result=\"rejected\"} 1",
@@ -290,7 +339,8 @@ mod tests {
             "portcullis_request_duration_seconds_count{kind=\"manifest\"} 1",
             "portcullis_bytes_served_total{registry=\"docker.io\",source=\"store\"} 5",
             "portcullis_upstream_requests_total{code=\"200\",registry=\"docker.io\"} 1",
-            "portcullis_upstream_duration_seconds_count 0",
+            "portcullis_upstream_duration_seconds_count{registry=\"docker.io\"} 1",
+            "portcullis_upstream_available{registry=\"docker.io\"} 1",
             "portcullis_upstream_rate_limit_remaining{registry=\"docker.io\"} 76",
             "portcullis_fetch_failures_total{reason=\"corrupt\",registry=\"docker.io\"} 1",
             "portcullis_store_bytes 0",
@@ -301,7 +351,7 @@ mod tests {
             "portcullis_revocation_status_total{status=\"good\"} 1",
             "portcullis_revocations_noted 0",
             "portcullis_revocation_data_expiry_timestamp_seconds 0",
-            "portcullis_trust_root_age_seconds 0",
+            "portcullis_trust_root_age_seconds 7",
             concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
@@ -319,5 +369,39 @@ mod tests {
         assert!(text.contains("exceptions_used_total{registry=\"other\"} 2"));
         assert!(text.contains("exceptions_used_total{registry=\"ghcr.io\"} 1"));
         assert!(!text.contains("example"));
+    }
+
+    #[test]
+    fn failures_are_counted_from_zero() {
+        let metrics = Metrics::new();
+        metrics.know_registries(["docker.io"]);
+        let text = metrics.render();
+        for line in [
+            "portcullis_config_last_reload_successful 1",
+            "portcullis_config_reloads_total{result=\"error\"} 0",
+            "portcullis_carried_references_total{direction=\"import\",outcome=\"trouble\"} 0",
+            "portcullis_revocation_requests_total{kind=\"crl\",result=\"not_kept\"} 0",
+            "portcullis_revocation_status_total{status=\"revoked\"} 0",
+            "portcullis_exceptions_used_total{registry=\"docker.io\"} 0",
+            "portcullis_discovery_failures_total{registry=\"docker.io\"} 0",
+            "portcullis_fetch_failures_total{reason=\"corrupt\",registry=\"docker.io\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        // Known again, as a reload does, it is counted on.
+        metrics.exceptions_used.at(InRegistry { registry: "docker.io" }).inc();
+        metrics.know_registries(["docker.io"]);
+        assert!(metrics.render().contains("exceptions_used_total{registry=\"docker.io\"} 1"));
+    }
+
+    #[test]
+    fn a_gauge_without_a_value_is_not_shown() {
+        let metrics = Metrics::new();
+        let is_shown = || metrics.render().contains("trust_root_age");
+        assert!(!is_shown());
+        metrics.trust_root_age.set(Some(0));
+        assert!(is_shown());
+        metrics.trust_root_age.set(None);
+        assert!(!is_shown());
     }
 }

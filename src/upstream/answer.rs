@@ -34,7 +34,8 @@ pub(super) async fn success(response: Response) -> Result<Response, Failure> {
                 _ => Again::Never,
             };
             let error = Error::Unavailable(format!("it answered {status}"));
-            return Err(Failure { error, words: Some(message(response).await), again, silent: false });
+            let words = Some(message(response).await);
+            return Err(Failure { error, words, again, silent: false, cause: None });
         }
     };
     Err(error.into())

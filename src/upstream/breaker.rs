@@ -105,6 +105,11 @@ impl Breaker {
         self.is_suspect() && self.state().silent
     }
 
+    /// Whether it was left alone, and has answered nothing since.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().open_until.is_some()
+    }
+
     /// Somebody gave up waiting.
     pub(super) fn doubt(&self) {
         self.state().suspect(Instant::now());

@@ -9,7 +9,7 @@ use url::{Position, Url};
 
 use super::breaker::Breaker;
 use super::credentials::Source;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Told};
 use super::meter::Meter;
 use super::settings::{Credentials, Settings};
 use super::tokens::Tokens;
@@ -124,10 +124,13 @@ impl Ground<'_> {
             allowed,
             login: Source::new(credentials, search_path).map_err(|e| e.under("credentials"))?,
             server: server.to_owned(),
+            has_login: AtomicBool::new(false),
             tokens: Tokens::new(),
             breaker: Breaker::after(outages),
             has_referrers: AtomicBool::new(true),
             meter: self.meter.clone(),
+            outages: Told::default(),
+            logins: Told::default(),
             writes: false,
         })
     }

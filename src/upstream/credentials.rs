@@ -66,6 +66,28 @@ impl Source {
         }
     }
 
+    /// What to look at where `server` refused the login, or found `none`; nothing where none is configured.
+    pub(super) fn refused(&self, none: bool, server: &str) -> Option<String> {
+        match self {
+            Self::Anonymous => None,
+            Self::Given { .. } | Self::File { .. } => Some("the configured account was refused".to_owned()),
+            Self::Docker { path, .. } if none => {
+                Some(format!("docker_config {} has no entry for {server}", path.display()))
+            }
+            Self::Docker { path, .. } => {
+                Some(format!("the account of docker_config {} for {server} was refused", path.display()))
+            }
+        }
+    }
+
+    /// Where a name and a password for `server` are missing.
+    pub(super) fn missing(&self, server: &str) -> String {
+        match self {
+            Self::Docker { path, .. } => format!("docker_config {} has none for {server}", path.display()),
+            _ => "none are configured".to_owned(),
+        }
+    }
+
     /// The login for `server`, as files and helpers give it now.
     ///
     /// # Errors

@@ -3,9 +3,10 @@
 
 mod changing;
 mod course;
+mod told;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
@@ -18,7 +19,7 @@ use super::answer;
 use super::breaker::{Breaker, Pass, Shut};
 use super::challenge::{self, Challenge, Scheme};
 use super::credentials::{Login, Source};
-use super::error::{Error, Failure};
+use super::error::{Error, Failure, LOGIN};
 use super::grant::{self, Granted};
 use super::meter::Meter;
 use super::realm;
@@ -27,6 +28,8 @@ use super::tokens::Tokens;
 use crate::egress::{self, Body, Client, HostPattern, Origin, Request, Response};
 use crate::oci::Repository;
 use crate::telemetry::Untrusted;
+
+pub(super) use told::Told;
 
 /// One place to ask.
 #[derive(Debug)]
@@ -39,11 +42,16 @@ pub(super) struct Endpoint {
     pub(super) login: Source,
     /// The name under which Docker's configuration knows the registry.
     pub(super) server: String,
+    /// Whether there was a login when one was last wanted.
+    pub(super) has_login: AtomicBool,
     pub(super) tokens: Tokens,
     pub(super) breaker: Breaker,
     /// Whether it had the referrers API when it was last asked.
     pub(super) has_referrers: AtomicBool,
     pub(super) meter: Arc<Meter>,
+    /// What was said of failures, and of logins that were refused.
+    pub(super) outages: Told,
+    pub(super) logins: Told,
     /// Whether tokens are asked for that may write, too.
     pub(super) writes: bool,
 }
@@ -120,7 +128,7 @@ impl Endpoint {
     /// Leave for the attempts at one request about a repository.
     pub(super) fn begin<'a>(&'a self, repository: &'a Repository) -> Result<Course<'a>, Error> {
         let pass = self.breaker.enter().map_err(|shut| self.unasked(shut))?;
-        Ok(Course::begun(pass.about(repository.path()), self.origin.host()))
+        Ok(Course::begun(pass.about(repository.path()), self))
     }
 
     fn unasked(&self, shut: Shut) -> Error {
@@ -156,9 +164,24 @@ impl Endpoint {
         let kept = self.tokens.kept(&scope.name()).await;
         let response = self.exchange(request.clone().credential(kept.clone()), pass).await?;
         match self.demanded(scope, &response, kept.as_ref(), pass).await? {
-            Some(credential) => Ok(self.exchange(request.clone().credential(Some(credential)), pass).await?),
+            Some(credential) => self.exchange_as(request.clone(), credential, pass).await,
             None => Ok(response),
         }
+    }
+
+    /// Sends a request with a credential that was just obtained; a registry that asks for one still has refused it.
+    async fn exchange_as(
+        &self,
+        request: Request,
+        credential: HeaderValue,
+        pass: &mut Pass<'_>,
+    ) -> Result<Response, Failure> {
+        let response = self.exchange(request.credential(Some(credential)), pass).await?;
+        if self.is_challenge(&response) {
+            return answer::success(response).await.map_err(|failure| self.login_refused(failure));
+        }
+        self.tell_login_taken();
+        Ok(response)
     }
 
     /// What a registry wants beside what it was sent, where it wants that.
@@ -223,7 +246,10 @@ impl Endpoint {
     async fn obtain(&self, scope: &Scope<'_>, challenge: &Challenge) -> Result<Granted, Failure> {
         let login = || async {
             // Ours to mend, but until then the upstream cannot be asked.
-            self.login.login(&self.server).await.map_err(|e| Error::Unavailable(format!("no login: {e}")))
+            let login = self.login.login(&self.server).await;
+            let login = login.map_err(|e| Error::Unavailable(format!("no login: {e}")))?;
+            self.has_login.store(login.is_some(), Ordering::Relaxed);
+            Ok::<_, Error>(login)
         };
         if challenge.scheme == Scheme::Bearer {
             let realm = realm::permitted(
@@ -233,14 +259,30 @@ impl Endpoint {
             )?;
             let service = challenge.parameter("service");
             let login = login().await?;
-            return grant::bearer(&self.client, &self.meter, realm, service, scope, login.as_ref()).await;
+            let granted =
+                grant::bearer(&self.client, &self.meter, realm, service, scope, login.as_ref()).await;
+            return granted.map_err(|failure| self.login_refused(failure));
         }
         match login().await? {
             Some(Login::Password { username, password }) => Ok(grant::basic(&username, password.reveal())?),
-            Some(Login::Identity(_)) | None => Err(Failure::from(Error::Refused {
-                status: 401,
-                message: Untrusted::new("it asks for a name and a password, and none are configured"),
-            })),
+            Some(Login::Identity(_)) | None => {
+                let missing = self.login.missing(&self.server);
+                let message = Untrusted::new(format!("it asks for a name and a password, and {missing}"));
+                Err(Failure { cause: Some(LOGIN), ..Error::Refused { status: 401, message }.into() })
+            }
+        }
+    }
+
+    /// A 401 to what was sent with a login, or without one where one is configured: says so.
+    fn login_refused(&self, failure: Failure) -> Failure {
+        let none = !self.has_login.load(Ordering::Relaxed);
+        match (&failure.error, self.login.refused(none, &self.server)) {
+            (Error::Refused { status: 401, message }, Some(why)) => {
+                let message = Untrusted::new(format!("{why}: {message}"));
+                let error = Error::Refused { status: 401, message };
+                Failure { error, cause: Some(LOGIN), ..failure }
+            }
+            _ => failure,
         }
     }
 }

@@ -85,9 +85,15 @@ impl From<egress::Error> for Error {
         match error {
             egress::Error::Forbidden(rule) => Self::Forbidden(rule),
             egress::Error::TooLarge { limit } => Self::TooLarge { limit },
-            egress::Error::Unreachable(why) | egress::Error::TimedOut(why) | egress::Error::Broken(why) => {
-                Self::Unavailable(why)
-            }
+            egress::Error::Unresolved(why)
+            | egress::Error::Unreachable(why)
+            | egress::Error::Insecure(why)
+            | egress::Error::TimedOut(why)
+            | egress::Error::Broken(why) => Self::Unavailable(why),
+            egress::Error::Plain(peer) => Self::Unavailable(format!(
+                "{peer} does not speak TLS: if it is meant to be asked without, write `url: http://{peer}` in the \
+                 configuration, or --insecure (of verify: --insecure-registry) on the command line"
+            )),
         }
     }
 }
@@ -101,7 +107,12 @@ pub(super) struct Failure {
     pub(super) again: Again,
     /// No answer came, not even one that it is out.
     pub(super) silent: bool,
+    /// Of which kind it was, where no answer came; [`LOGIN`] where one is missing or refused.
+    pub(super) cause: Option<&'static str>,
 }
+
+/// The kind of failures that are about a login.
+pub(super) const LOGIN: &str = "login";
 
 /// Whether an attempt may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +124,17 @@ pub(super) enum Again {
 }
 
 impl Failure {
+    /// Its kind, where it is one that whoever runs the process should know of.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        match &self.error {
+            Error::Unavailable(_) => Some(self.cause.unwrap_or("answer")),
+            Error::Forbidden(_) => Some("forbidden"),
+            Error::Throttled { .. } => Some("throttled"),
+            Error::Refused { .. } => self.cause,
+            Error::NotFound | Error::TooLarge { .. } | Error::Offline => None,
+        }
+    }
+
     /// The error for those who asked, with the upstream's words.
     pub(super) fn told(self) -> Error {
         match (self.error, self.words) {
@@ -125,18 +147,23 @@ impl Failure {
 impl From<egress::Error> for Failure {
     fn from(error: egress::Error) -> Self {
         let (again, silent) = match &error {
-            egress::Error::Unreachable(_) | egress::Error::Broken(_) => (Again::After(Duration::ZERO), true),
+            egress::Error::Unresolved(_)
+            | egress::Error::Unreachable(_)
+            | egress::Error::Insecure(_)
+            | egress::Error::Plain(_)
+            | egress::Error::Broken(_) => (Again::After(Duration::ZERO), true),
             // Who waited once for a timeout does not wait three times.
             egress::Error::TimedOut(_) => (Again::Never, true),
             egress::Error::Forbidden(_) => (Again::Never, true),
             egress::Error::TooLarge { .. } => (Again::Never, false),
         };
-        Self { error: error.into(), words: None, again, silent }
+        let cause = Some(error.kind());
+        Self { error: error.into(), words: None, again, silent, cause }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, words: None, again: Again::Never, silent: false }
+        Self { error, words: None, again: Again::Never, silent: false, cause: None }
     }
 }

@@ -8,24 +8,39 @@ use http::HeaderMap;
 use crate::egress;
 use crate::oci::Registry;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::{OfRegistry, UpstreamRequest, status};
+use crate::telemetry::metrics::{
+    Histogram, NO_ANSWER, OfRegistry, UpstreamDuration, UpstreamRequest, status,
+};
 
 /// Counts for one upstream.
 #[derive(Debug)]
 pub(super) struct Meter {
     registry: Registry,
     metrics: Arc<Metrics>,
+    duration: Histogram,
 }
 
 impl Meter {
+    /// What finds no answer is counted from zero.
     pub(super) fn new(registry: Registry, metrics: Arc<Metrics>) -> Self {
-        Self { registry, metrics }
+        for code in NO_ANSWER {
+            let labels = UpstreamRequest { registry: registry.as_str(), code };
+            metrics.upstream_requests.at(labels);
+            metrics.token_requests.at(labels);
+        }
+        let duration = metrics.upstream_duration.at(UpstreamDuration { registry: registry.as_str() });
+        Self { registry, metrics, duration }
+    }
+
+    /// Whose requests are counted.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// One exchange with the registry: how long its head took, and what became of it.
     pub(super) fn count(&self, took: Duration, result: &Result<egress::Response, egress::Error>) {
         self.metrics.upstream_requests.at(self.labels(result)).inc();
-        self.metrics.upstream_duration.observe(took.as_secs_f64());
+        self.duration.observe(took.as_secs_f64());
         if let Some(left) = result.as_ref().ok().and_then(|response| remaining(&response.headers)) {
             let labels = OfRegistry { registry: self.registry.as_str() };
             self.metrics.upstream_rate_limit_remaining.at(labels).set(left);
@@ -38,7 +53,10 @@ impl Meter {
     }
 
     fn labels(&self, result: &Result<egress::Response, egress::Error>) -> UpstreamRequest<'_> {
-        let code = result.as_ref().map_or("error", |response| status(response.status.as_u16()));
+        let code = match result {
+            Ok(response) => status(response.status.as_u16()),
+            Err(error) => error.kind(),
+        };
         UpstreamRequest { registry: self.registry.as_str(), code }
     }
 }

@@ -7,6 +7,7 @@ mod logins;
 mod mirrors;
 mod redirects;
 mod server;
+mod told;
 mod transport;
 mod trouble;
 

@@ -198,3 +198,27 @@ async fn a_crash_would_leave_no_core_file() {
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
     assert!(serving.ends_within(LONGEST).await.success());
 }
+
+#[tokio::test]
+async fn the_log_says_what_is_served_from_where_and_what_was_asked_by_whom() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let more = "log: { requests: true }\n";
+    let mut serving = Serving::begin_logging_to(log.reopen().unwrap().into(), more);
+    serving.is_up().await;
+    let url = format!("{}registry.test/app/manifests/1?ns=elsewhere.test", serving.url);
+    let refused = Client::new().get(&url).await.unwrap();
+    let tags = format!("{}registry.test/app/blobs/sha256:{}", serving.url, "0".repeat(64));
+    let missing = Client::new().get(&tags).await.unwrap();
+    assert!(serving.ends_within(LONGEST).await.success());
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let line = |parts: &[&str]| {
+        let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+        text.lines().find(is_it).unwrap_or_else(|| panic!("no line with {parts:?} in\n{text}"))
+    };
+    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    line(&["serving", &version, "config=\"portcullis.yaml\"", "store=\"", "/store\""]);
+    let bytes = format!("bytes={}", missing.body.len());
+    line(&["request", "/blobs/", "registry=\"registry.test\"", "client=\"127.0.0.1:", &bytes, "status=404"]);
+    let bytes = format!("bytes={}", refused.body.len());
+    assert!(!line(&["request", "/manifests/1", &bytes]).contains("registry="), "it has none");
+}

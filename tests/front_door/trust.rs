@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use crate::test_proxy::{TestProxy, signed};
 
+/// Of a signer who needs the trusted root's logs.
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sigstore/pki/key-p256.pub");
+
 const ROLES: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
 /// A repository of one key. Without line feeds, serde_json's compact form is the canonical one.
@@ -173,8 +176,8 @@ async fn the_configuration_says_whom_to_ask_and_where_to_keep_it() {
     let url = repository.serve().await;
     std::fs::write(folder.path().join("first.json"), repository.root()).unwrap();
     let config = folder.path().join("portcullis.yaml");
-    let text = format!("trust: {{ tuf: {{ url: \"{url}\", root: first.json, path: sigstore }} }}\n");
-    std::fs::write(&config, text).unwrap();
+    let trust = format!("trust: {{ tuf: {{ url: \"{url}\", root: first.json, path: sigstore }} }}\n");
+    std::fs::write(&config, &trust).unwrap();
     let check = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         let output = command.args(["check", written(&config)]).output().unwrap();
@@ -186,6 +189,11 @@ async fn the_configuration_says_whom_to_ask_and_where_to_keep_it() {
     let (code, text) = update(&["--config", written(&config)]).await;
     assert_eq!(code, 0, "{text}");
     assert_eq!(std::fs::read(folder.path().join("sigstore/trusted_root.json")).unwrap(), repository.target());
+    let unneeded = check();
+    assert!(unneeded.contains(": ok (") && !unneeded.contains("known to be current"), "{unneeded}");
+    let signers = format!("signers: {{ a: {{ cosign: {{ key: \"{KEY}\" }} }} }}\n");
+    let policies = "policies: [{ name: p, scopes: [\"docker.io/**\"], require: a }]\n";
+    std::fs::write(&config, [&trust, &signers, policies].concat()).unwrap();
     let after = check();
     assert!(after.contains("sigstore/trusted_root.json, known to be current at 20"), "{after}");
     assert!(after.contains("warning: trust.tuf.url"), "{after}");
@@ -195,7 +203,9 @@ async fn the_configuration_says_whom_to_ask_and_where_to_keep_it() {
 async fn the_age_of_the_trusted_root_is_measured_and_a_new_one_is_noticed() {
     const AGE: &str = "portcullis_trust_root_age_seconds";
     const DAY: f64 = 86_400.0;
-    let mut proxy = TestProxy::new().upstream(signed("app")).start().await;
+    const ROOT: &str = include_str!("../../config/sigstore/public-good/trusted_root.json");
+    let signers = format!("{{ wabbit: {{ cosign: {{ key: \"{KEY}\" }} }} }}");
+    let mut proxy = TestProxy::new().upstream(signed("app")).with("signers", &signers).start().await;
     let now = proxy.clock.now();
     // What is built in was current at 2026-08-21T19:25:56Z.
     let built_in = SystemTime::UNIX_EPOCH + Duration::from_secs(1_787_340_356);
@@ -204,7 +214,7 @@ async fn the_age_of_the_trusted_root_is_measured_and_a_new_one_is_noticed() {
 
     let configured = "{ tuf: { path: trust/sigstore } }";
     assert!(!proxy.change("trust", configured), "there is no trusted root in it");
-    let file = proxy.folder.write("trust/sigstore/trusted_root.json", "{}").unwrap();
+    let file = proxy.folder.write("trust/sigstore/trusted_root.json", ROOT).unwrap();
     let dated =
         |at: SystemTime| std::fs::File::options().write(true).open(&file).unwrap().set_modified(at).unwrap();
     dated(now - Duration::from_secs(5 * 86_400));

@@ -118,10 +118,27 @@ async fn an_allow_that_cannot_be_recorded_is_not_given() {
     take_log_away(folder.path());
     for _ in 0..2 {
         let refused = stand.pull(":v1").await;
-        assert!(matches!(refused, Err(Refusal::Upstream(Trouble::Internal { .. }))));
+        let Err(refusal @ Refusal::Upstream(Trouble::Unrecorded { .. })) = refused else {
+            panic!("it is served")
+        };
+        assert_eq!(refusal.code(), Code::AuditUnavailable);
     }
+    let counted = |result: &str, reason: &str| {
+        let text = stand.state.metrics().render();
+        let (result, reason) = (format!("result=\"{result}\""), format!("reason=\"{reason}\""));
+        let is_it = |line: &&str| {
+            line.starts_with("portcullis_verifications_total")
+                && line.contains(&result)
+                && line.contains(&reason)
+        };
+        text.lines().find(is_it).map(|line| line.rsplit(' ').next().unwrap().to_owned())
+    };
+    assert_eq!(counted("indeterminate", "audit_unavailable").as_deref(), Some("2"));
+    assert_eq!(counted("allow", "satisfied"), None);
     stand.reload(&["require: acme"], "dangerous_skip_audit: true");
     stand.pull(":v1").await.unwrap();
+    let text = stand.state.metrics().render();
+    assert!(text.contains("result=\"allow\""), "it is given: {text}");
 }
 
 /// A layer that has to be fetched is asked for in memory first, and then again.

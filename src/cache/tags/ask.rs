@@ -19,7 +19,7 @@ impl Cache {
         can_fall_back: bool,
     ) -> Result<Answer, Error> {
         if upstream.is_offline() {
-            return Err(Error::Offline);
+            return Err(self.0.counted(repository, Error::Offline));
         }
         let target = Target::Tag(tag.clone());
         if self.0.negative.holds(repository, &target, self.0.clock.now(), fresh.negative_ttl) {
@@ -52,7 +52,7 @@ impl Cache {
             let key = key.clone();
             async move {
                 let answer = cache.ask_once(&upstream, &key.0, &key.1).await;
-                cache.settle(&key, answer).await
+                cache.settle(&key, answer.map_err(|e| cache.0.counted(&key.0, e))).await
             }
         };
         self.0.rechecks.run(key.clone(), run).await?

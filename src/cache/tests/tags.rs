@@ -274,3 +274,25 @@ async fn what_may_not_be_judged_moves_a_tag_and_is_no_outage() {
     let refused = bed.cache.manifest(&bed.upstream, &repository("a"), &old.digest(), &fresh).await;
     assert!(matches!(refused, Err(Error::Manifest(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_tag_that_did_not_come_is_counted() {
+    let (bed, _) = known().await;
+    let failures = |reason| {
+        let registry = "other";
+        bed.metrics.fetch_failures.at(crate::telemetry::metrics::FetchFailure { registry, reason }).get()
+    };
+    let ask = async |upstream: &Arc<upstream::Upstream>, name: &str| {
+        let fresh = Freshness::default();
+        bed.cache.resolve(upstream, &repository("a"), &tag(name), &fresh).await.map(drop)
+    };
+    bed.registry.fault("/v2/", Fault::Status(403, None));
+    for _ in 0..2 {
+        ask(&bed.upstream, "absent").await.unwrap_err();
+    }
+    assert_eq!(failures("refused"), 2);
+    bed.registry.heal();
+    assert!(matches!(ask(&bed.upstream, "absent").await, Err(Error::NotFound)));
+    ask(&bed.offline(), "other").await.unwrap_err();
+    assert_eq!((failures("refused"), failures("offline")), (2, 1), "a 404 is an answer");
+}

@@ -38,7 +38,8 @@ pub(in crate::http) fn outlet() -> Outlet {
 
 async fn ask(front: &Front, method: Method, target: &str) -> (u16, http::HeaderMap, String) {
     let request = Request::builder().method(method).uri(target).header(HOST, "proxy.corp").body(()).unwrap();
-    let (parts, body) = front.answer(request, &Arc::new(Principal::Anonymous), &outlet()).await.into_parts();
+    let (parts, body) =
+        front.answer(request, &Arc::new(Principal::Anonymous), &outlet(), None).await.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     (parts.status.as_u16(), parts.headers, text)
 }

@@ -65,6 +65,9 @@ impl Problem {
             Trouble::Unavailable { retry_after, .. } => Self::unavailable(message, *retry_after),
             // Our credentials were refused, not the client's: a 401 would have it look for others.
             Trouble::Refused { .. } => Self::new(StatusCode::FORBIDDEN, "DENIED", message),
+            Trouble::Unrecorded { .. } => {
+                Self { reason: Some(Code::AuditUnavailable), ..Self::unavailable(message, RETRY_AFTER) }
+            }
             Trouble::Internal { .. } => Self::unavailable(message, RETRY_AFTER),
         }
     }

@@ -106,8 +106,8 @@ impl Listener {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(connection(stream, way.clone()));
+                    Ok((stream, from)) => {
+                        connections.spawn(connection(stream, from, way.clone()));
                     }
                     Err(error) => stumble(&error).await,
                 },
@@ -153,22 +153,21 @@ struct Way {
     room: Room,
 }
 
-async fn connection(stream: TcpStream, way: Arc<Way>) {
+async fn connection(stream: TcpStream, from: SocketAddr, way: Arc<Way>) {
     let _open = Open::count(&way.front.metrics().connections);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
     let pulse = Pulse::new();
     let Some(tls) = &way.tls else {
         let wire = Wire::new(stream);
-        let outlet = way.room.outlet(Some(wire.lane().clone()));
-        let client = Client { who: Arc::new(Principal::Anonymous), outlet, pulse };
-        return way.requests(wire, client).await;
+        let (who, outlet) = (Arc::new(Principal::Anonymous), way.room.outlet(Some(wire.lane().clone())));
+        return way.requests(wire, Client { who, from, outlet, pulse }).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.config()).accept(stream)).await {
         Ok(Ok(stream)) => {
             // What is encrypted passes through the process.
-            let outlet = way.room.outlet(None);
-            let client = Client { who: Arc::new(tls::principal(&stream)), outlet, pulse };
+            let (who, outlet) = (Arc::new(tls::principal(&stream)), way.room.outlet(None));
+            let client = Client { who, from, outlet, pulse };
             way.requests(stream, client).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -179,6 +178,7 @@ async fn connection(stream: TcpStream, way: Arc<Way>) {
 /// Who is at the other end, and how it is answered.
 struct Client {
     who: Arc<Principal>,
+    from: SocketAddr,
     outlet: Outlet,
     pulse: Arc<Pulse>,
 }
@@ -194,7 +194,7 @@ impl Way {
         let service = service_fn(|request: Request<Incoming>| {
             let outlet = if request.version() < Version::HTTP_2 { &client.outlet } else { &framed };
             let busy = client.pulse.busy();
-            let answer = front.answer(request, &client.who, outlet);
+            let answer = front.answer(request, &client.who, outlet, Some(client.from));
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));

@@ -35,6 +35,9 @@ pub struct Settings {
     pub trusted_root: Option<PathBuf>,
     /// The trusted root in parts, as cosign takes them.
     pub roots: Option<Roots>,
+    /// None of its own is named: it judges by the one of all such signers.
+    #[serde(skip)]
+    pub shares_root: bool,
     /// Believe certificates that no certificate-transparency log has seen.
     pub dangerous_skip_sct: bool,
 }
@@ -158,6 +161,7 @@ impl Default for Settings {
             annotations: BTreeMap::new(),
             trusted_root: None,
             roots: None,
+            shares_root: false,
             dangerous_skip_sct: false,
         }
     }

@@ -73,6 +73,11 @@ impl Verifier for Cosign {
         }
     }
 
+    fn shares_root(&self) -> bool {
+        let is_needed = self.proves_time() || matches!(self.holder, Holder::Keyless(_));
+        is_needed && self.settings.shares_root
+    }
+
     fn proves_time(&self) -> bool {
         let required = Requirement::Require;
         self.settings.transparency_log == required || self.settings.timestamps == required

@@ -72,7 +72,17 @@ family! {
     /// Requests sent upstream, or to an upstream's token server.
     UpstreamRequests: IntCounterVec => Counter, UpstreamRequest {
         registry: "The registry that was asked, or for which a token was.",
-        code: "The answer's status as [`super::status`] gives it, or `error` where none came.",
+        code: "The answer's status as [`super::status`] gives it, or one of [`NO_ANSWER`] where none came.",
+    }
+}
+
+/// Why no answer came: the name was not resolved, no connection, no TLS, too late, not HTTP, or forbidden by our rules.
+pub const NO_ANSWER: [&str; 6] = ["dns", "connect", "tls", "timeout", "broken", "forbidden"];
+
+family! {
+    /// Time to the head of an upstream's answer, in seconds.
+    UpstreamDurations: HistogramVec => Histogram, UpstreamDuration {
+        registry: "The registry that was asked.",
     }
 }
 
@@ -80,9 +90,22 @@ family! {
     /// Manifests and blobs that were asked for and did not come.
     FetchFailures: IntCounterVec => Counter, FetchFailure {
         registry: "The registry that was asked.",
-        reason: "`corrupt`, `unavailable`, `throttled`, `refused`, `too_large`, `forbidden`, `offline`, `invalid` (no manifest) or `store`.",
+        reason: "One of [`FETCH_FAILURES`].",
     }
 }
+
+/// Why a fetch failed; `invalid` is no manifest.
+pub const FETCH_FAILURES: [&str; 9] = [
+    "corrupt",
+    "unavailable",
+    "throttled",
+    "refused",
+    "too_large",
+    "forbidden",
+    "offline",
+    "invalid",
+    "store",
+];
 
 family! {
     /// A gauge a registry.
@@ -109,9 +132,24 @@ family! {
     /// Questions to revocation servers.
     RevocationRequests: IntCounterVec => Counter, RevocationRequest {
         kind: "`ocsp` or `crl`.",
-        result: "`ok`, `unreachable`, `timeout`, `forbidden` (by our rules), `http_status`, `too_large`, `broken`, `invalid`, `unknown_certificate`, `outdated` (ended, or older than what is kept) or `not_kept`.",
+        result: "One of [`REVOCATION_RESULTS`].",
     }
 }
+
+/// What came of a question: `forbidden` is by our rules, `outdated` has ended or is older than what is kept.
+pub const REVOCATION_RESULTS: [&str; 11] = [
+    "ok",
+    "unreachable",
+    "timeout",
+    "forbidden",
+    "http_status",
+    "too_large",
+    "broken",
+    "invalid",
+    "unknown_certificate",
+    "outdated",
+    "not_kept",
+];
 
 family! {
     /// Statuses of certificates that decisions asked for.

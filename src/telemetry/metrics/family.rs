@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
+use prometheus::IntGaugeVec;
+
 /// What a registry that is not configured is called in labels.
 pub const OTHER: &str = "other";
 
@@ -12,15 +14,28 @@ pub const OTHER: &str = "other";
 pub(super) struct Registries(RwLock<BTreeSet<String>>);
 
 impl Registries {
-    pub(super) fn know<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(names.into_iter().map(str::to_owned));
+    pub(super) fn know(&self, name: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
     /// The label for `name`: a name that a client made up must not become a series.
     pub(super) fn label<'a>(&self, name: &'a str) -> &'a str {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if known.contains(name) { name } else { OTHER }
+    }
+}
+
+/// A gauge that is shown only while it has a value.
+#[derive(Debug)]
+pub struct OptionalGauge(pub(super) IntGaugeVec);
+
+impl OptionalGauge {
+    /// Shows a value, or nothing.
+    pub fn set(&self, value: Option<i64>) {
+        match value {
+            Some(value) => self.0.with_label_values::<&str>(&[]).set(value),
+            None => self.0.reset(),
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
 
 use super::families::*;
-use super::family::Registries;
+use super::family::{OptionalGauge, Registries};
+use super::process::Process;
 use super::spread::Histograms;
-use super::{Counter, Gauge, Histogram, SpreadCounter, SpreadCounters};
+use super::{Counter, Gauge, SpreadCounter, SpreadCounters};
 
 /// Seconds from half a millisecond, a hit, to a minute, a judgement with a slow upstream.
 const REQUEST_BUCKETS: &[f64] =
@@ -84,10 +85,16 @@ impl Maker {
         UpstreamRequests::over(vector, &self.known)
     }
 
-    pub(super) fn upstream_duration(&self) -> Histogram {
+    pub(super) fn upstream_duration(&self) -> UpstreamDurations {
         let opts = histogram("upstream_duration_seconds", "Seconds to an upstream's response head.")
             .buckets(REQUEST_BUCKETS.to_vec());
-        self.register(Histogram::with_opts(opts))
+        let vector = self.register(HistogramVec::new(opts, UpstreamDurations::LABELS));
+        UpstreamDurations::over(vector, &self.known)
+    }
+
+    pub(super) fn upstream_available(&self) -> RegistryGauges {
+        let help = "1, or 0 while an upstream is left alone and has not answered again.";
+        RegistryGauges::over(self.gauges("upstream_available", help, RegistryGauges::LABELS), &self.known)
     }
 
     pub(super) fn discovery_failures(&self) -> RegistryCounters {
@@ -149,6 +156,15 @@ impl Maker {
 
     pub(super) fn spread_counter(&self, name: &str, help: &str) -> SpreadCounter {
         self.register(SpreadCounter::with_opts(options(name, help)))
+    }
+
+    pub(super) fn process(&self) {
+        self.register(Process::new());
+    }
+
+    pub(super) fn trust_root_age(&self) -> OptionalGauge {
+        let help = "Seconds since sigstore's trusted root was last known to be the current one.";
+        OptionalGauge(self.gauges("trust_root_age_seconds", help, &[]))
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {

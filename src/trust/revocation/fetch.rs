@@ -146,7 +146,10 @@ pub(super) async fn ask(client: &Client, kind: Kind, request: Request) -> Result
 fn failure(error: &egress::Error, of_host: bool) -> Failure {
     let (result, of_host) = match error {
         egress::Error::Forbidden(_) => ("forbidden", false),
-        egress::Error::Unreachable(_) => ("unreachable", of_host),
+        egress::Error::Unresolved(_)
+        | egress::Error::Unreachable(_)
+        | egress::Error::Insecure(_)
+        | egress::Error::Plain(_) => ("unreachable", of_host),
         egress::Error::TimedOut(_) => ("timeout", of_host),
         egress::Error::Broken(_) => ("broken", false),
         egress::Error::TooLarge { .. } => ("too_large", false),

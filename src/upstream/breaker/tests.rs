@@ -22,11 +22,12 @@ fn opened() -> (Breaker, Instant) {
 #[test]
 fn it_opens_lets_one_try_and_closes_when_that_succeeds() {
     let (breaker, later) = opened();
-    assert!(breaker.is_suspect());
+    assert!(breaker.is_suspect() && breaker.is_open());
     let probe = breaker.enter_at(later).unwrap();
     assert!(breaker.enter_at(later).is_err(), "one at a time");
+    assert!(breaker.is_open(), "nobody knows yet");
     probe.answered();
-    assert!(!breaker.is_suspect());
+    assert!(!breaker.is_suspect() && !breaker.is_open());
     fail(breaker.enter().unwrap());
     assert!(breaker.enter().is_ok(), "the count began anew");
 }

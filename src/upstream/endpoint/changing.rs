@@ -69,7 +69,7 @@ impl Endpoint {
             if is_over() {
                 return Ok(None);
             }
-            response = self.exchange(request.clone().credential(Some(credential)), pass).await?;
+            response = self.exchange_as(request.clone(), credential, pass).await?;
         }
         answer::taken(response).await.map(Some)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Endpoint;
 use crate::upstream::breaker::Pass;
 use crate::upstream::error::{Again, Error, Failure};
 
@@ -15,18 +16,19 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 pub(in crate::upstream) struct Course<'a> {
     pub(in crate::upstream) pass: Pass<'a>,
     attempt: u32,
-    host: &'a str,
+    endpoint: &'a Endpoint,
 }
 
 impl<'a> Course<'a> {
-    /// Before the first; `host` is who is asked.
-    pub(in crate::upstream) fn begun(pass: Pass<'a>, host: &'a str) -> Self {
-        Self { pass, attempt: 1, host }
+    /// Before the first; `endpoint` is who is asked.
+    pub(in crate::upstream) fn begun(pass: Pass<'a>, endpoint: &'a Endpoint) -> Self {
+        Self { pass, attempt: 1, endpoint }
     }
 
     /// One succeeded.
     pub(in crate::upstream) fn ended<T>(self, answer: T) -> T {
         self.pass.answered();
+        self.endpoint.tell_answered();
         answer
     }
 
@@ -50,8 +52,9 @@ impl<'a> Course<'a> {
         Some(asked.max(ours).mul_f64(1.0 + fastrand::f64() / 2.0))
     }
 
-    /// The last one failed: tells the breaker what that says about the upstream. What a host does that it sent us to
-    /// for a blob is that host's: the registry has answered, and has more content than that.
+    /// The last one failed: tells the breaker what that says about the upstream, and the log what an operator should
+    /// know. What a host does that it sent us to for a blob is that host's: the registry has answered, and has more content
+    /// than that.
     pub(in crate::upstream) fn failed(self, failure: Failure) -> Error {
         if let Some(host) = self.pass.elsewhere() {
             let error = failure.told().of_other_host(host);
@@ -62,16 +65,19 @@ impl<'a> Course<'a> {
             Again::Never => Duration::ZERO,
             Again::After(wait) => wait,
         };
+        self.endpoint.tell_failed(&failure);
         match &failure.error {
             Error::Unavailable(why) => {
                 if self.pass.failed(failure.silent, wait, why) {
-                    let words = failure.words.as_ref().map(tracing::field::display);
-                    tracing::warn!(host = self.host, why, words, "an upstream is left alone for a moment");
+                    self.endpoint.tell_left_alone(why);
                 }
             }
             Error::Throttled { retry_after } => self.pass.throttled(*retry_after),
             Error::Forbidden(_) if failure.silent => self.pass.unasked(),
-            _ => self.pass.answered(),
+            _ => {
+                self.pass.answered();
+                self.endpoint.tell_answered();
+            }
         }
         failure.told()
     }

@@ -290,7 +290,7 @@ async fn requests_are_counted() {
         r#"portcullis_upstream_requests_total{code="200",registry="r.test"} 1"#,
         r#"portcullis_upstream_requests_total{code="404",registry="r.test"} 1"#,
         r#"portcullis_upstream_rate_limit_remaining{registry="r.test"} 97"#,
-        "portcullis_upstream_duration_seconds_count 2",
+        r#"portcullis_upstream_duration_seconds_count{registry="r.test"} 2"#,
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }

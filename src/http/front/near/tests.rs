@@ -39,7 +39,7 @@ impl Stand {
     }
 
     pub(in crate::http) async fn ask(&self, request: Request<()>, who: Principal) -> (StatusCode, Vec<u8>) {
-        let (parts, body) = self.front.answer(request, &Arc::new(who), &outlet()).await.into_parts();
+        let (parts, body) = self.front.answer(request, &Arc::new(who), &outlet(), None).await.into_parts();
         (parts.status, body.collect().await.unwrap().to_bytes().to_vec())
     }
 
@@ -125,7 +125,8 @@ async fn an_answer_is_the_same_in_every_way_that_is_asked() {
         let answers = async || {
             let mut all = Vec::new();
             for request in each() {
-                let answer = stand.front.answer(request, &Arc::new(Principal::Anonymous), &outlet()).await;
+                let answer =
+                    stand.front.answer(request, &Arc::new(Principal::Anonymous), &outlet(), None).await;
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove("x-request-id");
                 all.push((parts.status, parts.headers, body.collect().await.unwrap().to_bytes()));

@@ -58,6 +58,10 @@ fn refusals() {
             (403, "DENIED", None),
         ),
         (Refusal::Upstream(Trouble::Internal { message: "disk".to_owned() }), (503, "UNAVAILABLE", Some(5))),
+        (
+            Refusal::Upstream(Trouble::Unrecorded { message: "disk".to_owned() }),
+            (503, "UNAVAILABLE", Some(5)),
+        ),
     ] {
         assert_eq!(of(&refusal), expected, "{refusal:?}");
     }

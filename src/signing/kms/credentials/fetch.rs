@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use url::Url;
 
-use super::super::is_silence;
 use crate::egress::{self, Client, Origin, Request, Timeouts};
 
 /// The longest answer, in bytes.
@@ -35,7 +34,7 @@ impl From<String> for Why {
 
 impl From<egress::Error> for Why {
     fn from(error: egress::Error) -> Self {
-        Self { text: error.to_string(), unanswered: is_silence(&error) }
+        Self { text: error.to_string(), unanswered: error.is_silence() }
     }
 }
 
