@@ -250,7 +250,7 @@ impl Store {
             return self.take_torn(digest, &file).map(|()| None);
         }
         if found != *digest {
-            self.quarantine_now(digest)?;
+            self.quarantine_this(digest, &file)?;
             return Err(Error::Corrupt { expected: *digest, found });
         }
         self.touch(digest);
@@ -286,7 +286,7 @@ impl Store {
             return Ok(None);
         };
         if !fits(&blob) {
-            self.quarantine_now(digest)?;
+            self.quarantine_this(digest, blob.file())?;
             let expected = expected.unwrap_or_default();
             return Err(Error::Length { digest: *digest, expected, found: blob.size });
         }
