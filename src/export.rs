@@ -53,6 +53,14 @@ impl Destination {
         }
     }
 
+    /// Whether an earlier export stands there that names something.
+    fn has_names(&self) -> bool {
+        match self {
+            Self::Folder(folder) => folder.has_names(),
+            Self::Archive(_) => false,
+        }
+    }
+
     /// How many pieces there are.
     fn pieces(&self) -> u32 {
         match self {

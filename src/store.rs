@@ -16,6 +16,7 @@ mod ledger;
 mod lock;
 mod open;
 mod opened;
+mod place;
 mod quarantine;
 pub mod records;
 mod scrub;
@@ -35,6 +36,7 @@ use blobs::{Blobs, Named};
 use incoming::{Reserved, blocking};
 use ledger::Ledger;
 use opened::Opened;
+use place::Place;
 
 pub use blobs::peek;
 pub use contents::Contents;
@@ -68,8 +70,8 @@ struct Inner {
     opened: Opened,
     records: Records,
     metrics: Arc<Metrics>,
-    // Last: they go when everything above has been written and closed.
-    place: open::Place,
+    // Last: it goes when everything above has been written and closed.
+    place: Arc<Place>,
 }
 
 /// Kept content, open. It can be read on after it was evicted.
@@ -250,7 +252,7 @@ impl Store {
             return self.take_torn(digest, &file).map(|()| None);
         }
         if found != *digest {
-            self.quarantine_now(digest)?;
+            self.quarantine_this(digest, &file)?;
             return Err(Error::Corrupt { expected: *digest, found });
         }
         self.touch(digest);
@@ -286,7 +288,7 @@ impl Store {
             return Ok(None);
         };
         if !fits(&blob) {
-            self.quarantine_now(digest)?;
+            self.quarantine_this(digest, blob.file())?;
             let expected = expected.unwrap_or_default();
             return Err(Error::Length { digest: *digest, expected, found: blob.size });
         }

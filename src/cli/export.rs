@@ -64,7 +64,7 @@ fn export(arguments: &Arguments) -> Result<u8, (u8, anyhow::Error)> {
     let settings = super::settings(arguments.common.config.as_deref()).map_err(|e| usage(e.into()))?;
     let key = key(arguments).map_err(usage)?;
     let references = match &arguments.from {
-        Some(list) => references::read(list).map_err(usage)?,
+        Some(list) => listed(list).map_err(usage)?,
         None => arguments.references.clone(),
     };
     let earlier = arguments.since.as_deref().map(earlier).transpose().map_err(usage)?;
@@ -105,37 +105,48 @@ async fn write(
     place.run(order, step).await?;
     let summary = writer.finish(key).await?;
     bar.finish_and_clear();
-    print(arguments, &all, &summary)?;
+    print(arguments, &all, summary.as_ref())?;
     Ok(references::code(&all))
 }
 
-fn print(arguments: &Arguments, all: &[Pulled], summary: &Summary) -> anyhow::Result<()> {
+fn print(arguments: &Arguments, all: &[Pulled], summary: Option<&Summary>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let Summary { paths, contents, written, left_out, present } = summary;
-    match arguments.common.output {
-        Output::Json => {
-            let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-            let summary = json!({
-                "references": all, "paths": paths, "contents": contents,
-                "written_bytes": written, "left_out_bytes": left_out, "present_bytes": present,
-            });
-            writeln!(out, "{summary}")?;
-        }
-        Output::Text => {
-            for pulled in all {
-                references::print(&mut out, pulled, "exported")?;
-            }
-            let (written, left_out, present) = (bytes(*written), bytes(*left_out), bytes(*present));
-            writeln!(
-                out,
-                "{written} written, {present} there already, {left_out} left out; contents {contents}"
-            )?;
-            for path in paths {
-                writeln!(out, "{}", path.display())?;
-            }
-        }
+    if arguments.common.output == Output::Json {
+        let paths =
+            summary.map(|s| s.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
+        let bytes = |of: fn(&Summary) -> u64| summary.map_or(0, of);
+        let summary = json!({
+            "references": all, "paths": paths.unwrap_or_default(), "contents": summary.map(|s| s.contents),
+            "written_bytes": bytes(|s| s.written), "left_out_bytes": bytes(|s| s.left_out),
+            "present_bytes": bytes(|s| s.present),
+        });
+        writeln!(out, "{summary}")?;
+        return Ok(());
+    }
+    for pulled in all {
+        references::print(&mut out, pulled, "exported")?;
+    }
+    let Some(Summary { paths, contents, written, left_out, present }) = summary else {
+        let to = arguments.to.display();
+        writeln!(
+            out,
+            "nothing is exported: no index is written, and what {to} named before stays named (to carry revocation data \
+             alone, name another folder)"
+        )?;
+        return Ok(());
+    };
+    let (written, left_out, present) = (bytes(*written), bytes(*left_out), bytes(*present));
+    writeln!(out, "{written} written, {present} there already, {left_out} left out; contents {contents}")?;
+    for path in paths {
+        writeln!(out, "{}", path.display())?;
     }
     Ok(())
+}
+
+fn listed(list: &Path) -> anyhow::Result<Vec<String>> {
+    let references = references::read(list)?;
+    anyhow::ensure!(!references.is_empty(), "{}: no reference is in it: nothing is exported", list.display());
+    Ok(references)
 }
 
 fn key(arguments: &Arguments) -> anyhow::Result<Option<SigningKey>> {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::content::Content;
 use super::{Error, INDEX, MARKER, Put, system, taken};
-use crate::engine::upkeep::contents;
+use crate::engine::upkeep::{Sealed, contents};
 use crate::oci::{Digest, Hasher};
 
 /// What is being written.
@@ -66,6 +66,15 @@ impl Folder {
             return Err(error);
         }
         Ok(Put::Written(1))
+    }
+
+    /// Whether an earlier export stands there that names something, or may.
+    pub(super) fn has_names(&self) -> bool {
+        let contents = fs::read(self.path.join(contents::FILE)).map_err(|e| e.to_string());
+        match contents.and_then(|bytes| Sealed::read(&bytes)) {
+            Ok(sealed) => !sealed.contents.references.is_empty(),
+            Err(_) => self.path.join(INDEX).symlink_metadata().is_ok(),
+        }
     }
 
     /// Writes the indexes, when all else is on disk.

@@ -140,11 +140,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the indexes. Blocks.
+    /// Writes the indexes. Blocks. `None` where they would name nothing: what was there before stays, and names what it
+    /// named. Revocation answers alone are written where nothing was.
     ///
     /// # Errors
     /// What the system says; a key that does not sign; more names than an index may have.
-    pub async fn finish(mut self, key: Option<&SigningKey>) -> Result<Summary, Error> {
+    pub async fn finish(mut self, key: Option<&SigningKey>) -> Result<Option<Summary>, Error> {
+        if self.references.is_empty() && (self.answers.is_empty() || self.to.has_names()) {
+            return Ok(None);
+        }
         let index = self.index()?;
         let mut contents = self.contents();
         let mut sealed = contents.seal(key).await?;
@@ -161,7 +165,7 @@ impl Writer {
             all.map(|listed| listed.size).sum()
         };
         let (present, left_out) = (self.present, sum(false));
-        Ok(Summary { paths, contents: digest, written: sum(true) - present, left_out, present })
+        Ok(Some(Summary { paths, contents: digest, written: sum(true) - present, left_out, present }))
     }
 
     fn index(&mut self) -> Result<Vec<u8>, Error> {

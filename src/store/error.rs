@@ -51,6 +51,9 @@ pub enum Error {
     /// The records could not be read or written.
     #[error("records: {0}")]
     Records(String),
+    /// Another process has the records open.
+    #[error("records: another process has them open")]
+    InUse,
 }
 
 impl Error {

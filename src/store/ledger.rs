@@ -141,10 +141,19 @@ impl Ledger {
         self.enter(&mut state, digest, size)
     }
 
-    /// Strikes content that is gone.
-    pub(super) fn removed(&self, digest: &Digest) -> Result<(), Error> {
+    /// Takes content from its place by `take`, and strikes it; `None`: it stays. Under one lock: the same content, coming
+    /// in meanwhile, keeps its row.
+    pub(super) fn take_away<T>(
+        &self,
+        digest: &Digest,
+        take: impl FnOnce() -> Result<Option<T>, Error>,
+    ) -> Result<Option<T>, Error> {
         let mut state = self.lock();
-        self.strike(&mut state, digest)
+        let taken = take()?;
+        if taken.is_some() {
+            self.strike(&mut state, digest)?;
+        }
+        Ok(taken)
     }
 
     /// Runs `work` while nothing is evicted and nothing comes in.

@@ -1,43 +1,22 @@
-//! Opening a store: its folder, its lock, its records, and making the books anew where they were
-//! lost.
+//! Opening a store, and making the books anew where they were lost.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::Mode;
 
 use super::blobs::{self, Blobs};
 use super::incoming::blocking;
 use super::ledger::Ledger;
-use super::lock::Lock;
 use super::opened::Opened;
-use super::records::{Before, OpenFile, Records};
+use super::place::Place;
+use super::records::{Before, Records};
 use super::settling::Settling;
 use super::{Error, Inner, OpenError, SMALL, Settings, Store};
 use crate::oci::Digest;
 use crate::telemetry::Metrics;
-
-const RECORDS: &str = "records.redb";
-/// Records that could not be used.
-const ASIDE: &str = "records.damaged.redb";
-/// Tables that hold what cannot be had again. Their form is their own, whatever the records' version.
-const IRREPLACEABLE: [&str; 2] = ["revoked", "clock"];
-/// Stands in the folder while the store is open: found at a start, the last end was none.
-const OPEN_MARK: &str = "open";
-
-/// What holds the store's folder, released when the store goes.
-pub(super) struct Place {
-    root: Arc<OwnedFd>,
-    /// Removed with the store, where it was made for one process.
-    ephemeral: Option<PathBuf>,
-    /// The store came up, so that its end leaves nothing to be checked at the next start.
-    up: bool,
-    lock: Lock,
-}
 
 impl Store {
     /// Opens the store, makes it where there is none, and repairs what a crash has left.
@@ -50,7 +29,7 @@ impl Store {
         let place = Place::take(path, None)?;
         let unclean = place.mark().map_err(failed(path, "mark it as open"))?;
         let blobs = place.blobs(path)?;
-        let (records, fresh) = place.records(path, &blobs)?;
+        let (records, fresh) = place.records(path, &blobs, metrics)?;
         let store = Self::assemble(place, blobs, records, settings.max_size, metrics, path)?;
         let reconcile = |store: &Self| {
             store
@@ -90,20 +69,21 @@ impl Store {
         rustix::fs::mkdir(&path, Mode::RWXU).map_err(|e| failed(&path, "make the folder")(e.into()))?;
         let place = Place::take(&path, Some(path.clone()))?;
         let blobs = place.blobs(&path)?;
-        let records = Records::in_memory(settling(&blobs)).map_err(|e| broken(&path, &e))?;
+        let records = Records::in_memory(settling(&blobs), &metrics.store_record_failures)
+            .map_err(|e| unusable(&path, &e))?;
         Self::assemble(place, blobs, records, u64::MAX, metrics, &path)
     }
 
     fn assemble(
-        mut place: Place,
+        place: Arc<Place>,
         blobs: Arc<Blobs>,
         records: Records,
         max: u64,
         metrics: &Arc<Metrics>,
         path: &Path,
     ) -> Result<Self, OpenError> {
-        let ledger = Ledger::open(&records, max, metrics).map_err(|e| broken(path, &e))?;
-        place.up = true;
+        let ledger = Ledger::open(&records, max, metrics).map_err(|e| unusable(path, &e))?;
+        place.came_up();
         let opened = Opened::default();
         Ok(Self(Arc::new(Inner { blobs, ledger, opened, records, metrics: metrics.clone(), place })))
     }
@@ -173,121 +153,21 @@ impl Store {
     }
 }
 
-impl Place {
-    fn take(path: &Path, ephemeral: Option<PathBuf>) -> Result<Self, OpenError> {
-        // The path itself is the operator's and may lead through links; what is below may not.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|e| failed(path, "open the folder")(e.into()))?;
-        let lock = Lock::take(&root, path)?;
-        Ok(Self { root: Arc::new(root), ephemeral, up: false, lock })
-    }
-
-    fn opening(&self) -> &str {
-        self.lock.opening()
-    }
-
-    #[cfg(test)]
-    pub(super) fn ephemeral_path(&self) -> Option<&Path> {
-        self.ephemeral.as_deref()
-    }
-
-    /// Sets the mark and says whether it stood already.
-    fn mark(&self) -> io::Result<bool> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.root, OPEN_MARK, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(_) => {
-                rustix::fs::fsync(&self.root)?;
-                Ok(false)
-            }
-            Err(Errno::EXIST) => Ok(true),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn blobs(&self, path: &Path) -> Result<Arc<Blobs>, OpenError> {
-        Blobs::open(&self.root).map(Arc::new).map_err(failed(path, "open the folders in it"))
-    }
-
-    /// Opens the records. Damaged ones are moved aside: they can be asked for again, and an operator
-    /// may want to see them. Says whether they are new.
-    fn records(&self, path: &Path, blobs: &Arc<Blobs>) -> Result<(Records, bool), OpenError> {
-        let fresh = !self.has_records().map_err(failed(path, "look for the records"))?;
-        match self.open_records(blobs) {
-            Ok(records) => Ok((records, fresh)),
-            Err(Error::Records(why)) if !fresh => {
-                let aside = self.move_records_aside().map_err(failed(path, "move damaged records aside"))?;
-                tracing::warn!(
-                    store = %path.display(), %why,
-                    "the store's records cannot be used and are made anew; the old ones are in {aside}"
-                );
-                let records = self.open_records(blobs).map_err(|e| broken(path, &e))?;
-                self.carry_over(&records, path);
-                Ok((records, true))
-            }
-            Err(e) => Err(broken(path, &e)),
-        }
-    }
-
-    /// Takes from the records that were moved aside what nobody could be asked for again: noted revocations, and
-    /// the latest time that was seen.
-    fn carry_over(&self, records: &Records, path: &Path) {
-        if let Err(error) = records.take_over(self.records_file(ASIDE), &IRREPLACEABLE) {
-            tracing::error!(
-                store = %path.display(), %error,
-                "revocations that were noted, and the latest time that was seen, could not be taken over from {ASIDE}"
-            );
-        }
-    }
-
-    fn has_records(&self) -> io::Result<bool> {
-        match rustix::fs::statat(&self.root, RECORDS, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn open_records(&self, blobs: &Arc<Blobs>) -> Result<Records, Error> {
-        Records::in_file(self.records_file(RECORDS), settling(blobs))
-    }
-
-    fn records_file(&self, name: &'static str) -> OpenFile {
-        let root = self.root.clone();
-        Box::new(move || {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            Ok(rustix::fs::openat(&root, name, flags, Mode::RUSR | Mode::WUSR)?.into())
-        })
-    }
-
-    fn move_records_aside(&self) -> io::Result<&'static str> {
-        rustix::fs::renameat(&self.root, RECORDS, &self.root, ASIDE)?;
-        Ok(ASIDE)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(path) = &self.ephemeral {
-            let _ = std::fs::remove_dir_all(path);
-            return;
-        }
-        if self.up {
-            let _ = rustix::fs::unlinkat(&self.root, OPEN_MARK, rustix::fs::AtFlags::empty());
-        }
-    }
-}
-
-fn settling(blobs: &Arc<Blobs>) -> Before {
+pub(super) fn settling(blobs: &Arc<Blobs>) -> Before {
     let blobs = Arc::clone(blobs);
     Box::new(move || blobs.settle())
 }
 
-fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io { path, doing, source }
 }
 
-fn broken(path: &Path, error: &Error) -> OpenError {
-    OpenError::Records { path: path.to_owned(), message: error.to_string() }
+pub(super) fn unusable(path: &Path, error: &Error) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        // By a process that holds no lock of ours any more, or never did.
+        Error::InUse => OpenError::Locked { path, holder: String::new(), opening: None },
+        error => OpenError::Records { path, message: error.to_string() },
+    }
 }

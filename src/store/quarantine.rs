@@ -18,7 +18,11 @@ impl Store {
     /// [`Error::Io`].
     pub async fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
         let (store, digest) = (self.clone(), *digest);
-        blocking("quarantine content", move || store.quarantine_now(&digest)).await
+        let set_aside = move || match store.0.blobs.find(&digest).map_err(Error::io("look for content"))? {
+            Some(file) => store.quarantine_this(&digest, &file).map(drop),
+            None => Ok(()),
+        };
+        blocking("quarantine content", set_aside).await
     }
 
     /// Moves content aside whose `file` could not be read to its end, where `error` says that it is lost. A
@@ -36,23 +40,23 @@ impl Store {
 
     /// As [`Store::quarantine`], unless the name stands for another file by now. Says whether it was moved.
     pub(super) fn quarantine_this(&self, digest: &Digest, file: &File) -> Result<bool, Error> {
-        let is_named = self.0.blobs.is_named(digest, file).map_err(Error::io("look for content"))?;
-        if is_named {
-            self.quarantine_now(digest)?;
-        }
-        Ok(is_named)
-    }
-
-    pub(super) fn quarantine_now(&self, digest: &Digest) -> Result<(), Error> {
-        let moved = self.0.ledger.quietly(|| {
+        let set_aside = || {
+            if !self.0.blobs.is_named(digest, file)? {
+                return Ok(None);
+            }
             self.0.opened.forget(digest);
-            self.0.blobs.quarantine(digest)
-        });
-        moved.map_err(Error::io("quarantine content"))?;
-        self.0.ledger.removed(digest)?;
-        self.0.metrics.store_corrupt.inc();
-        tracing::error!(%digest, "stored content is not what its digest says, or cannot be read; it was moved to quarantine");
-        Ok(())
+            self.0.blobs.quarantine(digest).map(Some)
+        };
+        let moved = self
+            .0
+            .ledger
+            .take_away(digest, || set_aside().map_err(Error::io("quarantine content")))?
+            .is_some();
+        if moved {
+            self.0.metrics.store_corrupt.inc();
+            tracing::error!(%digest, "stored content is not what its digest says, or cannot be read; it was moved to quarantine");
+        }
+        Ok(moved)
     }
 }
 

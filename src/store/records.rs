@@ -4,6 +4,7 @@
 
 mod backend;
 mod pending;
+mod trouble;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::Error;
+use crate::telemetry::metrics::Counter;
 use backend::Backend;
-use pending::{News, Pending};
+use pending::{Group, News, Pending};
 use writer::Writer;
 
 /// Opens the records' file, again too after the disk has failed.
@@ -52,6 +54,7 @@ struct Shared {
     pending: Pending,
     /// Runs before each group is made durable.
     before: Before,
+    failures: Counter,
 }
 
 /// One table of the records.
@@ -70,23 +73,24 @@ pub struct Change {
 
 impl Records {
     /// Records in the file that `open` gives. `before` runs before each group of them is made durable, and one that it
-    /// refuses is not.
-    pub(super) fn in_file(open: OpenFile, before: Before) -> Result<Self, Error> {
-        Self::start(Backend::in_file(open)?, before)
+    /// refuses is not. Each group that is not durable is counted in `failures`.
+    pub(super) fn in_file(open: OpenFile, before: Before, failures: &Counter) -> Result<Self, Error> {
+        Self::start(Backend::in_file(open)?, before, failures)
     }
 
     /// Records that end with the process.
-    pub(super) fn in_memory(before: Before) -> Result<Self, Error> {
-        Self::start(Backend::in_memory()?, before)
+    pub(super) fn in_memory(before: Before, failures: &Counter) -> Result<Self, Error> {
+        Self::start(Backend::in_memory()?, before, failures)
     }
 
-    fn start(backend: Backend, before: Before) -> Result<Self, Error> {
+    fn start(backend: Backend, before: Before, failures: &Counter) -> Result<Self, Error> {
         let is_known = match backend.get(FORMAT_TABLE, FORMAT)? {
             Some(version) if version == [VERSION] => true,
             None if backend.counts()?.0.is_empty() => false,
             _ => return Err(Error::Records("they were written by another version".to_owned())),
         };
-        let shared = Arc::new(Shared { backend, pending: Pending::default(), before });
+        let shared =
+            Arc::new(Shared { backend, pending: Pending::default(), before, failures: failures.clone() });
         let writer = Writer::start(&shared).map_err(Error::io("start the records' thread"))?;
         let records = Self(Arc::new(Inner { shared, writer }));
         if !is_known {
@@ -95,15 +99,20 @@ impl Records {
         Ok(records)
     }
 
-    /// Copies `tables` out of other records.
-    pub(super) fn take_over(&self, from: OpenFile, tables: &[&'static str]) -> Result<(), Error> {
+    /// What other records have in `tables`, as these would write it.
+    pub(super) fn copy_of(from: OpenFile, tables: &[&'static str]) -> Result<Group, Error> {
         let from = Backend::in_file(from)?;
+        let mut copy = Group::from([(FORMAT_TABLE, [(FORMAT.to_vec(), Some(vec![VERSION]))].into())]);
         for name in tables {
-            let table = self.table(name);
             let entries = from.scan(name, &[], &[], usize::MAX)?;
-            self.apply(entries.into_iter().map(|(key, value)| table.putting(key, value)));
+            copy.insert(name, entries.into_iter().map(|(key, value)| (key, Some(value))).collect());
         }
-        Ok(())
+        Ok(copy)
+    }
+
+    /// Makes a group durable, at once.
+    pub(super) fn keep_now(&self, group: &Group) -> Result<(), Error> {
+        self.0.shared.backend.commit(group)
     }
 
     /// The table of that name, made when first written.

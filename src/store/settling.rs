@@ -105,10 +105,7 @@ impl Inner {
                 let is_named = self.blobs.is_named(digest, file)?;
                 Ok(is_named.then(|| self.blobs.take(digest)).transpose()?.flatten())
             };
-            let taken = self.ledger.quietly(take).map_err(Error::io("take content away"))?;
-            if taken.is_some() {
-                self.ledger.removed(digest)?;
-            }
+            self.ledger.take_away(digest, || take().map_err(Error::io("take content away")))?;
             self.metrics.store_sync_failures.inc();
             refused.remove(0);
         }

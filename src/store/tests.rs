@@ -1,4 +1,5 @@
 mod bounds;
+mod opening;
 mod settling;
 
 use std::os::unix::fs::symlink;
@@ -364,7 +365,8 @@ fn records_that_cannot_be_read_at_the_moment_stay_where_they_are() {
     let whole = std::fs::read(&path).unwrap();
     // A handle that may not read fails as a disk does, and not as damage would.
     let unreadable = Box::new(move || std::fs::File::options().write(true).open(&path));
-    assert!(matches!(Records::in_file(unreadable, Box::new(|| Ok(()))).err(), Some(Error::Io { .. })));
+    let opened = Records::in_file(unreadable, Box::new(|| Ok(())), &Metrics::new().store_record_failures);
+    assert!(matches!(opened.err(), Some(Error::Io { .. })));
     assert_eq!(std::fs::read(folder.path().join("records.redb")).unwrap(), whole);
 }
 

@@ -84,6 +84,8 @@ pub struct Metrics {
     pub store_scrubbed: Gauge,
     /// `store_sync_failures_total`: small content that the disk would not make durable after it was kept.
     pub store_sync_failures: Counter,
+    /// `store_record_failures_total`: attempts to make records durable that the disk refused.
+    pub store_record_failures: Counter,
     /// `store_full_total`: content streamed without being kept, for want of room.
     pub store_full: Counter,
     /// `slow_readers_total`: content that passed through unkept, cut off because it was read too slowly.
@@ -169,6 +171,10 @@ impl Metrics {
             store_sync_failures: make.counter(
                 "store_sync_failures_total",
                 "Small content that the disk would not make durable; it is fetched anew.",
+            ),
+            store_record_failures: make.counter(
+                "store_record_failures_total",
+                "Attempts to make records durable that the disk refused; they are made again each second.",
             ),
             store_full: make
                 .counter("store_full_total", "Content streamed without being kept, for want of room."),

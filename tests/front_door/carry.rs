@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use portcullis::demo::{Package, Registry};
+use portcullis::demo::{Fault, Package, Registry};
 use portcullis::oci::Digest;
 use serde_json::Value;
 
@@ -164,6 +164,44 @@ async fn a_folder_is_gone_on_with_and_healed() {
     assert_eq!(done.json()["written_bytes"], 0);
 }
 
+/// Yesterday's export is worth more than none, and an island is told where there is none.
+#[tokio::test]
+async fn an_export_of_nothing_leaves_what_was_there() {
+    let mainland = mainland(|registry| {
+        signed("app")(registry);
+        unsigned("bad")(registry);
+    })
+    .await;
+    let out = |name: &str| mainland.folder.path().join(name);
+    let indexes =
+        || ["index.json", "contents.json"].map(|name| std::fs::read(out("out").join(name)).unwrap());
+    export(&mainland, &out("out"), &["registry.test/app:1"]).await.ended(0);
+    let were = indexes();
+    let done = export(&mainland, &out("out"), &["registry.test/bad:1"]).await.ended(1);
+    assert!(done.line("nothing is exported").contains("out named before stays named"), "{}", done.out);
+    mainland.upstream().fault("", Fault::Drop);
+    let other = ["registry.test/other:1", "--output", "json"];
+    let done = export(&mainland, &out("out"), &other).await.ended(2).json();
+    assert_eq!((&done["paths"], &done["contents"]), (&serde_json::json!([]), &Value::Null));
+    assert!(indexes() == were);
+    for to in ["other", "other.tar"] {
+        export(&mainland, &out(to), &other).await.ended(2);
+        assert!(!out(to).join("index.json").exists() && !out(to).is_file());
+    }
+    mainland.folder.write("none", "# nothing\n").unwrap();
+    let none =
+        run(&mainland, &["export", "-o", "x", "--from", out("none").to_str().unwrap()]).await.ended(64);
+    assert!(none.err.contains("no reference is in it"), "{}", none.err);
+
+    let island = island().await;
+    import(&island, &[out("out")], &[]).await.ended(0);
+    std::fs::write(out("out").join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+    std::fs::remove_file(out("out").join("contents.json")).unwrap();
+    let done = import(&island, &[out("out")], &[]).await.ended(2);
+    assert!(done.line(out("out").to_str().unwrap()).contains("0 references"), "{}", done.out);
+    assert!(done.err.contains("nothing that was given names an image"), "{}", done.err);
+}
+
 /// What rotted on the disk after it was admitted does not leave under the digest of what was admitted.
 #[tokio::test]
 async fn content_that_rotted_in_the_store_does_not_leave() {
@@ -235,8 +273,9 @@ async fn a_layout_of_another_tool_stands_for_the_repository_that_is_named() {
     let index = std::fs::read_to_string(to.join("index.json")).unwrap();
     std::fs::write(to.join("index.json"), index.replace("registry.test/app:", "")).unwrap();
     let island = island().await;
-    let done = import(&island, &[&to], &[]).await.ended(0);
+    let done = import(&island, &[&to], &[]).await.ended(2);
     assert!(done.out.contains("0 references, no index of contents"), "{}", done.out);
+    assert!(done.err.contains("needs its repository"), "{}", done.err);
     assert!(done.out.contains("passed over: an entry called \"1\""), "{}", done.out);
     assert_ne!(island.get("app:1").await.status, 200);
     let done = import(&island, &[&to], &["--as", "registry.test/app"]).await.ended(0);

@@ -1,11 +1,17 @@
 //! Over a restart decisions are kept and proven again; the store can admit nothing by itself.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
+use portcullis::demo::client::Client;
 use portcullis::demo::{Fault, Package};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
 
-use crate::test_proxy::{STRANGER, TestProxy, refused, served, signed};
+use crate::test_proxy::{HOST, STRANGER, TestProxy, refused, served, signed};
 
 fn kept(store: &Path, hex: &str) -> PathBuf {
     store.join("store/blobs/sha256").join(hex)
@@ -141,4 +147,56 @@ async fn a_clock_that_goes_back_decides_nothing() {
     proxy.clock.set(now - Duration::from_secs(3600));
     let got = proxy.get("later:1").await;
     refused(&got, 503, "UNAVAILABLE", "clock");
+}
+
+/// Starts the program in `folder` until it starts: until it has the store, and answers at `url`.
+async fn started(folder: &Path, url: &str) -> Child {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        program.args(["serve", "--config", "portcullis.yaml"]).current_dir(folder);
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = program.spawn().unwrap();
+        let id = child.id().unwrap().to_string();
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "it does not come up");
+            let holder = std::fs::read_to_string(folder.join("store/lock")).unwrap();
+            if holder.split(' ').next() == Some(&id) && Client::new().get(url).await.is_ok() {
+                return child;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// As an orchestrator does it. Whoever comes while the store is being closed finds it locked, and never damaged.
+#[tokio::test]
+async fn quick_restarts_of_the_program_lose_no_name() {
+    let image = Package::image("app");
+    let [port, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let mut proxy = TestProxy::new()
+        .with("listen", &format!("{{ address: \"{port}\" }}"))
+        .with("admin", &format!("{{ address: \"{admin}\" }}"))
+        .upstream(signed("app"))
+        .start()
+        .await;
+    served(&proxy.get("app:1").await, image.bytes());
+    proxy.stop().await;
+    proxy.upstream().fault("", Fault::Drop);
+    let (folder, base) = (proxy.folder.path(), format!("http://{port}/v2/"));
+    let mut former: Option<Child> = None;
+    for _ in 0..10 {
+        let program = started(folder, &base).await;
+        if let Some(mut former) = former.take() {
+            assert!(former.wait().await.unwrap().success());
+        }
+        let got = Client::new().get(&format!("{base}{HOST}/app/manifests/1")).await.unwrap();
+        served(&got, image.bytes());
+        let id = i32::try_from(program.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        former = Some(program);
+    }
+    assert!(former.unwrap().wait().await.unwrap().success());
+    assert!(!folder.join("store/records.damaged.redb").exists());
+    assert!(!folder.join("store/open").exists(), "it ended in good order");
 }

@@ -23,6 +23,9 @@ use crate::x509::PublicKey;
 use moved::Moved;
 use opening::Opened;
 
+const HAS_NOTHING: &str = "nothing that was given names an image, so that none is taken in: look at what the export said, \
+     and at what is passed over; what other tools name by a tag alone needs its repository";
+
 /// What is to be taken in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Import {
@@ -116,6 +119,7 @@ pub(super) async fn run(
     let keys = keys(&import.trusted_keys, engine)?;
     let opening = move || Opened::open(&paths, import.repository, &keys, now);
     let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| e.to_string())??;
+    let has_nothing = opened.wanted.is_empty() && opened.refused.is_empty() && opened.brought.is_empty();
     for layout in opened.layouts {
         layout.warn();
         told(tell, Progress::Layout(layout)).await?;
@@ -139,7 +143,11 @@ pub(super) async fn run(
         told?;
     }
     // What is said to be here must be here after a loss of power.
-    state.memory.store().settled_since(failures).await.map_err(|e| e.to_string())
+    state.memory.store().settled_since(failures).await.map_err(|e| e.to_string())?;
+    if has_nothing {
+        return Err(HAS_NOTHING.to_owned());
+    }
+    Ok(())
 }
 
 /// The keys of the configuration bind whoever imports; only where there are none may others be named.

@@ -21,6 +21,7 @@ type Definition<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
 pub(super) struct Backend {
     database: RwLock<Option<Database>>,
+    // After the database: it may hold what keeps others from opening the file, which is closed before.
     open: Option<OpenFile>,
 }
 
@@ -186,10 +187,11 @@ fn probe(database: &Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// A disk that fails says nothing about the file, which must stay where it is then; a file that ends too
-/// early is damaged.
+/// A disk that fails, or another process that has the file open, says nothing about the file, which must stay where it is
+/// then; a file that ends too early is damaged.
 fn unopened(error: impl Into<redb::Error>) -> Error {
     match error.into() {
+        redb::Error::DatabaseAlreadyOpen => Error::InUse,
         redb::Error::Io(e) if !matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {
             Error::io("open the records")(e)
         }

@@ -7,7 +7,12 @@ fn in_file(path: &std::path::Path) -> Result<Records, Error> {
     Records::in_file(
         Box::new(move || File::options().read(true).write(true).create(true).truncate(false).open(&path)),
         nothing(),
+        &failures(),
     )
+}
+
+fn failures() -> Counter {
+    Counter::new("failures", "of records").unwrap()
 }
 
 /// What has nothing to do before records are durable.
@@ -65,13 +70,15 @@ async fn a_disk_that_refuses_for_a_while_loses_nothing() {
             File::options().read(true).write(true).create(true).truncate(false).open(&path)
         }
     };
-    let records = Records::in_file(Box::new(open), nothing()).unwrap();
+    let failures = failures();
+    let records = Records::in_file(Box::new(open), nothing(), &failures).unwrap();
     refuses.store(true, Ordering::SeqCst);
     // As after a failed write: the database has been closed and does not come up again yet.
     records.0.shared.backend.reopen();
     let table = records.table("t");
     table.put("k", "v");
     assert!(records.flush().await.is_err());
+    assert!(failures.get() >= 1);
     assert_eq!(table.get(b"k").await.unwrap().as_deref(), Some(&b"v"[..]));
     assert!(table.get(b"other").await.is_err(), "what cannot be read is not missing");
     refuses.store(false, Ordering::SeqCst);
@@ -91,7 +98,7 @@ async fn no_group_is_durable_whose_content_is_not() {
     let disk = Arc::clone(&refuses);
     let before = move || if disk.load(Ordering::SeqCst) { Err(Error::Full) } else { Ok(()) };
     let open = move || File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let records = Records::in_file(Box::new(open), Box::new(before)).unwrap();
+    let records = Records::in_file(Box::new(open), Box::new(before), &failures()).unwrap();
     records.table("t").put("k", "v");
     assert!(matches!(records.flush().await, Err(Error::Full)));
     assert_eq!(records.0.shared.backend.get("t", b"k").unwrap(), None);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::trouble::Trouble;
 use super::{Error, Shared, locked};
 
 /// How long a change waits for others to share its commit. Twice this, and what the disk takes, bounds what a crash loses.
@@ -67,9 +68,10 @@ impl Drop for Writer {
 }
 
 fn run(shared: &Shared, bell: &Bell) {
+    let mut trouble = Trouble::default();
     loop {
         let (flushes, stop) = wait(bell);
-        let result = commit(shared);
+        let result = commit(shared, &mut trouble);
         let refused = result.is_err();
         for flush in flushes {
             let _ = flush.send(result.clone());
@@ -99,7 +101,7 @@ fn wait(bell: &Bell) -> (Vec<oneshot::Sender<Result<(), Error>>>, bool) {
     (std::mem::take(&mut calls.flushes), calls.stop)
 }
 
-fn commit(shared: &Shared) -> Result<(), Error> {
+fn commit(shared: &Shared, trouble: &mut Trouble) -> Result<(), Error> {
     let group = shared.pending.leave();
     // Afterwards: what the group tells of was there before it.
     let settled = (shared.before)();
@@ -107,11 +109,12 @@ fn commit(shared: &Shared) -> Result<(), Error> {
     match settled.and_then(|()| shared.backend.commit(&group)) {
         Ok(()) => {
             shared.pending.committed();
+            trouble.ends();
             Ok(())
         }
         Err(error) => {
-            let lost = shared.pending.refused();
-            tracing::warn!(%error, lost, "records could not be written");
+            shared.failures.inc();
+            trouble.goes_on(&error, shared.pending.refused());
             Err(error)
         }
     }

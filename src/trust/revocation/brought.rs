@@ -50,6 +50,11 @@ impl Brought {
         Self(Arc::new(all))
     }
 
+    /// Whether no answer is among it.
+    pub fn is_empty(&self) -> bool {
+        self.0.answers.is_empty()
+    }
+
     pub(super) fn of(&self, key: &Key) -> &[Bytes] {
         self.0.answers.get(&key.to_string()).map_or(&[], Vec::as_slice)
     }

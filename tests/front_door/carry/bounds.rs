@@ -136,8 +136,7 @@ async fn a_counter_signature_is_waited_for_only_so_long() {
     let told = done.line("registry.test/app:1: trouble");
     assert!(told.contains(&format!("the counter-signature of {}", Package::image("app").digest())), "{told}");
     assert!((Duration::from_secs(9)..Duration::from_secs(30)).contains(&begun.elapsed()));
-    let index = std::fs::read_to_string(to.join("index.json")).unwrap();
-    assert!(!index.contains("registry.test/app:1"), "{index}");
+    assert!(!to.join("index.json").exists(), "it would name nothing");
 }
 
 #[tokio::test]

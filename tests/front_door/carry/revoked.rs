@@ -39,6 +39,15 @@ async fn of_several_answers_about_one_thing_the_newest_counts() {
         import(island, &order.map(out), &[]).await;
         assert_eq!(island.get("app:1").await.status, 403, "{order:?}");
     }
+    // Revocation data alone does not take the place of names.
+    let contents = || std::fs::read(out("old").join("contents.json")).unwrap();
+    let named = contents();
+    let done = export(&mainland, &out("old"), &["registry.test/app:1"]).await.ended(1);
+    assert!(done.out.contains("to carry revocation data alone, name another folder"), "{}", done.out);
+    assert!(contents() == named);
+    // Newer data takes the place of older.
+    let done = export(&mainland, &out("new"), &["registry.test/app:1"]).await.ended(1);
+    assert!(!done.out.contains("nothing is exported"), "{}", done.out);
 }
 
 /// Of a list that two signers share the process knows two ages; what leaves is the one that is kept.
