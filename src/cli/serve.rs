@@ -66,7 +66,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
     let running = jobs::start(&state, &current);
     tokio::select! {
-        served = server.run(stopping) => served?,
+        () = server.run(stopping) => {}
         () = reloading(hearing, &state, &current) => {}
     }
     drop(running);

@@ -20,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::door::Door;
 use super::pulse::{Patience, Pulse};
 use super::tls::{self, Tls};
 use crate::access::Principal;
-use crate::http::front::Front;
 use crate::sendfile::{Lane, Wire};
 use crate::telemetry::metrics::Gauge;
 
@@ -60,7 +60,8 @@ pub(super) struct Listener {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     drain: Duration,
-    patience: Patience,
+    most: usize,
+    pub(super) patience: Patience,
 }
 
 impl Listener {
@@ -74,7 +75,12 @@ impl Listener {
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, drain, patience: PATIENCE })
+        Ok(Self { listener, tls, drain, most: MAX_CONNECTIONS, patience: PATIENCE })
+    }
+
+    /// With at most so many connections.
+    pub(super) fn with_at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The address that clients reach, with the port that the system chose where 0 was asked for.
@@ -87,8 +93,8 @@ impl Listener {
 
     /// Serves until `shutdown` is ready, then takes no more connections, lets those that are open
     /// finish their answers, and cuts them off at the deadline.
-    pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
-        let Self { listener, tls, drain, patience } = self;
+    pub(super) async fn run<D: Door>(self, front: Arc<D>, shutdown: impl Future<Output = ()>) {
+        let Self { listener, tls, drain, most, patience } = self;
         let ending = CancellationToken::new();
         let way = Way { tls, front, builder: builder(), patience, drain, ending: ending.clone() };
         let way = Arc::new(way);
@@ -99,7 +105,7 @@ impl Listener {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, _)) => {
                         connections.spawn(connection(stream, way.clone()));
                     }
@@ -136,9 +142,9 @@ async fn renew(tls: Option<Arc<Tls>>) {
 }
 
 /// What all connections of a listener share.
-struct Way {
+struct Way<D> {
     tls: Option<Arc<Tls>>,
-    front: Arc<Front>,
+    front: Arc<D>,
     builder: Builder<TokioExecutor>,
     patience: Patience,
     drain: Duration,
@@ -146,8 +152,8 @@ struct Way {
     ending: CancellationToken,
 }
 
-async fn connection(stream: TcpStream, way: Arc<Way>) {
-    let _open = Open::count(&way.front.metrics().connections);
+async fn connection<D: Door>(stream: TcpStream, way: Arc<Way<D>>) {
+    let _open = way.front.connections().map(Open::count);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
     let pulse = Pulse::new();
@@ -174,7 +180,7 @@ struct Client {
     pulse: Arc<Pulse>,
 }
 
-impl Way {
+impl<D: Door> Way<D> {
     async fn requests<S>(&self, stream: S, client: Client)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
+use crate::http::front::Front;
 use crate::http::server::TlsFiles;
 
 pub(super) struct Running {
