@@ -74,7 +74,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     );
     let running = jobs::start(&state, &current);
     tokio::select! {
-        served = server.run(stopping) => served?,
+        () = server.run(stopping) => {}
         () = reloading(hearing, &state, &current) => {}
     }
     drop(running);

@@ -56,9 +56,7 @@ impl Proxy {
         let serving = tokio::spawn(async move {
             tokio::select! {
                 // A dropped sender ends it too.
-                served = server.run(async move { drop(stopped.await) }) => if let Err(error) = served {
-                    tracing::error!(%error, "the demo's proxy ended");
-                },
+                () = server.run(async move { drop(stopped.await) }) => {}
                 () = watching.watch(changes) => {}
             }
         });

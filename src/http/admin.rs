@@ -1,24 +1,26 @@
 //! The operator's listener: health, metrics, decisions, the store's upkeep. It serves no content, and clients need no
-//! way to it but for the page that a refusal links to.
+//! way to it but for the page that a refusal links to. Each request is answered by itself: who may read is everybody who
+//! reaches it, who may have work done is who may read the store's lock.
 
 mod guard;
 mod store;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path, State as Shared};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::engine::{Current, State};
@@ -27,11 +29,11 @@ use crate::policy::Report;
 /// So many requests at once are plenty for one scraper and a few people.
 const MAX_REQUESTS: usize = 64;
 
-/// A listener that is bound, and not yet served.
-pub(super) struct Admin {
-    listener: TcpListener,
-    parts: Parts,
-}
+/// An answer on its way.
+pub(super) type Answer = BoxFuture<'static, Response>;
+
+/// What the operator's listener serves.
+pub(super) struct Admin(Router);
 
 #[derive(Clone)]
 struct Parts {
@@ -45,28 +47,15 @@ struct Parts {
 }
 
 impl Admin {
-    /// Binds `address`. When `draining` is cancelled, the process is not ready any more.
-    pub(super) async fn bind(
-        address: SocketAddr,
-        current: &Current,
-        state: &Arc<State>,
-        draining: &CancellationToken,
-    ) -> io::Result<Self> {
-        let parts = Parts::new(current, state, draining);
-        Ok(Self { listener: TcpListener::bind(address).await?, parts })
+    /// When `draining` is cancelled, the process is not ready any more.
+    pub(super) fn new(current: &Current, state: &Arc<State>, draining: &CancellationToken) -> Self {
+        Self(router(Parts::new(current, state, draining)))
     }
 
-    /// The address, with the port that the system chose where 0 was asked for.
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until `shutdown` is ready; a reader of metrics is not waited for.
-    pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        tokio::select! {
-            served = axum::serve(self.listener, router(self.parts)) => served,
-            () = shutdown => Ok(()),
-        }
+    /// Answers one request, whatever it is.
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Answer {
+        let answer = self.0.clone().oneshot(request);
+        Box::pin(answer.map(|answer| answer.unwrap_or_else(|never| match never {})))
     }
 }
 
@@ -82,18 +71,22 @@ impl Parts {
     }
 }
 
+/// Probes say whatever name they like; all else is for who means this host.
 fn router(parts: Parts) -> Router {
-    let meant = from_fn_with_state(parts.clone(), guard::meant);
-    let store = Router::new()
+    let work = post(store::work)
+        .route_layer(from_fn_with_state(parts.clone(), guard::has_leave))
+        .route_layer(from_fn(guard::is_json));
+    let for_operators = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/decisions/{id}", get(decision))
         .route("/store", get(store::stats))
-        .route("/store/{work}", post(store::work).layer(from_fn_with_state(parts.clone(), guard::check)))
-        .layer(meant);
+        .route("/store/{work}", work)
+        .layer(from_fn_with_state(parts.clone(), guard::is_meant))
+        .layer(from_fn_with_state(parts.clone(), guard::is_ours));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/decisions/{id}", get(decision))
-        .merge(store)
+        .merge(for_operators)
         .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
         .with_state(parts)
 }
@@ -138,14 +131,15 @@ async fn decision(Shared(parts): Shared<Parts>, Path(id): Path<String>) -> Respo
 mod tests {
     use arc_swap::ArcSwap;
     use axum::body::Body;
-    use axum::http::Request;
+    use axum::http::Method;
+    use axum::http::header::HOST;
     use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
 
     use super::*;
     use crate::clock::Clock;
     use crate::config;
     use crate::engine::Engine;
+    use crate::engine::upkeep::OPENING;
 
     async fn parts() -> Parts {
         parts_of("upstreams: { docker.io: { offline: true } }").await
@@ -158,11 +152,16 @@ mod tests {
         Parts::new(&Arc::new(ArcSwap::from_pointee(engine)), &state, &CancellationToken::new())
     }
 
-    async fn get(parts: &Parts, path: &str) -> (u16, String) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let answer = router(parts.clone()).oneshot(request).await.unwrap();
+    async fn send(parts: &Parts, method: Method, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = router(parts.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let status = answer.status().as_u16();
         (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    async fn get(parts: &Parts, path: &str) -> (u16, String) {
+        send(parts, Method::GET, path, &[(HOST.as_str(), "127.0.0.1:9090")]).await
     }
 
     #[tokio::test]
@@ -173,6 +172,36 @@ mod tests {
         assert!(get(&parts, "/metrics").await.1.contains("portcullis_build_info"));
         assert_eq!(get(&parts, "/v2/").await.0, 404);
         assert_eq!(get(&parts, "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV").await.0, 404);
+    }
+
+    /// A page of a foreign name that was made to lead here reads nothing.
+    #[tokio::test]
+    async fn only_probes_come_by_a_foreign_name() {
+        let parts = parts().await;
+        for path in ["/metrics", "/store", "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+            for host in [&[("host", "rebound.example:9090")][..], &[]] {
+                let (status, why) = send(&parts, Method::GET, path, host).await;
+                assert!(status == 403 && why.contains("set admin.url"), "{path} {host:?}: {status} {why}");
+            }
+            assert_ne!(get(&parts, path).await.0, 403, "{path}");
+        }
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(send(&parts, Method::GET, path, &[("host", "kubernetes.example")]).await.0, 200);
+        }
+    }
+
+    /// Whoever reaches the listener must not have the server open files for him: who may read the store's lock may.
+    #[tokio::test]
+    async fn work_is_done_for_who_knows_the_opening() {
+        let parts = parts().await;
+        let json = [(CONTENT_TYPE.as_str(), "application/json"), ("host", "localhost:9090")];
+        let (status, why) = send(&parts, Method::POST, "/store/import", &json).await;
+        assert!(status == 403 && why.contains("lock"), "{status} {why}");
+        let with = |opening| [&json[..], &[(OPENING, opening)]].concat();
+        let other = with("01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert_eq!(send(&parts, Method::POST, "/store/import", &other).await.0, 409);
+        let own = with(parts.state.opening());
+        assert_eq!(send(&parts, Method::POST, "/store/import", &own).await.0, 400, "it has no body");
     }
 
     #[tokio::test]
@@ -225,13 +254,12 @@ mod tests {
     #[tokio::test]
     async fn one_work_on_the_store_at_a_time() {
         let parts = parts().await;
-        let verify = async || {
-            let request = Request::post("/store/verify").header(CONTENT_TYPE, "application/json");
-            let request = request.header("host", "127.0.0.1:9090").body(Body::empty()).unwrap();
-            let answer = router(parts.clone()).oneshot(request).await.unwrap();
-            let status = answer.status().as_u16();
-            (status, answer.into_body().collect().await.unwrap().to_bytes())
-        };
+        let headers = [
+            (CONTENT_TYPE.as_str(), "application/json"),
+            ("host", "127.0.0.1:9090"),
+            (OPENING, parts.state.opening()),
+        ];
+        let verify = async || send(&parts, Method::POST, "/store/verify", &headers).await;
         let turn = parts.upkeep.clone().try_acquire_owned().unwrap();
         assert_eq!(verify().await.0, 409);
         drop(turn);

@@ -1,5 +1,6 @@
 //! Both listeners of a process: the clients' and the operator's.
 
+mod door;
 mod listener;
 mod pulse;
 mod tls;
@@ -19,6 +20,13 @@ use listener::Listener;
 
 /// How long answers under way may take when the process ends.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// The same for the operator's: readers of metrics are not waited for.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
+/// So many connections are plenty for probes, a scraper and a few people; further ones wait. They must not take from the
+/// clients what handles the process has.
+const ADMIN_CONNECTIONS: usize = 256;
 
 /// Why the process cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +49,8 @@ pub enum BindError {
 /// Listeners that are bound, and not yet served.
 pub struct Server {
     clients: Listener,
-    operator: Admin,
+    operator: Listener,
+    admin: Arc<Admin>,
     front: Arc<Front>,
     address: SocketAddr,
     admin_address: SocketAddr,
@@ -61,13 +70,14 @@ impl Server {
         let tls = tls.map(|files| ListenerTls::load(files, state.metrics())).transpose()?.map(Arc::new);
         let clients = Listener::bind(listen, tls, DRAIN).await;
         let clients = clients.map_err(fault("listen.address", listen))?;
-        let operator = Admin::bind(admin, current, state, &draining).await;
-        let operator = operator.map_err(fault("admin.address", admin))?;
+        let operator = Listener::bind(admin, None, ADMIN_DRAIN).await;
+        let operator = operator.map_err(fault("admin.address", admin))?.with_at_most(ADMIN_CONNECTIONS);
         Ok(Self {
             address: clients.address().map_err(fault("listen.address", listen))?,
             admin_address: operator.address().map_err(fault("admin.address", admin))?,
             clients,
             operator,
+            admin: Arc::new(Admin::new(current, state, &draining)),
             front: Front::new(current),
             draining,
         })
@@ -85,10 +95,7 @@ impl Server {
 
     /// Serves until `shutdown` is ready and the answers then under way are finished. The operator's
     /// listener stays to the end, saying that the process is not ready any more.
-    ///
-    /// # Errors
-    /// What the system says when the operator's listener fails.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let ended = CancellationToken::new();
         let clients = async {
             let stop = async {
@@ -98,8 +105,7 @@ impl Server {
             self.clients.run(self.front, stop).await;
             ended.cancel();
         };
-        let ((), operator) = tokio::join!(clients, self.operator.run(ended.cancelled()));
-        operator
+        tokio::join!(clients, self.operator.run(self.admin, ended.cancelled()));
     }
 }
 
@@ -174,7 +180,45 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(get(operator, "/readyz").await.starts_with("HTTP/1.1 503"));
         drop(open);
-        tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+    }
+
+    /// A connection with half a request.
+    async fn half(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n").await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn half_sent_requests_to_the_operator_are_cut() {
+        let mut server = bind("'127.0.0.1:0'").await.unwrap();
+        server.operator.patience.head = Duration::from_millis(100);
+        let operator = server.admin_address();
+        tokio::spawn(server.run(std::future::pending()));
+        let mut stream = half(operator).await;
+        let mut answer = Vec::new();
+        let cut = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        assert!(cut.is_ok(), "the connection is still open");
+        assert!(get(operator, "/healthz").await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn the_operator_has_so_many_connections_and_no_more() {
+        let server = bind("'127.0.0.1:0'").await.unwrap();
+        let (clients, operator) = (server.address(), server.admin_address());
+        tokio::spawn(server.run(std::future::pending()));
+        let mut open = Vec::new();
+        for _ in 0..ADMIN_CONNECTIONS {
+            open.push(half(operator).await);
+        }
+        let mut waiting = Box::pin(get(operator, "/healthz"));
+        assert!(tokio::time::timeout(Duration::from_millis(300), &mut waiting).await.is_err());
+        assert!(get(clients, "/v2/").await.starts_with("HTTP/1.1 200"));
+        let mut first = open.pop().unwrap();
+        first.write_all(b"Connection: close\r\n\r\n").await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     #[tokio::test]

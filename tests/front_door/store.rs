@@ -7,6 +7,7 @@ mod refusing;
 mod room;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,8 +21,16 @@ use serde_json::Value;
 use crate::test_proxy::{Running, TestProxy, WABBIT, push_signed, served, signature, signed, unsigned};
 
 const JSON: (http::header::HeaderName, &str) = (CONTENT_TYPE, "application/json");
+const OPENING: http::header::HeaderName = http::header::HeaderName::from_static("portcullis-store-opening");
 
 impl Running {
+    /// Work on the store, as who may read its lock asks for it.
+    async fn work(&self, work: &str, headers: &[(http::header::HeaderName, &str)]) -> Answer {
+        let lock = std::fs::read_to_string(self.folder.path().join("store/lock")).unwrap();
+        let opening = (OPENING, lock.split(' ').nth(1).unwrap());
+        self.admin(Method::POST, &format!("/store/{work}"), &[headers, &[opening]].concat()).await
+    }
+
     async fn admin(
         &self,
         method: Method,
@@ -81,7 +90,7 @@ async fn a_rotten_layer_is_found_and_had_anew() {
     let fetched = || proxy.upstream().count(&format!("GET /v2/app/blobs/{}", image.layer()));
     let before = fetched();
 
-    let told = proxy.admin(Method::POST, "/store/verify", &[JSON]).await;
+    let told = proxy.work("verify", &[JSON]).await;
     let told = String::from_utf8(told.body.to_vec()).unwrap();
     let steps: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(steps[0]["event"], "rotten");
@@ -102,18 +111,37 @@ async fn a_rotten_layer_is_found_and_had_anew() {
 #[tokio::test]
 async fn no_page_in_a_browser_looks_after_the_store() {
     let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    let foreign = (HOST, "rebound.example:9090");
     for work in ["verify", "gc", "prefetch", "export", "import"] {
         let path = format!("/store/{work}");
         assert_eq!(proxy.admin(Method::GET, &path, &[JSON]).await.status, 405);
-        assert_eq!(proxy.admin(Method::POST, &path, &[]).await.status, 415);
-        let form = (CONTENT_TYPE, "text/plain");
-        assert_eq!(proxy.admin(Method::POST, &path, &[form]).await.status, 415);
-        let foreign = (HOST, "rebound.example:9090");
-        assert_eq!(proxy.admin(Method::POST, &path, &[JSON, foreign]).await.status, 403);
+        assert_eq!(proxy.work(work, &[]).await.status, 415);
+        assert_eq!(proxy.work(work, &[(CONTENT_TYPE, "text/plain")]).await.status, 415);
+        assert_eq!(proxy.work(work, &[JSON, foreign.clone()]).await.status, 403);
     }
-    assert_eq!(proxy.admin(Method::POST, "/store/gc", &[JSON]).await.status, 200);
-    assert_eq!(proxy.admin(Method::POST, "/store/else", &[JSON]).await.status, 404);
-    assert_eq!(proxy.admin(Method::POST, "/store/prefetch", &[JSON]).await.status, 400);
+    for path in ["/metrics", "/store", "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        assert_eq!(proxy.admin(Method::GET, path, std::slice::from_ref(&foreign)).await.status, 403);
+    }
+    assert_eq!(proxy.work("gc", &[JSON]).await.status, 200);
+    assert_eq!(proxy.work("else", &[JSON]).await.status, 404);
+    assert_eq!(proxy.work("prefetch", &[JSON]).await.status, 400);
+}
+
+/// Whoever reaches the listener learns nothing of the server's files.
+#[tokio::test]
+async fn only_who_may_read_the_lock_has_work_done() {
+    let proxy = TestProxy::new().upstream(signed("app")).start().await;
+    let lock = proxy.folder.path().join("store/lock");
+    assert_eq!(std::fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+    for work in ["verify", "gc", "prefetch", "export", "import"] {
+        let path = format!("/store/{work}");
+        let unnamed = proxy.admin(Method::POST, &path, &[JSON]).await;
+        assert_eq!(unnamed.status, 403);
+        let why = String::from_utf8(unnamed.body.to_vec()).unwrap();
+        assert!(why.contains(lock.to_str().unwrap()) && why.contains(OPENING.as_str()), "{why}");
+        let other = (OPENING, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert_eq!(proxy.admin(Method::POST, &path, &[JSON, other]).await.status, 409);
+    }
 }
 
 const LIST: &str = "# what is wanted\n\nregistry.test/app:1\nregistry.test/multi:1   # with platforms\n\
@@ -321,7 +349,7 @@ async fn a_small_store_goes_on_for_ever() {
         served(&proxy.get(&format!("app{at}:1")).await, image.bytes());
         served(&proxy.blob(&format!("app{at}"), &image.layer()).await, image.blobs().last().unwrap());
         proxy.pass(Duration::from_secs(20 * 60));
-        proxy.admin(Method::POST, "/store/gc", &[JSON]).await;
+        assert_eq!(proxy.work("gc", &[JSON]).await.status, 200);
         assert!(proxy.metric("portcullis_store_bytes").await <= f64::from(400 << 10));
     }
     assert!(proxy.metric("portcullis_store_held_bytes").await <= f64::from(100 << 10));

@@ -21,12 +21,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::door::Door;
 use super::pulse::{Patience, Pulse};
 use super::tls;
 use crate::access::Principal;
 use crate::admission::{Outlet, Room};
 use crate::engine::ListenerTls;
-use crate::http::front::Front;
 use crate::sendfile::Wire;
 use crate::telemetry::metrics::Gauge;
 
@@ -65,7 +65,8 @@ pub(super) struct Listener {
     listener: TcpListener,
     tls: Option<Arc<ListenerTls>>,
     drain: Duration,
-    patience: Patience,
+    most: usize,
+    pub(super) patience: Patience,
     room: Room,
 }
 
@@ -80,7 +81,13 @@ impl Listener {
         drain: Duration,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, drain, patience: PATIENCE, room: Room::default() })
+        let (most, patience, room) = (MAX_CONNECTIONS, PATIENCE, Room::default());
+        Ok(Self { listener, tls, drain, most, patience, room })
+    }
+
+    /// With at most so many connections.
+    pub(super) fn with_at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The address that clients reach, with the port that the system chose where 0 was asked for.
@@ -93,8 +100,8 @@ impl Listener {
 
     /// Serves until `shutdown` is ready, then takes no more connections, lets those that are open
     /// finish their answers, and cuts them off at the deadline.
-    pub(super) async fn run(self, front: Arc<Front>, shutdown: impl Future<Output = ()>) {
-        let Self { listener, tls, drain, patience, room } = self;
+    pub(super) async fn run<D: Door>(self, front: Arc<D>, shutdown: impl Future<Output = ()>) {
+        let Self { listener, tls, drain, most, patience, room } = self;
         let ending = CancellationToken::new();
         let way = Way { tls, front, builder: builder(), patience, drain, ending: ending.clone(), room };
         let way = Arc::new(way);
@@ -105,7 +112,7 @@ impl Listener {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, from)) => {
                         connections.spawn(connection(stream, from, way.clone()));
                     }
@@ -142,9 +149,9 @@ async fn renew(tls: Option<Arc<ListenerTls>>) {
 }
 
 /// What all connections of a listener share.
-struct Way {
+struct Way<D> {
     tls: Option<Arc<ListenerTls>>,
-    front: Arc<Front>,
+    front: Arc<D>,
     builder: Builder<TokioExecutor>,
     patience: Patience,
     drain: Duration,
@@ -153,8 +160,8 @@ struct Way {
     room: Room,
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, way: Arc<Way>) {
-    let _open = Open::count(&way.front.metrics().connections);
+async fn connection<D: Door>(stream: TcpStream, from: SocketAddr, way: Arc<Way<D>>) {
+    let _open = way.front.connections().map(Open::count);
     // Answers are written whole; Nagle's algorithm would only hold back their ends.
     let _ = stream.set_nodelay(true);
     let pulse = Pulse::new();
@@ -183,7 +190,7 @@ struct Client {
     pulse: Arc<Pulse>,
 }
 
-impl Way {
+impl<D: Door> Way<D> {
     async fn requests<S>(&self, stream: S, client: Client)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -194,7 +201,7 @@ impl Way {
         let service = service_fn(|request: Request<Incoming>| {
             let outlet = if request.version() < Version::HTTP_2 { &client.outlet } else { &framed };
             let busy = client.pulse.busy();
-            let answer = front.answer(request, &client.who, outlet, Some(client.from));
+            let answer = front.answer(request, &client.who, outlet, client.from);
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| busy.during(body))))
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));

@@ -12,6 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::config::Tls;
+use crate::http::front::Front;
 use crate::telemetry::Metrics;
 
 pub(super) struct Running {
