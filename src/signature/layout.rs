@@ -1,6 +1,9 @@
 //! Which artifacts carry signatures, and how. Reads an artifact's own manifest, never the index's
 //! word for it (several registries misreport `artifactType`).
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::{Format, Rejection, Signature, cosign, notation, nv2};
