@@ -290,3 +290,24 @@ fn a_named_authority_stamps_with_its_own_certificate() {
         "another certificate than those of the authority",
     );
 }
+
+/// Timestamps that are made to be verified slowly are heard for a while, and not beyond it.
+#[test]
+fn only_so_many_signatures_are_verified_for_the_timestamps_of_a_claim() {
+    let signed = Signed::new();
+    let work = signed.work();
+    let mut root = signed.stand.trusted();
+    let mut ended = root["timestampAuthorities"][0].clone();
+    ended["validFor"]["end"] = json!("2026-01-02T00:00:00Z");
+    let [_, good] = root["timestampAuthorities"].as_array().unwrap().as_slice() else { panic!() };
+    root["timestampAuthorities"] = json!([vec![ended; 7], vec![good.clone()]].concat());
+    let verifier = trusting(&keyless(), &root);
+    let verdict = |before: usize| {
+        let mut stamps = vec![signed.stamped(0, &work, after(1)); before];
+        stamps.push(signed.stamped(1, &work, after(2)));
+        let bundle = bundle(&work, &[signed.included(0, &work)], &stamps);
+        judge(&verifier, &image(), &claim(&bundle), later())
+    };
+    assert!(verdict(1).is_ok());
+    refused(verdict(31), Code::TimestampInvalid, "256 signatures were verified");
+}
