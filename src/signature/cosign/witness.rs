@@ -78,10 +78,7 @@ impl Asked<'_> {
                 witnesses.passed_over.push(format!("the trusted root knows no log {id}"));
                 continue;
             };
-            // An entry without a time of its own was made when the signature was stamped.
-            let unknown = logged.at.is_none();
-            if unknown && stamps.iter().any(|stamp| !logged.log.window.contains(stamp.at)) {
-                let why = format!("the key of {} did not count when it was stamped", logged.log.shown());
+            if let Some(why) = logged.uncounted(stamps.iter().map(|stamp| stamp.at), now) {
                 witnesses.passed_over.push(why);
                 continue;
             }
