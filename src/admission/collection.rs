@@ -31,19 +31,19 @@ pub(super) struct Collected {
     pub(super) findings: Findings,
     /// The artifacts whose parts were all read.
     pub(super) read: Vec<Found>,
-    /// Those of them of which each part is a claim about the subject, proven or not.
-    pub(super) claims: HashSet<Digest>,
+    /// Those of them of which each part is a claim about the subject that a signer of the policy made.
+    pub(super) whole: HashSet<Digest>,
     /// How much was read of the subject's signatures, from all sources together.
     bytes: u64,
     parts: usize,
 }
 
 impl Collected {
-    /// The artifacts that are nothing but claims about the subject and of which `decision` believed
+    /// The artifacts that are nothing but proven claims about the subject and of which `decision` believed
     /// one: only they may be served as proven.
     pub(super) fn proven(&self, decision: &Decision) -> Vec<&Found> {
         let is_proven =
-            |f: &&Found| f.carrier.pure && self.claims.contains(&f.artifact.digest) && believed(decision, f);
+            |f: &&Found| f.carrier.pure && self.whole.contains(&f.artifact.digest) && believed(decision, f);
         self.read.iter().filter(is_proven).collect()
     }
 }
@@ -94,20 +94,21 @@ impl Collector<'_> {
     async fn add(&self, collected: &mut Collected, found: Found) {
         match self.signatures(&found).await {
             Ok(signatures) => {
-                let descriptor = &self.subject.descriptor;
-                if signatures.iter().all(|s| layout::claims(s, descriptor).is_ok()) {
-                    collected.claims.insert(found.artifact.digest);
-                }
                 let statements = match self.statements(&found).await {
                     Ok(statements) => statements,
                     Err(error) => return collected.findings.troubles.push(unread(&found, &error)),
                 };
+                let mut is_whole = true;
                 for signature in &signatures {
-                    let judged = match &found.via {
+                    let (direct, through) = match &found.via {
                         Some(via) => self.judge_through(signature, via, &statements).await,
-                        None => vec![self.judge(signature).await],
+                        None => (Some(self.judge(signature).await), Vec::new()),
                     };
-                    collected.findings.signatures.extend(judged);
+                    is_whole &= direct.as_ref().is_some_and(Judged::is_proven);
+                    collected.findings.signatures.extend(direct.into_iter().chain(through));
+                }
+                if is_whole {
+                    collected.whole.insert(found.artifact.digest);
                 }
                 collected.read.push(found);
             }
@@ -155,21 +156,22 @@ impl Collector<'_> {
         self.judged(signature, results).await
     }
 
-    /// What a signature of an attestation manifest says of the subject: by each statement in the manifest that names it;
-    /// else what it says itself, where it is a statement about the subject that lies with the manifest.
+    /// What a signature of an attestation manifest says of the subject: itself, where it is a statement about the subject
+    /// that lies with the manifest; and by each statement in the manifest that names it.
     async fn judge_through(
         &self,
         signature: &Signature,
         via: &Via,
         statements: &[(Descriptor, Bytes)],
-    ) -> Vec<Judged> {
-        let mut all = Vec::new();
+    ) -> (Option<Judged>, Vec<Judged>) {
         // It may be about both. What is about another platform says nothing of this one.
-        if layout::claims(signature, &self.subject.descriptor).is_ok() {
-            all.push(self.judge(signature).await);
-        }
+        let direct = match layout::claims(signature, &self.subject.descriptor) {
+            Ok(()) => Some(self.judge(signature).await),
+            Err(_) => None,
+        };
+        let mut through = Vec::new();
         if layout::claims(signature, via.manifest.descriptor()).is_err() {
-            return all;
+            return (direct, through);
         }
         let manifest = Subject {
             repository: self.subject.repository.clone(),
@@ -183,9 +185,9 @@ impl Collector<'_> {
                 Ok(through::attested(evidence, &via.manifest, (layer, statement), subject)?)
             };
             let results = signed.iter().map(|(signer, result)| (signer.clone(), lead(result))).collect();
-            all.push(self.judged(signature, results).await);
+            through.push(self.judged(signature, results).await);
         }
-        all
+        (direct, through)
     }
 
     async fn results(

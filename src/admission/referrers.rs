@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::admitted::{Admitted, Content};
-use super::discovery::MAX_ARTIFACTS;
+use super::discovery::{MAX_ARTIFACTS, in_time};
 use super::links::{Leave, Link, Role};
 use super::refusal::{Refusal, Unknown, denied, internal, refusal};
 use super::request::Request;
 use crate::cache::{self, Kept};
 use crate::oci::{Algorithm, Descriptor, Digest, Index, MAX_MANIFEST_BYTES, Manifest};
 use crate::policy::Verdict;
-use crate::signature::layout;
+use crate::signature::layout::{self, Carrier};
 
 /// A list in which more may belong is not made at all: it would be short in silence.
 const MAX_LISTED: usize = 1024;
@@ -104,14 +104,17 @@ pub(super) async fn admit(
     artifact: &Manifest,
 ) -> Result<Option<Leave>, Refusal> {
     let subject = parent.manifest();
-    let is_pure = layout::carrier(artifact, subject).is_some_and(|carrier| carrier.pure);
+    let carrier = layout::carrier(artifact, subject).filter(|carrier| carrier.pure);
     let names_subject = artifact.subject().is_some_and(|s| s.digest == *subject);
     let leave = if request.is_counter_signature(parent, artifact.digest()).await? {
         Some(parent.clone())
     } else if request.lists_all_referrers(parent.decision()) {
-        (names_subject || is_pure).then(|| parent.clone())
-    } else if is_pure {
-        proven(request, parent, artifact.digest()).await?
+        (names_subject || carrier.is_some()).then(|| parent.clone())
+    } else if let Some(carrier) = carrier {
+        match proven(request, parent, artifact.digest()).await? {
+            Some(leave) if has_plain_config(request, &carrier).await? => Some(leave),
+            _ => None,
+        }
     } else {
         None
     };
@@ -136,6 +139,17 @@ async fn proven(request: &Request, parent: &Leave, artifact: &Digest) -> Result<
         return Ok(leave);
     }
     if whole.verdict() == Verdict::Indeterminate { Err(denied(&whole)) } else { Ok(None) }
+}
+
+/// Whether the artifact's config says nothing of its own: nobody has signed it.
+async fn has_plain_config(request: &Request, carrier: &Carrier) -> Result<bool, Refusal> {
+    let Some(config) = &carrier.config else { return Ok(true) };
+    let Request { upstream, repository, .. } = request;
+    match in_time(request.memory().cache.small_blob(upstream, repository, config, config.size)).await {
+        Ok(bytes) => Ok(carrier.is_plain_config(&bytes)),
+        Err(cache::Error::NotFound) => Ok(false),
+        Err(error) => Err(refusal(error, Unknown::Blob)),
+    }
 }
 
 /// The descriptors of all artifacts about the subject that would be served, with the type and the

@@ -58,6 +58,11 @@ impl Judged {
         Self { format: signature.format, digest: signature.digest, media_type, results, attested }
     }
 
+    /// Whether a signer of the policy made it, whatever the policy asks that signer for.
+    pub fn is_proven(&self) -> bool {
+        self.results.iter().any(|(_, result)| result.is_ok())
+    }
+
     /// Whether conditions were evaluated over it, which takes as long as many signatures.
     pub fn is_attestation(&self) -> bool {
         !self.attested.is_empty()

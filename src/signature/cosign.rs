@@ -5,6 +5,7 @@
 mod build;
 mod bundle;
 mod claim;
+mod config;
 mod dsse;
 mod extension;
 mod holder;

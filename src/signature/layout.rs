@@ -1,6 +1,9 @@
 //! Which artifacts carry signatures, and how. Reads an artifact's own manifest, never the index's
 //! word for it (several registries misreport `artifactType`).
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::{Format, Rejection, Signature, cosign, notation, nv2};
@@ -16,6 +19,15 @@ pub struct Carrier {
     /// Whether the whole artifact is what its format allows and nothing else: only then may it be
     /// served as a proven signature.
     pub pure: bool,
+    /// A config of which only the content tells that: see [`Self::is_plain_config`].
+    pub config: Option<Descriptor>,
+}
+
+impl Carrier {
+    /// Whether the bytes of [`Self::config`] say nothing of their own.
+    pub fn is_plain_config(&self, bytes: &[u8]) -> bool {
+        self.format == Format::Cosign && cosign::layout::is_plain_config(bytes, &self.parts)
+    }
 }
 
 /// Reads `manifest` as signatures about `subject`; `None` where it is something else, or its

@@ -12,6 +12,35 @@ pub const MAX_LENGTH: usize = 10;
 /// bear one name cost a bounded time.
 const MAX_CHECKS: usize = 64;
 
+/// How many signatures may still be verified: many searches may share what one claim is worth.
+#[derive(Debug)]
+pub struct Checks(usize);
+
+impl Checks {
+    /// So many.
+    pub fn new(most: usize) -> Self {
+        Self(most)
+    }
+
+    /// Takes one; `false` where none is left.
+    pub fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or_default();
+        left.is_some()
+    }
+
+    /// Whether none is left.
+    pub fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self(MAX_CHECKS)
+    }
+}
+
 /// Why a chain is not believed. The furthest failure is told: a chain that reaches an anchor through
 /// an expired certificate is `Expired`, not `Untrusted`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,8 +145,22 @@ pub fn find(
     anchors: &[Certificate],
     at: SystemTime,
 ) -> Result<Path, Error> {
+    find_within(leaf, intermediates, anchors, at, &mut Checks::default())
+}
+
+/// As [`find`], with the checks that are left.
+///
+/// # Errors
+/// As [`find`]; [`Error::Untrusted`] where the checks did not suffice.
+pub fn find_within(
+    leaf: &Certificate,
+    intermediates: &[Certificate],
+    anchors: &[Certificate],
+    at: SystemTime,
+    checks: &mut Checks,
+) -> Result<Path, Error> {
     let worst = Error::Untrusted { subject: leaf.subject().to_string() };
-    let mut search = Search { intermediates, anchors, at, checks: 0, worst };
+    let mut search = Search { intermediates, anchors, at, checks, worst };
     match search.extend(&mut vec![leaf.clone()]) {
         Some(path) => Ok(path),
         None => Err(search.worst),
@@ -223,7 +266,7 @@ struct Search<'a> {
     intermediates: &'a [Certificate],
     anchors: &'a [Certificate],
     at: SystemTime,
-    checks: usize,
+    checks: &'a mut Checks,
     worst: Error,
 }
 
@@ -259,11 +302,7 @@ impl Search<'_> {
     }
 
     fn issued(&mut self, issuer: &Certificate, child: &Certificate) -> bool {
-        if issuer.subject() != child.issuer() || self.checks == MAX_CHECKS {
-            return false;
-        }
-        self.checks += 1;
-        issuer.issued(child).is_ok()
+        issuer.subject() == child.issuer() && self.checks.take() && issuer.issued(child).is_ok()
     }
 
     fn accept(&mut self, path: Vec<Certificate>) -> Option<Path> {

@@ -24,7 +24,8 @@ use self::imprint::digest;
 use self::info::Info;
 use self::signed_data::{SignedData, SignerId};
 use self::walk::{Walk, malformed};
-use super::{Certificate, ExtendedKeyUsage, chain};
+use super::chain::{self, Checks};
+use super::{Certificate, ExtendedKeyUsage};
 
 pub use self::request::TimestampRequest;
 
@@ -60,6 +61,9 @@ pub enum Error {
         /// Whose key was tried.
         subject: String,
     },
+    /// No signature may be verified any more.
+    #[error("the signatures that may be verified for it are used up")]
+    Bound,
     /// The signer's certificate is not believed, at the time that the token gives.
     #[error(transparent)]
     Chain(#[from] chain::Error),
@@ -132,11 +136,12 @@ impl Token {
     /// # Errors
     /// The first thing that does not hold.
     pub fn verify(&self, message: &[u8], anchors: &[Certificate]) -> Result<Timestamp, Error> {
-        self.verify_with(message, anchors, &[])
+        self.verify_with(message, anchors, &[], &mut Checks::default())
     }
 
     /// As [`Self::verify`], where the signer and authorities between it and the anchors may also be among
-    /// `others`: tokens need not bring their certificates. That such a certificate is known proves nothing.
+    /// `others`: tokens need not bring their certificates. That such a certificate is known proves nothing. Takes of
+    /// `checks` what it verifies.
     ///
     /// # Errors
     /// As [`Self::verify`].
@@ -145,6 +150,7 @@ impl Token {
         message: &[u8],
         anchors: &[Certificate],
         others: &[Certificate],
+        checks: &mut Checks,
     ) -> Result<Timestamp, Error> {
         if digest(self.info.imprint.hash, message) != self.info.imprint.digest {
             return Err(Error::OtherMessage);
@@ -153,12 +159,15 @@ impl Token {
         let signer = self.signer(&known).ok_or(Error::SignerAbsent)?;
         let binding = self.check_attributes(signer)?;
         let signed = &self.data.signer;
+        if !checks.take() {
+            return Err(Error::Bound);
+        }
         signer
             .public_key()
             .verify(signed.algorithm, &signed.attributes.der, &signed.signature)
             .map_err(|_| Error::BadSignature { subject: signer.subject().to_string() })?;
         check_purpose(signer)?;
-        let path = chain::find(signer, &known, anchors, self.info.at)?;
+        let path = chain::find_within(signer, &known, anchors, self.info.at, checks)?;
         chain::check_purpose(path.certificates(), ExtendedKeyUsage::TIME_STAMPING, "timeStamping")?;
         Ok(self.timestamp(path, binding)?)
     }

@@ -1,6 +1,6 @@
 //! Artifacts about what is admitted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::package::descriptor_of;
@@ -61,6 +61,96 @@ async fn an_artifact_that_carries_more_than_claims_is_not_served_for_its_claim()
     denial(stand.pull_digest(&smuggler.digest()).await);
     denial(stand.pull(&format!(":{}", Tag::about(&image.digest(), ".sig"))).await);
     assert!(is_unknown(stand.blob(&Digest::sha256(freight)).await));
+}
+
+const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// A believed signature, with another config than the one that its signer wrote.
+fn disguised(key: &Key, image: &Package, config_type: &str, config: &[u8]) -> Package {
+    signature(key, image, "reg.test/app")
+        .edited(|manifest| manifest["config"] = descriptor_of(config_type, config))
+        .with_blob(config.to_vec())
+}
+
+#[tokio::test]
+async fn a_config_that_says_something_is_not_served_for_a_claim_beside_it() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    let tag = Tag::about(&image.digest(), ".sig").to_string();
+    let long = vec![b'x'; 100_000];
+    for config in [&b"an executable"[..], br#"{"architecture":"amd64","os":"linux"}"#, &long] {
+        for config_type in [IMAGE_CONFIG, "application/vnd.oci.empty.v1+json"] {
+            let disguised = disguised(&stand.acme, &image, config_type, config);
+            stand.push(None, &disguised);
+            stand.push(tag.as_str(), &disguised);
+            stand.clock.advance(Duration::from_secs(200));
+            stand.pull(":v1").await.unwrap();
+            assert!(!stand.referrers(&image.digest()).await.unwrap().contains(&disguised.digest()));
+            denial(stand.pull_digest(&disguised.digest()).await);
+            denial(stand.pull(&format!(":{tag}")).await);
+            assert!(is_unknown(stand.blob(&Digest::sha256(config)).await));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_config_that_describes_the_layers_alone_is_served_with_its_claim() {
+    let stand = Stand::new("require: acme").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    let layer = signature(&stand.acme, &image, "reg.test/app").layer();
+    let config = format!(
+        r#"{{"architecture":"","created":"2026-11-27T10:00:00Z","os":"","rootfs":{{"type":"layers","diff_ids":["{layer}"]}},"config":{{}}}}"#
+    );
+    let recorded = disguised(&stand.acme, &image, IMAGE_CONFIG, config.as_bytes());
+    stand.push(None, &recorded);
+    // Where it cannot be read, nobody knows; that is no denial.
+    let place = format!("blobs/{}", Digest::sha256(config.as_bytes()));
+    stand.registry.fault(&place, Fault::Status(403, None));
+    assert!(stand.pull_digest(&recorded.digest()).await.unwrap_err().is_trouble());
+    stand.registry.heal();
+    stand.pull_digest(&recorded.digest()).await.unwrap();
+    assert!(stand.referrers(&image.digest()).await.unwrap().contains(&recorded.digest()));
+    stand.blob(&Digest::sha256(config.as_bytes())).await.unwrap();
+}
+
+/// A believed signature and, beside it, another's claim about the image, as `change` makes its layer.
+fn accompanied(
+    [by, other]: [&Key; 2],
+    image: &Package,
+    name: &str,
+    change: impl FnOnce(&mut Value),
+) -> (Package, Digest) {
+    let beside = cosign::image(other, &cosign::payload(name, &image.digest())).unwrap();
+    let mut layer = serde_json::from_slice::<Value>(beside.bytes()).unwrap()["layers"][0].take();
+    change(&mut layer);
+    let both = signature(by, image, "reg.test/app")
+        .edited(|manifest| manifest["layers"].as_array_mut().unwrap().push(layer))
+        .with_blob(beside.blobs()[1].clone());
+    (both, beside.layer())
+}
+
+#[tokio::test]
+async fn claims_that_nobody_made_do_not_ride_along_with_one_that_somebody_did() {
+    let stand = Stand::new("require: { any: [acme, rival] }").await;
+    let image = Package::image("app");
+    stand.push_signed("v1", &image);
+    let keys = [&stand.acme, &stand.rival];
+    let (both, second) = accompanied(keys, &image, "both", |_| {});
+    let (forged, freight) = accompanied(keys, &image, "freight", |layer| {
+        layer["annotations"] = json!({"dev.cosignproject.cosign/signature": "AAAA"});
+    });
+    for artifact in [&forged, &both] {
+        stand.push(None, artifact);
+    }
+    stand.pull(":v1").await.unwrap();
+    let listed = stand.referrers(&image.digest()).await.unwrap();
+    assert!(listed.contains(&both.digest()) && !listed.contains(&forged.digest()));
+    stand.pull_digest(&both.digest()).await.unwrap();
+    stand.blob(&second).await.unwrap();
+    denial(stand.pull_digest(&forged.digest()).await);
+    assert!(is_unknown(stand.blob(&freight).await));
 }
 
 #[tokio::test]

@@ -179,7 +179,7 @@ impl Flags {
             timestamps: requirement(self.use_signed_timestamps),
             annotations: annotations(&self.annotations)?,
             trusted_root: self.trusted_root.clone(),
-            roots: self.roots(),
+            roots: self.roots()?,
             dangerous_skip_sct: self.insecure_ignore_sct && by_fulcio,
             ..Settings::default()
         })
@@ -202,23 +202,32 @@ impl Flags {
     }
 
     /// The trusted root in parts; a whole one decides alone, as in cosign.
-    fn roots(&self) -> Option<Roots> {
+    fn roots(&self) -> anyhow::Result<Option<Roots>> {
         let several = |path: &Option<PathBuf>| path.iter().map(|path| pem(path)).collect::<Vec<_>>();
         let roots = Roots {
-            fulcio: match self.private_roots() {
-                private if private.is_empty() => several(&self.fulcio_roots),
-                private => private.into_iter().chain(several(&self.ca_intermediates)).collect(),
+            fulcio: match (self.private_roots(), &self.ca_intermediates) {
+                (private, _) if private.is_empty() => several(&self.fulcio_roots),
+                (private, None) => private,
+                (private, Some(below)) => {
+                    vec![joined(private.iter().filter_map(Pem::path).chain([&**below]))?]
+                }
             },
             rekor: several(&self.rekor_public_key),
             ct_logs: several(&self.ct_log_public_key),
             timestamps: several(&self.timestamp_certificate_chain),
         };
-        (self.trusted_root.is_none() && roots != Roots::default()).then_some(roots)
+        Ok((self.trusted_root.is_none() && roots != Roots::default()).then_some(roots))
     }
 }
 
 fn pem(path: &Path) -> Pem {
     Pem(path.to_string_lossy().into_owned())
+}
+
+/// What is a chain only together: the settings have each in a file of its own.
+fn joined<'a>(paths: impl Iterator<Item = &'a Path>) -> anyhow::Result<Pem> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    Ok(Pem(paths.map(read).collect::<anyhow::Result<Vec<_>>>()?.join("\n")))
 }
 
 /// Verifies and prints what came of it.

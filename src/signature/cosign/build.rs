@@ -90,25 +90,27 @@ fn parts(roots: &Roots) -> Result<TrustedRoot, SettingError> {
         .collect()
     };
     let parts = Parts {
-        fulcio: certificates(&roots.fulcio).map_err(|fault| fault.under("fulcio"))?,
+        fulcio: chains(&roots.fulcio).map_err(|fault| fault.under("fulcio"))?,
         rekor: keys("rekor", &roots.rekor)?,
         ct_logs: keys("ct_logs", &roots.ct_logs)?,
-        timestamps: certificates(&roots.timestamps).map_err(|fault| fault.under("timestamps"))?,
+        timestamps: chains(&roots.timestamps).map_err(|fault| fault.under("timestamps"))?,
     };
     TrustedRoot::from_parts(parts).map_err(|why| SettingError::here(why.to_string()))
 }
 
-/// The certificates of all files and texts; faults are named by their number.
+/// The certificates of all files and texts.
 fn certificates(pems: &[Pem]) -> Result<Vec<Certificate>, SettingError> {
+    Ok(chains(pems)?.concat())
+}
+
+/// The certificates of each file or text; faults are named by their number.
+fn chains(pems: &[Pem]) -> Result<Vec<Vec<Certificate>>, SettingError> {
     let read = |pem: &Pem| match pem.path() {
         Some(path) => trust::certificates(&[path.to_owned()]).map_err(|why| why.to_string()),
         None => Certificate::all_from(pem.0.as_bytes()).map_err(|why| why.to_string()),
     };
-    let mut all = Vec::new();
-    for (i, pem) in pems.iter().enumerate() {
-        all.extend(read(pem).map_err(|why| SettingError::new([i.to_string()], why))?);
-    }
-    Ok(all)
+    let numbered = pems.iter().enumerate();
+    numbered.map(|(i, pem)| read(pem).map_err(|why| SettingError::new([i.to_string()], why))).collect()
 }
 
 fn public_key(pem: &Pem) -> Result<PublicKey, String> {

@@ -1,6 +1,7 @@
 //! cosign's artifacts: an image manifest whose layers are simple-signing payloads, envelopes of
 //! attestations, or sigstore bundles.
 
+use super::config;
 use crate::oci::{Descriptor, Digest, Kind, Manifest, media_type};
 use crate::signature::Format;
 use crate::signature::layout::Carrier;
@@ -36,9 +37,16 @@ pub fn carrier(manifest: &Manifest, _subject: &Digest) -> Option<Carrier> {
     if parts.is_empty() {
         return None;
     }
-    let config = manifest.config().is_none_or(|config| CONFIGS.contains(&&*config.media_type));
-    let pure = config && parts.len() == manifest.blobs().len();
-    Some(Carrier { format: Format::Cosign, parts, pure })
+    let unknown = manifest.config().filter(|config| !config::is_known(config, manifest.blobs()));
+    let may_be_plain = unknown.is_none_or(|config| config.size <= config::MAX_BYTES);
+    let is_config = manifest.config().is_none_or(|config| CONFIGS.contains(&&*config.media_type));
+    let pure = is_config && may_be_plain && parts.len() == manifest.blobs().len();
+    Some(Carrier { format: Format::Cosign, parts, pure, config: unknown.cloned() })
+}
+
+/// Whether the config of the artifact with these layers says nothing but what they are.
+pub fn is_plain_config(config: &[u8], layers: &[Descriptor]) -> bool {
+    config::is_plain(config, layers)
 }
 
 /// Whether the media type is that of a sigstore bundle, of any version.

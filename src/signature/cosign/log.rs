@@ -55,6 +55,27 @@ pub(super) struct Logged {
     pub(super) at: Option<SystemTime>,
 }
 
+impl Logged {
+    /// Why the log's word does not count, where it does not. An entry without a time of its own was made when the
+    /// signature was stamped; where nothing says when that was, the log's key still counts or does not.
+    pub(super) fn uncounted(
+        &self,
+        stamps: impl Iterator<Item = SystemTime>,
+        now: SystemTime,
+    ) -> Option<String> {
+        let Self { log, at: None } = self else { return None };
+        let mut stamps = stamps.peekable();
+        if stamps.peek().is_none() {
+            let why = || {
+                format!("the key of {} does not count now, and nothing tells when it was logged", log.shown())
+            };
+            return (!log.window.contains(now)).then(why);
+        }
+        let why = || format!("the key of {} did not count when it was stamped", log.shown());
+        stamps.any(|at| !log.window.contains(at)).then(why)
+    }
+}
+
 impl Entry {
     /// Proves it against the trusted log that it names; `None` where it names none of them. All that it brings
     /// must hold: a wrong proof is no better for a good promise beside it.

@@ -7,8 +7,13 @@ use super::log::Bound;
 use super::settings::{AtLeast, Requirement};
 use crate::signature::{Rejection, TimeSource};
 use crate::trust::TrustedRoot;
+use crate::x509::chain::Checks;
 use crate::x509::timestamp::Token;
 use crate::x509::{self, Certificate};
+
+/// The most signatures that are verified for the timestamps of one claim: several times as many as any signer's
+/// need, and few enough that a claim which brings the most timestamps, made to be verified slowly, is soon judged.
+const MAX_CHECKS: usize = 256;
 
 /// Whose word is asked for.
 pub(super) struct Asked<'a> {
@@ -73,10 +78,7 @@ impl Asked<'_> {
                 witnesses.passed_over.push(format!("the trusted root knows no log {id}"));
                 continue;
             };
-            // An entry without a time of its own was made when the signature was stamped.
-            let unknown = logged.at.is_none();
-            if unknown && stamps.iter().any(|stamp| !logged.log.window.contains(stamp.at)) {
-                let why = format!("the key of {} did not count when it was stamped", logged.log.shown());
+            if let Some(why) = logged.uncounted(stamps.iter().map(|stamp| stamp.at), now) {
                 witnesses.passed_over.push(why);
                 continue;
             }
@@ -102,24 +104,38 @@ impl Asked<'_> {
         witnesses: &mut Witnesses,
     ) -> Vec<Time> {
         let mut heard = Witnesses::default();
+        let mut checks = Checks::new(MAX_CHECKS);
         for stamp in &claim.timestamps {
-            match self.stamped(stamp, claim.stamped(bound.signature), now) {
+            match self.stamped(stamp, claim.stamped(bound.signature), now, &mut checks) {
                 Ok((at, who)) => heard.note(Some(at), TimeSource::Timestamp, who.into_bytes()),
                 Err(why) => witnesses.passed_over.push(why),
+            }
+            if checks.is_spent() {
+                let why =
+                    format!("{MAX_CHECKS} signatures were verified, and the other timestamps not heard");
+                // It says most, and messages are cut.
+                witnesses.passed_over.insert(0, why);
+                break;
             }
         }
         heard.times
     }
 
     /// One token that does not hold proves nothing, and takes nothing from the others.
-    fn stamped(&self, stamp: &[u8], message: &[u8], now: SystemTime) -> Result<(SystemTime, String), String> {
+    fn stamped(
+        &self,
+        stamp: &[u8],
+        message: &[u8],
+        now: SystemTime,
+        checks: &mut Checks,
+    ) -> Result<(SystemTime, String), String> {
         let token = Token::from_response(stamp).map_err(|why| format!("a timestamp is not read: {why}"))?;
         let mut why = "the trusted root knows no timestamp authority".to_owned();
         let mut nearest = None;
         for authority in self.root.timestamp_authorities() {
             let Some(root) = authority.root() else { continue };
             let anchors: &[Certificate] = std::slice::from_ref(root);
-            match token.verify_with(message, anchors, authority.others()) {
+            match token.verify_with(message, anchors, authority.others(), checks) {
                 Ok(stamped) if !stamped.chain().first().is_some_and(|signer| authority.signs_by(signer)) => {
                     let name = &authority.name;
                     nearest = Some(format!(

@@ -24,7 +24,7 @@ pub fn carrier(manifest: &Manifest, _subject: &Digest) -> Option<Carrier> {
         (Kind::Artifact, None) => true,
         _ => false,
     };
-    Some(Carrier { format: Format::Notation, parts: vec![envelope.clone()], pure })
+    Some(Carrier { format: Format::Notation, parts: vec![envelope.clone()], pure, config: None })
 }
 
 /// Either form of the config; another content could be anything.

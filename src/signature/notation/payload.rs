@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::oci::{Descriptor, Digest, json};
 use crate::signature::Rejection;
@@ -24,16 +25,18 @@ pub(super) struct TargetArtifact {
 impl TargetArtifact {
     /// Reads a payload that is exactly one `targetArtifact`.
     pub(super) fn read(payload: &[u8]) -> Result<Self, Rejection> {
-        let mut document: Map<String, Value> = json::strict(payload).map_err(malformed)?;
+        // As text: built as values, hostile ones would be a hundred times as large.
+        let mut document: BTreeMap<String, Box<RawValue>> = json::strict(payload).map_err(malformed)?;
         let target =
             document.remove("targetArtifact").ok_or_else(|| malformed("targetArtifact is missing"))?;
         if let Some(other) = document.keys().next() {
             return Err(malformed(format_args!("{other:?} stands beside targetArtifact")));
         }
-        if let Some(key) = target.as_object().and_then(ambiguous_key) {
+        let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(target.get()).map_err(malformed)?;
+        if let Some(key) = ambiguous_key(keys.keys()) {
             return Err(malformed(format_args!("the key {key:?} stands there in two spellings")));
         }
-        Self::deserialize(target).map_err(malformed)
+        serde_json::from_str(target.get()).map_err(malformed)
     }
 
     /// Whether it is the subject, in all that names content.
@@ -63,9 +66,9 @@ impl TargetArtifact {
 
 /// A key that differs from another in case alone: readers that ignore case, as Go's do, would see one
 /// field where others see two.
-pub(super) fn ambiguous_key(object: &Map<String, Value>) -> Option<&str> {
+pub(super) fn ambiguous_key<'a>(mut keys: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     let mut seen = std::collections::HashSet::new();
-    object.keys().find(|key| !seen.insert(key.to_ascii_lowercase())).map(String::as_str)
+    keys.find(|key| !seen.insert(key.to_ascii_lowercase())).map(String::as_str)
 }
 
 fn malformed(why: impl std::fmt::Display) -> Rejection {

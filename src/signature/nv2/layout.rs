@@ -23,7 +23,7 @@ pub fn carrier(manifest: &Manifest, subject: &Digest) -> Option<Carrier> {
         }
         _ => return None,
     };
-    Some(Carrier { format: Format::Nv2, parts: vec![config.clone()], pure })
+    Some(Carrier { format: Format::Nv2, parts: vec![config.clone()], pure, config: None })
 }
 
 fn is_empty(layer: &crate::oci::Descriptor) -> bool {

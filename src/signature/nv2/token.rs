@@ -61,7 +61,8 @@ struct Header {
     alg: Option<String>,
     kid: Option<String>,
     x5c: Option<Vec<String>>,
-    crit: Option<serde_json::Value>,
+    /// As text: built as values, hostile ones would be a hundred times as large.
+    crit: Option<Box<RawValue>>,
     sig: Option<String>,
 }
 
@@ -146,7 +147,7 @@ impl Token {
         }
         if let Some(crit) = &header.crit {
             // RFC 7515, section 4.1.11: what is critical must be understood, and nothing here is.
-            return Err(unsupported("critical header fields", &crit.to_string()));
+            return Err(unsupported("critical header fields", crit.get()));
         }
         let algorithm = algorithm(header.alg.as_deref().unwrap_or("none"))?;
         let key = key(header.x5c, header.kid)?;

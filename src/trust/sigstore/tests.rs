@@ -68,17 +68,17 @@ fn parts_make_a_root_of_each_chain() {
     let public = TrustedRoot::public_good().unwrap();
     let whole = |authority: &Authority| authority.certificates.clone();
     let parts = Parts {
-        fulcio: whole(&public.authorities()[1]),
+        fulcio: vec![whole(&public.authorities()[1])],
         rekor: vec![public.logs()[0].key.clone()],
         ct_logs: vec![public.ct_logs()[0].key.clone()],
-        timestamps: whole(&public.timestamp_authorities()[0]),
+        timestamps: vec![whole(&public.timestamp_authorities()[0])],
     };
     let root = TrustedRoot::from_parts(parts.clone()).unwrap();
     assert_eq!(root.authorities()[0].root(), public.authorities()[1].root());
     assert_eq!(root.authorities()[0].others(), public.authorities()[1].others());
     assert_eq!((&root.logs()[0].id, root.logs()[0].host()), (&public.logs()[0].id, None));
     assert_ne!(root.material(), TrustedRoot::from_parts(Parts::default()).unwrap().material());
-    let rootless = Parts { fulcio: public.authorities()[1].others().to_vec(), ..parts };
+    let rootless = Parts { fulcio: vec![public.authorities()[1].others().to_vec()], ..parts };
     assert!(TrustedRoot::from_parts(rootless).unwrap_err().0.contains("there is no root"));
 }
 
@@ -89,10 +89,16 @@ fn the_material_of_parts_tells_what_each_vouches_for() {
     let roots: Vec<Certificate> = public.authorities().iter().filter_map(Authority::root).cloned().collect();
     let material = |at: usize| {
         let (fulcio, timestamps) = roots.split_at(at);
-        let parts = Parts { fulcio: fulcio.to_vec(), timestamps: timestamps.to_vec(), ..Parts::default() };
+        let [fulcio, timestamps] = [fulcio, timestamps].map(|all| all.chunks(1).map(<[_]>::to_vec).collect());
+        let parts = Parts { fulcio, timestamps, ..Parts::default() };
         TrustedRoot::from_parts(parts).unwrap().material().to_vec()
     };
     assert_ne!(material(1), material(2));
+    let chains = |fulcio: Vec<Vec<Certificate>>| {
+        TrustedRoot::from_parts(Parts { fulcio, ..Parts::default() }).unwrap().material().to_vec()
+    };
+    let apart = roots.iter().map(|root| vec![root.clone()]).collect();
+    assert_ne!(chains(vec![roots.clone()]), chains(apart));
     let keys = [&public.logs()[0], &public.ct_logs()[0]].map(|log| log.key.clone());
     let logs = |at: usize| {
         let (rekor, ct_logs) = keys.split_at(at);

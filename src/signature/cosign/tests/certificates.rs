@@ -13,7 +13,7 @@ use super::stand::{
     legacy, pem, trusting,
 };
 use super::tree::with;
-use crate::signature::{Code, Evidence, Rejected};
+use crate::signature::{Code, Evidence, Rejected, SignerName};
 use crate::x509::Certificate;
 
 fn verdict(stand: &Stand, settings: &Settings, leaf: &Leaf) -> Result<Evidence, Rejected> {
@@ -186,4 +186,40 @@ fn where_the_root_names_whole_chains_signatures_bring_no_others() {
     assert!(verdict(&[&other.root, &stand.root]).is_ok());
     // A root alone leaves it to signatures to lead there.
     assert!(verdict(&[&stand.root]).is_ok());
+}
+
+/// What is below one root is nothing of another's, whatever else is configured.
+#[test]
+fn each_file_of_roots_is_an_authority_of_its_own() {
+    let (stand, other) = (Stand::new(), Stand::new());
+    let file = |chain: &[&Certificate]| Pem(chain.iter().map(|c| pem(c)).collect());
+    let others_below = other.below(|_| {});
+    let [own, second] = &stand.tsa;
+    let roots = Roots {
+        fulcio: vec![file(&[&others_below.root, &other.root]), file(&[&stand.root])],
+        timestamps: vec![file(&[&own.leaf, &own.middle, &own.root]), file(&[&second.middle, &second.root])],
+        ..Roots::default()
+    };
+    let settings = Settings {
+        roots: Some(roots),
+        transparency_log: Requirement::Ignore,
+        timestamps: Requirement::Require,
+        dangerous_skip_sct: true,
+        ..keyless()
+    };
+    let believes = super::built(&settings);
+    // Fulcio's root stands alone in its file: the signature brings what is between.
+    let below = stand.below(|_| {});
+    let leaf = below.certificate_seen_by(&[], |_| {});
+    let work = Work::payload(By::Leaf(&leaf), &image().descriptor.digest);
+    for authority in [0, 1] {
+        let stamp = stand.stamp(authority, &work.signature, after(0));
+        let mut signature = legacy(&work, None, Some(&stamp));
+        signature.annotations.insert(layout::CHAIN.to_owned(), pem(&below.root));
+        judge(&believes, &image(), &signature, later()).unwrap_or_else(|why| panic!("{authority}: {why}"));
+    }
+    let rootless = Roots { fulcio: vec![file(&[&stand.root]), file(&[&below.root])], ..Roots::default() };
+    let settings = Settings { roots: Some(rootless), ..keyless() };
+    let fault = verifier(&SignerName("acme".into()), &settings).err().unwrap();
+    assert!(fault.message.contains("fulcio[1]: there is no root"), "{}", fault.message);
 }

@@ -290,3 +290,43 @@ fn a_named_authority_stamps_with_its_own_certificate() {
         "another certificate than those of the authority",
     );
 }
+
+/// Without any time of its own, an entry is as good as the log's key is now.
+#[test]
+fn an_entry_of_no_known_time_counts_while_its_log_does() {
+    let stand = Stand::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let work = Work::statement(By::Key(&key), &image().descriptor.digest);
+    let entry = || entry_with(&stand.rekor2[0], &work, HASHED_2, |_| {});
+    let verdict = |end, stamps: &[Vec<u8>]| {
+        let range = json!({"start": "2026-01-01T00:00:00Z", "end": crate::setting::time::show(end)});
+        let root = with(&stand.trusted(), "/tlogs/2/publicKey/validFor", range);
+        let bundle = claim(&bundle(&work, &[entry()], stamps));
+        judge(&trusting(&stand::key(&key), &root), &image(), &bundle, later())
+    };
+    assert!(verdict(later(), &[]).is_ok());
+    let ended = after(3600);
+    refused(verdict(ended, &[]), Code::LogEntryMissing, "does not count now, and nothing tells when");
+    assert!(verdict(ended, &[stand.stamp(0, &work.signature, after(0))]).is_ok());
+}
+
+/// Timestamps that are made to be verified slowly are heard for a while, and not beyond it.
+#[test]
+fn only_so_many_signatures_are_verified_for_the_timestamps_of_a_claim() {
+    let signed = Signed::new();
+    let work = signed.work();
+    let mut root = signed.stand.trusted();
+    let mut ended = root["timestampAuthorities"][0].clone();
+    ended["validFor"]["end"] = json!("2026-01-02T00:00:00Z");
+    let [_, good] = root["timestampAuthorities"].as_array().unwrap().as_slice() else { panic!() };
+    root["timestampAuthorities"] = json!([vec![ended; 7], vec![good.clone()]].concat());
+    let verifier = trusting(&keyless(), &root);
+    let verdict = |before: usize| {
+        let mut stamps = vec![signed.stamped(0, &work, after(1)); before];
+        stamps.push(signed.stamped(1, &work, after(2)));
+        let bundle = bundle(&work, &[signed.included(0, &work)], &stamps);
+        judge(&verifier, &image(), &claim(&bundle), later())
+    };
+    assert!(verdict(1).is_ok());
+    refused(verdict(31), Code::TimestampInvalid, "256 signatures were verified");
+}

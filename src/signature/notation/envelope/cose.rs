@@ -22,6 +22,8 @@ const EPOCH_TIME: u64 = 1;
 const MAX_DEPTH: usize = 16;
 /// A valid header has at most eight labels; the search for duplicates is quadratic.
 const MAX_LABELS: usize = 64;
+/// A valid envelope has fewer than a hundred items; as values, each takes many times its byte.
+const MAX_ITEMS: usize = 4096;
 /// The last second of the year 9999, which RFC 3339 can still write.
 const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
 
@@ -55,9 +57,36 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, Rejection> {
 
 /// One CBOR item and nothing after it.
 fn read(mut bytes: &[u8]) -> Result<Value, Rejection> {
+    if heads(bytes).take(MAX_ITEMS + 1).count() > MAX_ITEMS {
+        return Err(malformed(format_args!("it has more than {MAX_ITEMS} CBOR items")));
+    }
     let value = from_reader_with_recursion_limit(&mut bytes, MAX_DEPTH)
         .map_err(|e| malformed(format_args!("not CBOR: {e}")))?;
     if bytes.is_empty() { Ok(value) } else { Err(malformed("bytes follow it")) }
+}
+
+/// The heads of the items in it (RFC 8949, section 3), in their order and whatever they belong to: each begins where
+/// the one before ends, with the text or bytes that it announces. Ends early where they are cut off or no heads.
+fn heads(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (head, behind) = rest.split_first()?;
+        let length = match head & 0x1f {
+            24 => 1,
+            25 => 2,
+            26 => 4,
+            27 => 8,
+            28..=30 => return None,
+            _ => 0,
+        };
+        let (argument, behind) = behind.split_at_checked(length)?;
+        let number = argument.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        let number = if length == 0 { u64::from(head & 0x1f) } else { number };
+        // Bytes and text; those of no fixed length come in pieces, which are items.
+        let content = if matches!(head >> 5, 2 | 3) && head & 0x1f != 31 { number } else { 0 };
+        rest = behind.get(usize::try_from(content).ok()?..)?;
+        Some(*head)
+    })
 }
 
 fn sign1(value: Value) -> Result<[Value; 4], Rejection> {

@@ -198,7 +198,9 @@ fn what_is_changed_after_signing_is_refused() {
         ("more", [tagged(parts()), vec![0]].concat(), Malformed, "follow"),
         ("nothing", vec![], Malformed, "not CBOR"),
         ("cut", tagged(parts())[..200].to_vec(), Malformed, "not CBOR"),
-        ("deep", vec![0x81; 1_000_000], Malformed, "not CBOR"),
+        ("deep", vec![0x81; 1000], Malformed, "not CBOR"),
+        ("many", vec![0x81; 1_000_000], Malformed, "more than 4096 CBOR items"),
+        ("just enough", vec![0x81; 4096], Malformed, "not CBOR"),
     ] {
         refused(what, trust().verify(&cose_signature(envelope)), code, why);
     }

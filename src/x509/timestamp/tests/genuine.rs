@@ -53,7 +53,12 @@ fn tokens_of_openssl_that_are_not_enough() {
     let bare = token("no-certificate");
     assert_eq!(verify(&bare).unwrap_err(), Error::SignerAbsent);
     let known = Token::parse(&token("p256-sha256")).unwrap().data.certificates;
-    assert!(Token::parse(&bare).unwrap().verify_with(&fixture("message"), &anchors(), &known).is_ok());
+    assert!(
+        Token::parse(&bare)
+            .unwrap()
+            .verify_with(&fixture("message"), &anchors(), &known, &mut Checks::default())
+            .is_ok()
+    );
     assert!(verify(&token("two-signers")).unwrap_err().to_string().contains("signer"));
     let other = Token::parse(&token("rsa-sha256")).unwrap().verify(b"another", &anchors());
     assert_eq!(other.unwrap_err(), Error::OtherMessage);
@@ -92,7 +97,7 @@ fn sigstore(name: &str, whose: &str, brought: &[u8]) -> Result<Timestamp, Error>
     let between = if whose == "own" { vec![one("middle")] } else { Vec::new() };
     let known = [vec![one("leaf")], between].concat();
     let message = fixture(&format!("sigstore/{name}.sig"));
-    Token::from_response(brought)?.verify_with(&message, &[one("root")], &known)
+    Token::from_response(brought)?.verify_with(&message, &[one("root")], &known, &mut Checks::default())
 }
 
 #[test]

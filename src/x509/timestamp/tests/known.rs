@@ -11,7 +11,12 @@ fn verified(
     let mut draft = authority.draft(MESSAGE, now());
     draft.certificates = brought.iter().map(|c| (*c).clone()).collect();
     let known: Vec<Certificate> = known.iter().map(|c| (*c).clone()).collect();
-    Token::parse(&draft.token())?.verify_with(MESSAGE, std::slice::from_ref(&authority.root), &known)
+    Token::parse(&draft.token())?.verify_with(
+        MESSAGE,
+        std::slice::from_ref(&authority.root),
+        &known,
+        &mut Checks::default(),
+    )
 }
 
 #[test]
@@ -42,10 +47,10 @@ fn to_be_known_is_not_to_be_trusted() {
     let token = Token::parse(&authority.stamp(MESSAGE, now())).unwrap();
     let known = [authority.leaf.clone(), authority.middle.clone(), authority.root.clone()];
     for anchors in [vec![], vec![Authority::new().root]] {
-        let error = token.verify_with(MESSAGE, &anchors, &known).unwrap_err();
+        let error = token.verify_with(MESSAGE, &anchors, &known, &mut Checks::default()).unwrap_err();
         assert!(matches!(error, Error::Chain(chain::Error::Untrusted { .. })), "{error}");
     }
-    let error = token.verify_with(b"massage", &[authority.root], &known).unwrap_err();
+    let error = token.verify_with(b"massage", &[authority.root], &known, &mut Checks::default()).unwrap_err();
     assert_eq!(error, Error::OtherMessage);
 }
 
