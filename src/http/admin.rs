@@ -71,13 +71,12 @@ impl Parts {
     }
 }
 
-/// Probes say whatever name they like; all else is for who means this host.
+/// Probes and scrapers may know this host by whatever name; all else is for who names it as its own.
 fn router(parts: Parts) -> Router {
     let work = post(store::work)
         .route_layer(from_fn_with_state(parts.clone(), guard::has_leave))
         .route_layer(from_fn(guard::is_json));
     let for_operators = Router::new()
-        .route("/metrics", get(metrics))
         .route("/decisions/{id}", get(decision))
         .route("/store", get(store::stats))
         .route("/store/{work}", work)
@@ -86,6 +85,7 @@ fn router(parts: Parts) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .merge(for_operators)
         .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
         .with_state(parts)
@@ -174,18 +174,18 @@ mod tests {
         assert_eq!(get(&parts, "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV").await.0, 404);
     }
 
-    /// A page of a foreign name that was made to lead here reads nothing.
+    /// A page of a foreign name that was made to lead here reads no decision, and nothing of the store.
     #[tokio::test]
-    async fn only_probes_come_by_a_foreign_name() {
+    async fn only_probes_and_scrapers_come_by_a_foreign_name() {
         let parts = parts().await;
-        for path in ["/metrics", "/store", "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        for path in ["/store", "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
             for host in [&[("host", "rebound.example:9090")][..], &[]] {
                 let (status, why) = send(&parts, Method::GET, path, host).await;
                 assert!(status == 403 && why.contains("set admin.url"), "{path} {host:?}: {status} {why}");
             }
             assert_ne!(get(&parts, path).await.0, 403, "{path}");
         }
-        for path in ["/healthz", "/readyz"] {
+        for path in ["/healthz", "/readyz", "/metrics"] {
             assert_eq!(send(&parts, Method::GET, path, &[("host", "kubernetes.example")]).await.0, 200);
         }
     }
