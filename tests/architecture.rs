@@ -84,7 +84,7 @@ impl Body
     pub(super) fn empty() -> Self
     pub(super) fn manifest(manifest: &Admitted<Arc<Manifest>>, served: &SpreadCounter) -> Self
     pub(super) fn referrers(list: &Admitted<Referrers>) -> Self
-    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &SpreadCounter, lane: Option<Lane>,) -> Self
+    pub(super) fn blob(blob: Admitted<Blob>, range: Range<u64>, served: &SpreadCounter, outlet: Outlet,) -> Self
     pub(super) fn written_here(json: Vec<u8>) -> Self
     pub(super) fn literal(text: &'static [u8]) -> Self
 impl http_body::Body for Body
