@@ -119,8 +119,11 @@ async fn no_page_in_a_browser_looks_after_the_store() {
         assert_eq!(proxy.work(work, &[(CONTENT_TYPE, "text/plain")]).await.status, 415);
         assert_eq!(proxy.work(work, &[JSON, foreign.clone()]).await.status, 403);
     }
-    for path in ["/metrics", "/store", "/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
-        assert_eq!(proxy.admin(Method::GET, path, std::slice::from_ref(&foreign)).await.status, 403);
+    for (path, status) in
+        [("/store", 403), ("/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV", 403), ("/metrics", 200), ("/readyz", 200)]
+    {
+        let got = proxy.admin(Method::GET, path, std::slice::from_ref(&foreign)).await;
+        assert_eq!(got.status, status, "{path}");
     }
     assert_eq!(proxy.work("gc", &[JSON]).await.status, 200);
     assert_eq!(proxy.work("else", &[JSON]).await.status, 404);
