@@ -57,9 +57,10 @@ impl<'a> Course<'a> {
     /// than that.
     pub(in crate::upstream) fn failed(self, failure: Failure) -> Error {
         if let Some(host) = self.pass.elsewhere() {
-            let error = failure.told().of_other_host(host);
+            let failure = Failure { error: failure.error.of_other_host(host), ..failure };
+            self.endpoint.tell_failed(&failure);
             self.pass.answered();
-            return error;
+            return failure.told();
         }
         let wait = match failure.again {
             Again::Never => Duration::ZERO,

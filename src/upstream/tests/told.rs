@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::server::{Reply, Server};
-use super::{MANIFEST, pull, registry, repository, short, tag};
+use super::{MANIFEST, layer, pull, registry, repository, short, tag};
 use crate::egress;
 use crate::telemetry::Metrics;
 use crate::upstream::{Settings, Upstream};
@@ -144,6 +144,22 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     assert_eq!(alone.len(), 1);
     assert_eq!((&alone[0]["registry"], &alone[0]["address"]), (&json!("r.test"), &json!(server.url())));
     assert!(upstream.is_left_alone());
+}
+
+/// The registry answers, so that nothing else would tell who has to be looked after.
+#[tokio::test]
+async fn trouble_of_a_host_that_keeps_blobs_is_told_with_its_name() {
+    let (log, _guard) = Log::begin();
+    let storage = Server::start(|_| Reply::new(500, "")).await;
+    let to = format!("{}/content", storage.url());
+    let server = Server::start(move |_| Reply::redirect(&to)).await;
+    let (upstream, _) = counting(json!({"url": server.url()}));
+    for _ in 0..2 {
+        upstream.blob(&repository("app"), &layer(), 0).await.unwrap_err();
+    }
+    let told = log.lines("an upstream fails");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["error"].as_str().unwrap().contains(&storage.url()), "{told:?}");
 }
 
 /// A registry that takes one password, by itself or at its token server.
